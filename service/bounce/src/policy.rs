@@ -1,0 +1,1 @@
+//! What lists say about an address: a fold over facts.
