@@ -26,7 +26,7 @@ pub struct Model {
     pub merged_into: Option<Uuid>,
     /// Source of the strongest evidence.
     pub source: String,
-    /// bounce, delayed, complaint, unsubscribe, suppressed, rejected, auto_reply, challenge_response, mdn.
+    /// What happened: `bounce`, `delayed`, `complaint` and the other kinds that are recorded.
     pub kind: String,
     /// hard or soft.
     pub bounce_type: Option<String>,

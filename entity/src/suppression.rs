@@ -13,7 +13,7 @@ pub struct Model {
     /// Where.
     #[sea_orm(primary_key, auto_increment = false)]
     pub list_id: Uuid,
-    /// hard, soft, complaint, unsubscribe, provider, import, manual_block or manual_allow.
+    /// `hard`, `soft`, `complaint`, `unsubscribe`, `provider`, `import`, `manual_block` or `manual_allow`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub cause: String,
     /// Reason of the deciding fact.

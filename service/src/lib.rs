@@ -1,1 +1,3 @@
+//! Rebound.
 
+pub mod store;
