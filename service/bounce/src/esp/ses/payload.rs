@@ -335,5 +335,5 @@ fn list_id(value: &str) -> String {
 }
 
 fn hint(text: &str) -> String {
-    text.get(..text.floor_char_boundary(limits::HINT_BYTES)).unwrap_or_default().replace('\0', "")
+    text.get(..text.floor_char_boundary(limits::POST_HINT_BYTES)).unwrap_or_default().replace('\0', "")
 }

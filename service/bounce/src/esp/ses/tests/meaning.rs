@@ -88,7 +88,7 @@ fn a_bad_recipient_costs_itself_only() {
     let decoded = decoded(&event);
     let recipients: Vec<_> = decoded.reading.reports.iter().map(|it| it.recipient.as_ref().unwrap().expose()).collect();
     assert_eq!(recipients, ["jane@example.com", "john@example.com"]);
-    assert_eq!(decoded.reading.reports[1].diagnostic.as_ref().unwrap().len(), limits::FIELD_BYTES);
+    assert_eq!(decoded.reading.reports[1].diagnostic.as_ref().unwrap().len(), limits::POST_FIELD_BYTES);
     assert!(
         decoded
             .reading
@@ -131,8 +131,14 @@ fn hints_are_bounded() {
         let hints = report(&event).hints;
         (hints.headers.len(), hints.tags.len(), hints.headers["x-0"].len(), hints.tags["t0"].len())
     };
-    assert_eq!(of(limits::HINTS, limits::HINT_BYTES), (limits::HINTS, limits::HINTS, limits::HINT_BYTES, limits::HINT_BYTES));
-    assert_eq!(of(limits::HINTS + 1, limits::HINT_BYTES + 1), (limits::HINTS, limits::HINTS, limits::HINT_BYTES, limits::HINT_BYTES));
+    assert_eq!(
+        of(limits::HINTS, limits::POST_HINT_BYTES),
+        (limits::HINTS, limits::HINTS, limits::POST_HINT_BYTES, limits::POST_HINT_BYTES)
+    );
+    assert_eq!(
+        of(limits::HINTS + 1, limits::POST_HINT_BYTES + 1),
+        (limits::HINTS, limits::HINTS, limits::POST_HINT_BYTES, limits::POST_HINT_BYTES)
+    );
 }
 
 #[test]
