@@ -11,11 +11,11 @@ pub const EVENT_RECIPIENTS: usize = 1000;
 /// Notes kept of one post; after these only their number grows.
 pub const POST_NOTES: usize = 50;
 /// Bytes kept of one text field of a post.
-pub const FIELD_BYTES: usize = 8 * 1024;
+pub const POST_FIELD_BYTES: usize = 8 * 1024;
 /// Headers and tags kept of one event as hints.
-pub const HINTS: usize = 50;
+pub const POST_HINTS: usize = 50;
 /// Bytes kept of one hint.
-pub const HINT_BYTES: usize = 512;
+pub const POST_HINT_BYTES: usize = 512;
 /// Parts of a multipart/form-data post.
 pub const FORM_PARTS: usize = 32;
 /// Bytes of the header block of one such part.

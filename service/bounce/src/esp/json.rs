@@ -1,5 +1,5 @@
 //! JSON of strangers. A field that is missing, null or of another type is simply not there, and costs nothing but itself.
-//! Depth is bounded by `serde_json` (128), text by [`limits::FIELD_BYTES`]; NUL, which Postgres refuses, is dropped.
+//! Depth is bounded by `serde_json` (128), text by [`limits::POST_FIELD_BYTES`]; NUL, which Postgres refuses, is dropped.
 
 use serde_json::Value;
 use serde_json::error::Category;
@@ -99,7 +99,7 @@ impl<'a> Json<'a> {
 /// Text without NUL and blanks around it, cut to the limit; `None` where nothing is left.
 fn clean(text: &str) -> Option<String> {
     let text = text.trim_matches(|it: char| it.is_whitespace() || it == '\0');
-    let text = text.get(..text.floor_char_boundary(limits::FIELD_BYTES)).unwrap_or_default();
+    let text = text.get(..text.floor_char_boundary(limits::POST_FIELD_BYTES)).unwrap_or_default();
     if text.is_empty() { None } else { Some(text.replace('\0', "")) }
 }
 
@@ -161,10 +161,10 @@ mod tests {
     #[test]
     fn long_text_is_cut_between_characters() {
         let at = |text: String| Json::new(&Value::String(text)).own_text().unwrap().len();
-        assert_eq!(at("x".repeat(limits::FIELD_BYTES)), limits::FIELD_BYTES);
-        assert_eq!(at("x".repeat(limits::FIELD_BYTES + 1)), limits::FIELD_BYTES);
-        assert_eq!(at("é".repeat(limits::FIELD_BYTES) + "x"), limits::FIELD_BYTES);
-        assert_eq!(at(format!("x{}", "é".repeat(limits::FIELD_BYTES))), limits::FIELD_BYTES - 1);
+        assert_eq!(at("x".repeat(limits::POST_FIELD_BYTES)), limits::POST_FIELD_BYTES);
+        assert_eq!(at("x".repeat(limits::POST_FIELD_BYTES + 1)), limits::POST_FIELD_BYTES);
+        assert_eq!(at("é".repeat(limits::POST_FIELD_BYTES) + "x"), limits::POST_FIELD_BYTES);
+        assert_eq!(at(format!("x{}", "é".repeat(limits::POST_FIELD_BYTES))), limits::POST_FIELD_BYTES - 1);
     }
 
     #[test]
