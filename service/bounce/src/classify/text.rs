@@ -46,19 +46,31 @@ struct Lines<'a> {
     reply: Option<&'a str>,
     status: Option<&'a str>,
     multi_line: bool,
-    after_reply: bool,
-    first: bool,
+    place: Place,
+}
+
+/// Where the word before stood.
+#[derive(Default)]
+enum Place {
+    /// In the text.
+    #[default]
+    Text,
+    /// It was the first reply code.
+    First,
+    /// It was a repetition of the reply code.
+    Repeated,
 }
 
 impl<'a> Lines<'a> {
     /// What is left of a word once the repeated prefix is taken off: `550-5.1.1` is dropped from the second line on.
     fn without_prefix(&mut self, word: &'a str) -> &'a str {
-        if std::mem::take(&mut self.after_reply) && is_status(word) {
-            if self.first {
+        match std::mem::take(&mut self.place) {
+            Place::First if is_status(word) => {
                 self.status = Some(word);
                 return word;
             }
-            return if self.status == Some(word) { "" } else { word };
+            Place::Repeated if self.status == Some(word) => return "",
+            _ => {}
         }
         let Some((reply, rest)) = split_reply(word) else { return word };
         let continued = rest.starts_with('-');
@@ -69,15 +81,13 @@ impl<'a> Lines<'a> {
             None => {
                 self.reply = Some(reply);
                 self.multi_line = continued;
-                self.first = true;
-                self.after_reply = !continued;
+                self.place = if continued { Place::Text } else { Place::First };
                 self.status = rest.strip_prefix('-').filter(|it| is_status(it));
                 word
             }
             Some(seen) if seen == reply && (continued || self.multi_line) => {
-                self.first = false;
                 let rest = rest.trim_start_matches('-');
-                self.after_reply = rest.is_empty();
+                self.place = if rest.is_empty() { Place::Repeated } else { Place::Text };
                 if self.status.is_none() && is_status(rest) {
                     self.status = Some(rest);
                     return rest;
