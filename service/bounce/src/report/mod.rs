@@ -2,6 +2,19 @@
 //! walk), hands the machine part to its reader, and falls back to free-form dialects. It never fails: a broken field
 //! costs that field, a broken group never its neighbours.
 
+mod arf;
+mod autoreply;
+pub(crate) mod dates;
+mod dialect;
+mod dsn;
+pub(crate) mod fields;
+pub(crate) mod finality;
+pub(crate) mod human;
+mod mdn;
+pub(crate) mod original;
+pub(crate) mod recipient;
+pub(crate) mod stage;
+
 use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
@@ -9,7 +22,10 @@ use time::OffsetDateTime;
 use crate::address::Address;
 use crate::classify::reason::Reason;
 use crate::kind::{Action, BounceType, FeedbackType, Kind};
-use crate::mail::Mail;
+use crate::limits;
+use crate::mail::{Mail, Message};
+use crate::mta::{self, Bounce};
+use crate::report::human::Human;
 use crate::status::{EnhancedStatus, SmtpReply, Stage};
 
 /// What was understood of one input, mail or provider's post.
@@ -131,8 +147,198 @@ pub struct Hints {
 }
 
 /// Reads a mail: bounces, delays, complaints, auto-replies, and what is none of these.
+///
+/// The order is that of what proves most: a machine part before words, words of a mail system before a responder's, since
+/// mail servers mark real bounces as automatic replies.
 #[must_use]
 pub fn read(mail: &Mail<'_>) -> Reading {
-    let _ = mail;
-    Reading { kind: Kind::Other, dialect: "none", reports: Vec::new(), notes: Vec::new() }
+    let mut reading = read_at(mail, Wrapping::Outer);
+    reading.notes.extend(mail.notes().map(|it| Note(it.to_owned())));
+    reading.notes.truncate(limits::NOTES);
+    reading
+}
+
+/// Whether a mail is read for itself or as what another one wraps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wrapping {
+    Outer,
+    Inner,
+}
+
+fn read_at(mail: &Mail<'_>, wrapping: Wrapping) -> Reading {
+    let human = Human::new(mail.human());
+    let returned = original::find(mail, &human);
+    let mut reading = sorted(mail, &human, returned.as_ref(), wrapping);
+    if let Some(returned) = &returned {
+        tie(&mut reading.reports, returned);
+    }
+    reading
+}
+
+fn sorted(mail: &Mail<'_>, human: &Human<'_>, returned: Option<&Message<'_>>, wrapping: Wrapping) -> Reading {
+    if let Some(it) = arf::read(mail, returned) {
+        return Reading { kind: it.kind, dialect: it.dialect, reports: it.reports, notes: it.notes };
+    }
+    if let Some(report) = mdn::read(mail) {
+        return Reading { kind: Kind::Mdn, dialect: "rfc8098", reports: vec![report], notes: Vec::new() };
+    }
+    if let Some(report) = autoreply::challenge(mail) {
+        return Reading { kind: report.kind, dialect: "challenge", reports: vec![report], notes: Vec::new() };
+    }
+    let subject = mail.header("subject").unwrap_or_default();
+    let bounce = Bounce { mail, human, returned, subject: &subject };
+    if let Some(reading) = status(&bounce) {
+        return reading;
+    }
+    let is_bounce = mta::signs::is_bounce(mail);
+    if is_bounce {
+        let read =
+            prose(&bounce, mta::read(&bounce)).or_else(|| wrapped(&bounce, wrapping)).or_else(|| prose(&bounce, mta::returned_to(&bounce)));
+        if let Some(reading) = read {
+            return reading;
+        }
+    }
+    if let Some(report) = autoreply::read(mail) {
+        return Reading { kind: report.kind, dialect: "rfc3834", reports: vec![report], notes: Vec::new() };
+    }
+    let notes = if is_bounce {
+        vec![Note("the mail looks like a bounce and names no recipient that could be read".to_owned())]
+    } else {
+        Vec::new()
+    };
+    Reading { kind: Kind::Other, dialect: "none", reports: Vec::new(), notes }
+}
+
+/// A report that a gateway passed on inside a message of its own, which names nobody (RFC 6522 section 3 allows a report to
+/// be forwarded). Only one level is opened.
+fn wrapped(bounce: &Bounce<'_>, wrapping: Wrapping) -> Option<Reading> {
+    if wrapping == Wrapping::Inner {
+        return None;
+    }
+    let octets = original::octets(bounce.mail, bounce.human)?;
+    let inner = Mail::parse(&octets);
+    if !mta::signs::by_system(&inner) || inner.part(dsn::TYPES).is_none() && !inner.headers().has("x-failed-recipients") {
+        return None;
+    }
+    Some(read_at(&inner, Wrapping::Inner)).filter(|it| !it.reports.is_empty())
+}
+
+/// Completes what was read of a bounce that was written for people.
+fn prose(bounce: &Bounce<'_>, read: Option<(&'static str, Vec<Report>)>) -> Option<Reading> {
+    let (name, mut reports) = read?;
+    let dialect = match name {
+        "generic" | "qsbmf" => dialect::of(bounce.mail, bounce.human).unwrap_or(name),
+        name => name,
+    };
+    settle(bounce, dialect, &mut reports);
+    Some(Reading { kind: gravest(&reports), dialect, reports, notes: Vec::new() })
+}
+
+/// Reads the delivery status of a mail that has one.
+fn status(bounce: &Bounce<'_>) -> Option<Reading> {
+    let mut status = match bounce.mail.part(dsn::TYPES) {
+        Some(part) => match dsn::read(&part.text(limits::REPORT_BYTES)) {
+            // The blank line in front of the fields may be missing, so that they stand in the header of the part.
+            status if status.reports.is_empty() => dsn::read(&part.header_text()),
+            status => status,
+        },
+        None => dsn::read(pasted_status(bounce.mail.human())?),
+    };
+    let mut notes = Vec::new();
+    if status.cut {
+        notes.push(Note("there are more recipients than the limit; the rest was left out".to_owned()));
+    }
+    let dialect = dialect::of(bounce.mail, bounce.human).unwrap_or("rfc3464");
+    prefer_known(bounce, &mut status.reports);
+    name_recipients(bounce, &mut status.reports);
+    if status.reports.is_empty() {
+        return None;
+    }
+    for report in &mut status.reports {
+        if let Some(id) = &status.message_id {
+            report.message_id = Some(id.clone());
+        }
+    }
+    settle(bounce, dialect, &mut status.reports);
+    Some(Reading { kind: gravest(&status.reports), dialect, reports: status.reports, notes })
+}
+
+/// Where Original-Recipient and Final-Recipient differ, the To of the returned message may tell which one was mailed.
+fn prefer_known(bounce: &Bounce<'_>, reports: &mut [Report]) {
+    let to = bounce.returned.map(original::to).unwrap_or_default();
+    for report in reports {
+        let last = report.final_recipient.as_deref().and_then(recipient::from_text);
+        if let (Some(chosen), Some(last)) = (&report.recipient, last)
+            && !to.contains(chosen)
+            && to.contains(&last)
+        {
+            report.recipient = Some(last);
+        }
+    }
+}
+
+/// Where the text for people holds the fields of a delivery status, for want of a part for them.
+fn pasted_status(text: &str) -> Option<&str> {
+    let field = |name: &str| if text.starts_with(name) { Some(0) } else { text.find(&format!("\n{name}")).map(|it| it + 1) };
+    let last = field("Final-Recipient:")?;
+    let first = ["Reporting-MTA:", "Original-Recipient:"].iter().filter_map(|it| field(it)).filter(|it| *it < last).min().unwrap_or(last);
+    text.get(first..)
+}
+
+/// Fills in whom groups are about that do not name anybody, from what else the mail tells.
+fn name_recipients(bounce: &Bounce<'_>, reports: &mut Vec<Report>) {
+    let nameless = reports.iter().filter(|it| it.recipient.is_none()).count();
+    if nameless == 0 {
+        return;
+    }
+    let mut others: Vec<Address> = bounce.failed_recipients();
+    if others.is_empty() && nameless == 1 {
+        others = mta::read(bounce).map(|(_, found)| found.into_iter().filter_map(|it| it.recipient).collect()).unwrap_or_default();
+    }
+    others.retain(|it| !reports.iter().any(|report| report.recipient.as_ref() == Some(it)));
+    if nameless == 1 && others.len() > 1 {
+        others.truncate(1);
+    }
+    let mut others = others.into_iter();
+    for report in reports.iter_mut().filter(|it| it.recipient.is_none()) {
+        report.recipient = others.next();
+    }
+    reports.retain(|it| it.recipient.is_some());
+}
+
+/// Adds what the human part says about each recipient, and decides what is final.
+fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
+    let alone = reports.len() == 1;
+    for report in reports.iter_mut() {
+        let names =
+            [report.recipient.as_ref().map(|it| it.expose().to_owned()), report.final_recipient.clone(), report.original_recipient.clone()];
+        let own = names.iter().flatten().find_map(|it| bounce.human.about(it));
+        let text = own.or_else(|| alone.then(|| human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES)));
+        if let Some(text) = text {
+            mta::describe(report, text);
+        }
+        let told = [report.text.as_deref(), report.diagnostic.as_deref()];
+        report.stage = report.stage.or_else(|| told.into_iter().flatten().find_map(stage::find));
+        finality::settle(report, dialect, bounce.human.text, bounce.subject);
+    }
+}
+
+/// Ties reports to the message that came back.
+fn tie(reports: &mut [Report], returned: &Message<'_>) {
+    let id = original::message_id(returned);
+    let hints = original::hints(returned);
+    for report in reports {
+        if report.message_id.is_none() {
+            report.message_id.clone_from(&id);
+        }
+        report.hints = hints.clone();
+    }
+}
+
+/// The kind that the whole goes by: a failure counts more than a delay, a delay more than a success.
+fn gravest(reports: &[Report]) -> Kind {
+    [Kind::Bounce, Kind::Delayed, Kind::Complaint, Kind::Delivered]
+        .into_iter()
+        .find(|kind| reports.iter().any(|it| it.kind == *kind))
+        .unwrap_or(Kind::Other)
 }

@@ -1,0 +1,232 @@
+//! The generic reader: finds in prose whom a bounce is about. Candidates are the addresses that the text names; those of
+//! the people and systems that wrote and got the mail are left out, and the rest is judged by how the text speaks of them.
+
+use std::collections::HashSet;
+
+use super::{Bounce, address, failure, reply, signs};
+use crate::address::Address;
+use crate::report::Report;
+use crate::report::human::{Mention, Shape};
+use crate::report::original;
+
+/// Words of failure near an address, in lower case.
+const FAILURE: &[&str] = &[
+    "fail",
+    "unknown",
+    "undeliver",
+    "not deliver",
+    "cannot",
+    "could not",
+    "can't",
+    "couldn't",
+    "unable",
+    "does not exist",
+    "doesn't exist",
+    "no such",
+    "not found",
+    "reject",
+    "invalid",
+    "full",
+    "quota",
+    "refused",
+    "denied",
+    "not listed",
+    "expired",
+    "unreachable",
+    "disabled",
+    "not exist",
+    "bounced",
+    "not known",
+    "not a valid",
+    "delayed",
+    "no mailbox",
+    "inactive",
+    "unavailable",
+    "error",
+    "fatal",
+    "temporar",
+    "over limit",
+    "exceed",
+    "blocked",
+    "spam",
+    "not allowed",
+    "not permitted",
+    "suspended",
+    "not accept",
+    "nicht",
+    "unbekannt",
+    "non ",
+    "inconnu",
+    "desconocid",
+    "sconosciut",
+    "nie ",
+    "не ",
+    "não",
+    "niet",
+    "退",
+    "不",
+    "できません",
+    "存在",
+    "undelivered",
+    "delivery",
+    "giving up",
+    "returned",
+    "timed out",
+    "wasn't able",
+    "no account",
+    "too large",
+    "too big",
+];
+
+/// Reads any bounce that names its recipient.
+pub(super) fn read(bounce: &Bounce<'_>) -> Option<Vec<Report>> {
+    let chosen = match bounce.failed_recipients() {
+        failed if failed.is_empty() => chosen(bounce, &candidates(bounce)),
+        // Where header and text disagree, the text is closer to what happened: a header may name an alias.
+        failed if failed.iter().any(|it| bounce.human.about(it.expose()).is_some()) => failed,
+        failed => {
+            let listed = leading(&candidates(bounce));
+            if listed.is_empty() { failed } else { listed }
+        }
+    };
+    let reports: Vec<Report> = chosen.into_iter().map(|it| about(bounce, it)).collect();
+    (!reports.is_empty()).then_some(reports)
+}
+
+/// A report with what the text says about an address, or all of the text if it says nothing of it.
+pub(super) fn about(bounce: &Bounce<'_>, address: Address) -> Report {
+    let own = bounce.human.about(address.expose());
+    let text = own.filter(|it| it.len() > address.expose().len() + 12 || bounce.human.mentions().len() > 20).unwrap_or(bounce.human.text);
+    let mut report = failure(address, own.unwrap_or(text));
+    if report.diagnostic.is_none() {
+        report.text = None;
+        super::describe(&mut report, crate::report::human::capped(text, crate::limits::DIAGNOSTIC_BYTES));
+    }
+    report
+}
+
+struct Candidate<'m> {
+    mention: Mention<'m>,
+    shape: Shape<'m>,
+    address: Address,
+    paragraph: &'m str,
+}
+
+impl Candidate<'_> {
+    fn fails(&self) -> bool {
+        reply::find(self.paragraph).is_some() || speaks_of_failure(self.paragraph)
+    }
+}
+
+/// The addresses named that are not those of the writer and of the addressee; those of systems only if no other is named.
+fn candidates<'m>(bounce: &Bounce<'m>) -> Vec<Candidate<'m>> {
+    let insiders = insiders(bounce);
+    let mut found = Vec::new();
+    for mention in bounce.human.mentions() {
+        let Some(address) = address(mention.word) else { continue };
+        if insiders.contains(&address) || is_id(bounce.human.text, mention) {
+            continue;
+        }
+        let shape = bounce.human.shape(mention);
+        found.push(Candidate { mention: *mention, shape, address, paragraph: bounce.human.paragraph(mention) });
+        if found.len() >= crate::limits::RECIPIENTS {
+            break;
+        }
+    }
+    if found.iter().any(|it| !is_system(&it.address)) {
+        found.retain(|it| !is_system(&it.address));
+    }
+    found
+}
+
+/// Who wrote the bounce, who got it, and who wrote the message it is about.
+fn insiders(bounce: &Bounce<'_>) -> HashSet<Address> {
+    let headers = bounce.mail.headers();
+    let mut all: Vec<Address> = Vec::new();
+    for name in ["from", "to", "reply-to", "sender", "return-path", "delivered-to", "envelope-to", "errors-to"] {
+        all.extend(headers.all(name).take(10).flat_map(|it| original::addresses(&it)));
+    }
+    if let Some(returned) = bounce.returned {
+        let headers = returned.headers();
+        for name in ["from", "reply-to", "sender", "return-path", "errors-to"] {
+            all.extend(headers.all(name).take(10).flat_map(|it| original::addresses(&it)));
+        }
+        let to: HashSet<Address> = original::to(returned).into_iter().collect();
+        all.retain(|it| !to.contains(it));
+    }
+    all.into_iter().collect()
+}
+
+fn is_system(address: &Address) -> bool {
+    let local = address.local();
+    ["postmaster", "mailer-daemon", "mailerdaemon", "mail-daemon", "noreply", "no-reply", "abuse", "helpdesk", "support", "root"]
+        .contains(&local)
+        && !local.is_empty()
+}
+
+/// Whether a word with an `@` is a message id.
+fn is_id(text: &str, mention: &Mention<'_>) -> bool {
+    let before = text.get(..mention.at).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default().to_lowercase();
+    line.contains("message-id") || line.contains("message id") || line.contains("messageid") || line.contains("message identifier")
+}
+
+/// The candidates that the text speaks of as failed: those that lead their paragraph first, then those the returned message
+/// was for, then any beside words of failure.
+fn chosen(bounce: &Bounce<'_>, candidates: &[Candidate<'_>]) -> Vec<Address> {
+    if !speaks_of_failure(bounce.human.text) && !speaks_of_failure(bounce.subject) {
+        return Vec::new();
+    }
+    let listed = leading(candidates);
+    if candidates.iter().any(|it| it.mention.leads && it.fails()) {
+        return listed;
+    }
+    let returned_to: HashSet<Address> = bounce.returned.map(original::to).unwrap_or_default().into_iter().collect();
+    let known = unique(candidates.iter().filter(|it| returned_to.contains(&it.address)));
+    if !known.is_empty() {
+        return known;
+    }
+    if !listed.is_empty() {
+        return listed;
+    }
+    let failing = unique(candidates.iter().filter(|it| it.fails()));
+    if !failing.is_empty() || !signs::by_system(bounce.mail) {
+        return failing;
+    }
+    candidates.iter().find(|it| is_introduced(bounce.human.before(&it.mention))).map(|it| it.address.clone()).into_iter().collect()
+}
+
+/// Whether words in front of an address say that something was meant for it.
+fn is_introduced(before: &str) -> bool {
+    let before = before.to_lowercase();
+    ["addressed", "recipient", "deliver", "mailbox", "user", "rcpt"].iter().any(|it| before.contains(it))
+}
+
+/// The candidates that lead their line in the way the first failing one does.
+fn leading(candidates: &[Candidate<'_>]) -> Vec<Address> {
+    let shape = candidates
+        .iter()
+        .filter(|it| it.mention.leads)
+        .find(|it| it.fails())
+        .or_else(|| candidates.iter().find(|it| it.mention.leads))
+        .map(|it| it.shape);
+    unique(candidates.iter().filter(|it| it.mention.leads && Some(it.shape) == shape))
+}
+
+fn unique<'c, 'm: 'c>(candidates: impl Iterator<Item = &'c Candidate<'m>>) -> Vec<Address> {
+    let mut seen = HashSet::new();
+    candidates.map(|it| it.address.clone()).filter(|it| seen.insert(it.clone())).collect()
+}
+
+fn speaks_of_failure(text: &str) -> bool {
+    let text = text.to_lowercase();
+    FAILURE.iter().any(|it| text.contains(it))
+}
+
+/// Whom the returned message was for, where the text speaks of failure and names nobody.
+pub(super) fn returned_to(bounce: &Bounce<'_>) -> Option<Report> {
+    let returned = bounce.returned.filter(|it| speaks_of_failure(bounce.human.text) && !original::is_discussion(it))?;
+    let mut to = original::to(returned).into_iter();
+    let only = to.next().filter(|_| to.next().is_none())?;
+    Some(failure(only, bounce.human.text))
+}
