@@ -1,1 +1,4 @@
+//! Rebound.
 
+pub mod config;
+pub mod store;

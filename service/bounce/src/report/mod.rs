@@ -2,6 +2,19 @@
 //! walk), hands the machine part to its reader, and falls back to free-form dialects. It never fails: a broken field
 //! costs that field, a broken group never its neighbours.
 
+mod arf;
+mod autoreply;
+pub(crate) mod dates;
+mod dialect;
+mod dsn;
+pub(crate) mod fields;
+pub(crate) mod finality;
+pub(crate) mod human;
+mod mdn;
+pub(crate) mod original;
+pub(crate) mod recipient;
+pub(crate) mod stage;
+
 use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
@@ -9,7 +22,10 @@ use time::OffsetDateTime;
 use crate::address::Address;
 use crate::classify::reason::Reason;
 use crate::kind::{Action, BounceType, FeedbackType, Kind};
-use crate::mail::Mail;
+use crate::limits;
+use crate::mail::{Mail, Message};
+use crate::mta::{self, Bounce};
+use crate::report::human::Human;
 use crate::status::{EnhancedStatus, SmtpReply, Stage};
 
 /// What was understood of one input, mail or provider's post.
@@ -131,8 +147,129 @@ pub struct Hints {
 }
 
 /// Reads a mail: bounces, delays, complaints, auto-replies, and what is none of these.
+///
+/// The order is that of what proves most: a machine part before words, words of a mail system before a responder's, since
+/// mail servers mark real bounces as automatic replies.
 #[must_use]
 pub fn read(mail: &Mail<'_>) -> Reading {
-    let _ = mail;
-    Reading { kind: Kind::Other, dialect: "none", reports: Vec::new(), notes: Vec::new() }
+    let human = Human::new(mail.human());
+    let returned = original::find(mail, &human);
+    let mut reading = sorted(mail, &human, returned.as_ref());
+    reading.notes.extend(mail.notes().map(|it| Note(it.to_owned())));
+    reading.notes.truncate(limits::NOTES);
+    if let Some(returned) = &returned {
+        tie(&mut reading.reports, returned);
+    }
+    reading
+}
+
+fn sorted(mail: &Mail<'_>, human: &Human<'_>, returned: Option<&Message<'_>>) -> Reading {
+    if let Some(it) = arf::read(mail, returned) {
+        return Reading { kind: it.kind, dialect: it.dialect, reports: it.reports, notes: it.notes };
+    }
+    if let Some(report) = mdn::read(mail) {
+        return Reading { kind: Kind::Mdn, dialect: "rfc8098", reports: vec![report], notes: Vec::new() };
+    }
+    let subject = mail.header("subject").unwrap_or_default();
+    let bounce = Bounce { mail, human, returned, subject: &subject };
+    if let Some(reading) = status(&bounce) {
+        return reading;
+    }
+    let looks_like_bounce = mta::signs::is_bounce(mail);
+    if looks_like_bounce && let Some((name, mut reports)) = mta::read(&bounce) {
+        let dialect = if name == "generic" { dialect::of(mail, human).unwrap_or("generic") } else { name };
+        settle(&bounce, dialect, &mut reports);
+        return Reading { kind: gravest(&reports), dialect, reports, notes: Vec::new() };
+    }
+    if let Some(report) = autoreply::read(mail) {
+        return Reading { kind: report.kind, dialect: "rfc3834", reports: vec![report], notes: Vec::new() };
+    }
+    let notes = if looks_like_bounce {
+        vec![Note("the mail looks like a bounce and names no recipient that could be read".to_owned())]
+    } else {
+        Vec::new()
+    };
+    Reading { kind: Kind::Other, dialect: "none", reports: Vec::new(), notes }
+}
+
+/// Reads the delivery status of a mail that has one.
+fn status(bounce: &Bounce<'_>) -> Option<Reading> {
+    let part = bounce.mail.part(dsn::TYPES)?;
+    let text = part.text(limits::REPORT_BYTES);
+    let mut status = dsn::read(&text);
+    if status.reports.is_empty() {
+        // The blank line in front of the fields may be missing, so that they stand in the header of the part.
+        status = dsn::read(&part.header_text());
+    }
+    let mut notes = Vec::new();
+    if status.cut {
+        notes.push(Note("there are more recipients than the limit; the rest was left out".to_owned()));
+    }
+    let dialect = dialect::of(bounce.mail, bounce.human).unwrap_or("rfc3464");
+    name_recipients(bounce, &mut status.reports);
+    if status.reports.is_empty() {
+        return None;
+    }
+    for report in &mut status.reports {
+        if let Some(id) = &status.message_id {
+            report.message_id = Some(id.clone());
+        }
+    }
+    settle(bounce, dialect, &mut status.reports);
+    Some(Reading { kind: gravest(&status.reports), dialect, reports: status.reports, notes })
+}
+
+/// Fills in whom groups are about that do not name anybody, from what else the mail tells.
+fn name_recipients(bounce: &Bounce<'_>, reports: &mut Vec<Report>) {
+    let nameless = reports.iter().filter(|it| it.recipient.is_none()).count();
+    if nameless == 0 {
+        return;
+    }
+    let mut others: Vec<Address> = bounce.failed_recipients();
+    if others.is_empty() && nameless == 1 {
+        others = mta::read(bounce).map(|(_, found)| found.into_iter().filter_map(|it| it.recipient).collect()).unwrap_or_default();
+    }
+    others.retain(|it| !reports.iter().any(|report| report.recipient.as_ref() == Some(it)));
+    if nameless == 1 && others.len() > 1 {
+        others.truncate(1);
+    }
+    let mut others = others.into_iter();
+    for report in reports.iter_mut().filter(|it| it.recipient.is_none()) {
+        report.recipient = others.next();
+    }
+    reports.retain(|it| it.recipient.is_some());
+}
+
+/// Adds what the human part says about each recipient, and decides what is final.
+fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
+    let alone = reports.len() == 1;
+    for report in reports.iter_mut() {
+        let names =
+            [report.recipient.as_ref().map(|it| it.expose().to_owned()), report.final_recipient.clone(), report.original_recipient.clone()];
+        let own = names.iter().flatten().find_map(|it| bounce.human.about(it));
+        let text = own.or_else(|| alone.then(|| human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES)));
+        if let Some(text) = text {
+            mta::describe(report, text);
+        }
+        let told = [report.text.as_deref(), report.diagnostic.as_deref()];
+        report.stage = report.stage.or_else(|| told.into_iter().flatten().find_map(stage::find));
+        finality::settle(report, dialect, bounce.human.text, bounce.subject);
+    }
+}
+
+/// Ties reports to the message that came back.
+fn tie(reports: &mut [Report], returned: &Message<'_>) {
+    let id = original::message_id(returned);
+    let hints = original::hints(returned);
+    for report in reports {
+        if report.message_id.is_none() {
+            report.message_id.clone_from(&id);
+        }
+        report.hints = hints.clone();
+    }
+}
+
+/// The kind that the whole goes by: a failure counts more than a delay, a delay more than a success.
+fn gravest(reports: &[Report]) -> Kind {
+    [Kind::Bounce, Kind::Delayed, Kind::Delivered].into_iter().find(|kind| reports.iter().any(|it| it.kind == *kind)).unwrap_or(Kind::Other)
 }

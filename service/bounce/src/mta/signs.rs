@@ -1,0 +1,163 @@
+//! Signs of a bounce on the outside of a mail: who wrote it, what its subject says, which headers it carries. They decide
+//! whether free text is worth reading as a bounce at all.
+
+use crate::mail::Mail;
+
+/// Names that mail systems write under.
+const AUTHORS: &[&str] = &[
+    "mailer-daemon",
+    "mailerdaemon",
+    "mail-daemon",
+    "maildaemon",
+    "postmaster",
+    "mail delivery s",
+    "mail delivery system",
+    "mail administrator",
+    "mail system",
+    "delivery subsystem",
+    "system administrator",
+    "mail router",
+    "mailsystem",
+    "mail-system",
+    "microsoft exchange",
+    "microsoftexchange",
+    "courier mail server",
+    "bounce@",
+    "bounces@",
+    "symantec_antivirus",
+    "internet mail delivery",
+    "mail gateway",
+    "smtp gateway",
+    "mdaemon@",
+    "mail server",
+    "mail daemon",
+    "non-delivery",
+    "delivery notification",
+];
+
+/// What subjects of bounces hold, in lower case.
+const SUBJECTS: &[&str] = &[
+    "undeliver",
+    "undelivered",
+    "delivery fail",
+    "delivery failed",
+    "delivery status notification",
+    "delivery notification",
+    "delivery problem",
+    "delivery error",
+    "delivery has failed",
+    "delivery report",
+    "delivery incomplete",
+    "failure notice",
+    "failure delivery",
+    "delivery delay",
+    "delayed mail",
+    "message delayed",
+    "could not be delivered",
+    "cannot be delivered",
+    "could not send message",
+    "not delivered",
+    "non delivery",
+    "non-delivery",
+    "nondeliverable",
+    "non recapitabile",
+    "returned mail",
+    "returned to sender",
+    "return to sender",
+    "returning message",
+    "returned message",
+    "mail error",
+    "mail system error",
+    "mail failure",
+    "mail status report",
+    "mail delivery",
+    "message status",
+    "user unknown",
+    "unknown user",
+    "unknown local part",
+    "unknown recipient",
+    "unable to deliver",
+    "unzustellbar",
+    "nicht zustellbar",
+    "nicht zugestellt",
+    "zustellung",
+    "non remis",
+    "non remise",
+    "échec de",
+    "echec de",
+    "no se puede entregar",
+    "no entregado",
+    "no se ha podido entregar",
+    "devuelto",
+    "mancata consegna",
+    "impossibile recapitare",
+    "não foi possível entregar",
+    "não entregue",
+    "falha na entrega",
+    "onbestelbaar",
+    "niet bezorgd",
+    "не доставлен",
+    "недоставлен",
+    "не удалось доставить",
+    "nie dostarczono",
+    "niedostarcz",
+    "zwrot",
+    "配信不能",
+    "配信できません",
+    "配送",
+    "退信",
+    "系统退信",
+    "无法投递",
+    "未送达",
+    "投递失败",
+    "olevererbart",
+    "kunde inte levereras",
+    "kunne ikke leveres",
+    "teslim edilemedi",
+    "warning: could not send",
+    "warning: message",
+    "problems with the mail",
+    "mail quota",
+    "message not delivered",
+    "rejected:",
+    "message rejected",
+    "blocked mail",
+    "message blocked",
+    "mail returned",
+    "bounced mail",
+    "notice: mail",
+    "failed mail",
+    "failed to deliver",
+    "send failure",
+    "mail_failure",
+    "your message was not",
+    "message you sent",
+    "permanent delivery",
+    "mail rejected",
+    "recipient unknown",
+];
+
+/// Whether the outside of a mail says that it may be a bounce.
+pub(crate) fn is_bounce(mail: &Mail<'_>) -> bool {
+    let headers = mail.headers();
+    let is_empty_path = mail.header("return-path").is_some_and(|it| matches!(it.trim(), "<>" | ""));
+    headers.has("x-failed-recipients")
+        || headers.has("x-ms-exchange-message-is-ndr")
+        || mail.report_type() == Some("delivery-status")
+        || by_system(mail)
+        || by_subject(mail)
+        || is_empty_path
+}
+
+/// Whether a mail system wrote it.
+pub(crate) fn by_system(mail: &Mail<'_>) -> bool {
+    let from = mail.header("from").unwrap_or_default().to_lowercase();
+    let path = mail.header("return-path").unwrap_or_default().to_lowercase();
+    AUTHORS.iter().any(|it| from.contains(it)) || path.contains("mailer-daemon")
+}
+
+/// Whether the subject is one of a bounce.
+pub(crate) fn by_subject(mail: &Mail<'_>) -> bool {
+    let subject = mail.header("subject").unwrap_or_default().to_lowercase();
+    SUBJECTS.iter().any(|it| subject.contains(it))
+}

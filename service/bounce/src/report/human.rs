@@ -1,0 +1,255 @@
+//! The part of a report that was written for people: where it ends and a pasted message begins, which addresses it names,
+//! and what it says about each. Everything is found in one pass over the lines, so many recipients cost no more than one.
+
+use std::collections::HashMap;
+
+use crate::address::Address;
+use crate::limits;
+
+/// Headers that only a message that travelled has; they tell a pasted message from a summary of one.
+const TRAVELLED: &[&str] =
+    &["received", "message-id", "return-path", "mime-version", "dkim-signature", "content-type", "delivered-to", "x-mailer"];
+
+/// A text for people, cut where a pasted message begins.
+#[derive(Debug)]
+pub(crate) struct Human<'m> {
+    /// What people are told.
+    pub(crate) text: &'m str,
+    /// The message pasted below it, from its first header on.
+    pub(crate) pasted: Option<&'m str>,
+    mentions: Vec<Mention<'m>>,
+    by_address: HashMap<String, usize>,
+}
+
+/// An address that the text names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mention<'m> {
+    /// The address as written, without what is around it.
+    pub(crate) word: &'m str,
+    /// Where it stands.
+    pub(crate) at: usize,
+    /// Whether only blanks, quotes, brackets or bullets stand before it in its line.
+    pub(crate) leads: bool,
+}
+
+impl<'m> Human<'m> {
+    /// Looks through a text.
+    pub(crate) fn new(whole: &'m str) -> Self {
+        let (text, pasted) = match pasted_at(whole) {
+            Some(at) => (whole.get(..at).unwrap_or(whole), whole.get(at..)),
+            None => (whole, None),
+        };
+        let mentions = mentions(text);
+        let mut by_address: HashMap<String, usize> = HashMap::new();
+        for (number, mention) in mentions.iter().enumerate() {
+            let place = by_address.entry(mention.word.to_lowercase()).or_insert(number);
+            if mention.leads && mentions.get(*place).is_some_and(|it| !it.leads) {
+                *place = number;
+            }
+        }
+        Self { text, pasted, mentions, by_address }
+    }
+
+    /// Every address named, in order.
+    pub(crate) fn mentions(&self) -> &[Mention<'m>] {
+        &self.mentions
+    }
+
+    /// What the text says about an address: from the line that names it to the next blank line or the next address.
+    pub(crate) fn about(&self, address: &str) -> Option<&'m str> {
+        let mention = self.mentions.get(*self.by_address.get(&address.to_lowercase())?)?;
+        Some(self.paragraph(mention))
+    }
+
+    /// The paragraph that begins with the line of a mention.
+    pub(crate) fn paragraph(&self, mention: &Mention<'m>) -> &'m str {
+        let line = self.text.get(..mention.at).and_then(|it| it.rfind('\n')).map_or(0, |it| it + 1);
+        let from_line = self.text.get(line..).unwrap_or_default();
+        let skip = mention.at - line + mention.word.len();
+        let end = paragraph_end(from_line, skip);
+        let paragraph = from_line.get(..end).unwrap_or(from_line).trim();
+        capped(paragraph, limits::DIAGNOSTIC_BYTES)
+    }
+}
+
+/// Cuts a text at a limit, on a character.
+pub(crate) fn capped(text: &str, limit: usize) -> &str {
+    if text.len() <= limit {
+        return text;
+    }
+    let end = (0..=limit).rev().find(|it| text.is_char_boundary(*it)).unwrap_or(0);
+    text.get(..end).unwrap_or(text)
+}
+
+/// Where the paragraph that holds the address ends. One that says nothing but the address goes on after the blank line.
+fn paragraph_end(text: &str, skip: usize) -> usize {
+    let mut at = 0;
+    let mut said = 0;
+    for line in text.split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let words = if start == 0 { text.get(skip..at).unwrap_or_default() } else { line };
+        if start > 0 && line.trim().is_empty() {
+            if said > 8 {
+                return start;
+            }
+            continue;
+        }
+        if start > 0 && leads_with_address(line) {
+            return start;
+        }
+        said += words.bytes().filter(u8::is_ascii_alphanumeric).count();
+        if at > limits::DIAGNOSTIC_BYTES {
+            break;
+        }
+    }
+    at
+}
+
+fn leads_with_address(line: &str) -> bool {
+    let word = line.trim_start().split([' ', '\t', '\n']).next().unwrap_or_default();
+    word.contains('@') && Address::parse(super::recipient::trimmed_word(word)).is_ok()
+}
+
+/// Finds every address in a text: each `@`, grown to both sides as far as address characters go.
+fn mentions(text: &str) -> Vec<Mention<'_>> {
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    let mut after = 0;
+    for at in memchr::memchr_iter(b'@', bytes) {
+        if at < after || found.len() >= limits::RECIPIENTS * 4 {
+            continue;
+        }
+        let floor = at.saturating_sub(200).max(after);
+        let local = bytes.get(floor..at).unwrap_or_default().iter().rev().take_while(|it| is_local(**it)).count();
+        let domain = bytes
+            .get(at + 1..)
+            .unwrap_or_default()
+            .iter()
+            .take(260)
+            .take_while(|it| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-' | b'_') || **it >= 0x80)
+            .count();
+        let (start, end) = (at - local, at + 1 + domain);
+        let Some(word) = text.get(start..end) else { continue };
+        let word = word.trim_end_matches(['.', '-', '_']);
+        let opening = word.len() - word.trim_start_matches(['\'', '`', '.', '=', '*', '|', '/']).len();
+        let word = word.get(opening..).unwrap_or_default();
+        let plain = word
+            .split_once('@')
+            .is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.') || !local.is_empty() && !domain.is_empty());
+        if plain {
+            let before = text.get(..start).and_then(|it| it.rsplit('\n').next()).unwrap_or_default();
+            let leads = before.len() < 40
+                && before.chars().all(|it| it.is_whitespace() || matches!(it, '<' | '"' | '\'' | '*' | '-' | '•' | '[' | '(' | '>' | '·'));
+            found.push(Mention { word, at: start + opening, leads });
+        }
+        after = end;
+    }
+    found
+}
+
+fn is_local(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || byte >= 0x80
+        || matches!(
+            byte,
+            b'.' | b'_'
+                | b'-'
+                | b'+'
+                | b'='
+                | b'&'
+                | b'\''
+                | b'!'
+                | b'#'
+                | b'$'
+                | b'%'
+                | b'*'
+                | b'/'
+                | b'?'
+                | b'^'
+                | b'`'
+                | b'{'
+                | b'|'
+                | b'}'
+                | b'~'
+        )
+}
+
+/// Where a pasted message begins: a run of header lines of which one is of a message that travelled.
+fn pasted_at(text: &str) -> Option<usize> {
+    let mut at = 0;
+    let mut run: Option<(usize, usize, bool)> = None;
+    for line in text.split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let folded = line.starts_with([' ', '\t']) && !line.trim().is_empty();
+        match (field_name(line), run) {
+            (Some(name), _) => {
+                let (from, count, travelled) = run.unwrap_or((start, 0, false));
+                let travelled = travelled || TRAVELLED.iter().any(|it| it.eq_ignore_ascii_case(name));
+                if travelled && count >= 2 {
+                    return Some(from);
+                }
+                run = Some((from, count + 1, travelled));
+            }
+            (None, Some(_)) if folded => {}
+            _ => run = None,
+        }
+    }
+    None
+}
+
+/// The name of a header line, if the line is one.
+fn field_name(line: &str) -> Option<&str> {
+    let (name, rest) = line.split_once(':')?;
+    let legal = (2..40).contains(&name.len())
+        && name.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-')
+        && name.starts_with(|it: char| it.is_ascii_alphabetic());
+    (legal && (rest.starts_with([' ', '\t', '\n', '\r', '<']) || rest.is_empty()) && !rest.starts_with("//")).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pasted_message_is_cut_off_and_a_summary_is_not() {
+        let human = Human::new(
+            "It failed.\n\nTo: a@b.example\nSubject: x\nDate: today\n\nSee below.\n\nReceived: from x\n\tby y\nFrom: me\nTo: you\n\nhi\n",
+        );
+        assert!(human.text.ends_with("See below.\n\n"));
+        assert!(human.pasted.is_some_and(|it| it.starts_with("Received: from x")));
+        assert!(Human::new("To: a@b.example\nSubject: x\nDate: today\n\nfailed").pasted.is_none());
+    }
+
+    #[test]
+    fn each_address_has_its_own_paragraph() {
+        let human = Human::new(
+            "Failed:\n\n  a@x.example\n    550 no a\n  b@x.example\n    550 no b\n\n<c@x.example>:\n\n  550 no c at all\n\nBye, d@x.example\n",
+        );
+        assert_eq!(human.about("A@x.example"), Some("a@x.example\n    550 no a"));
+        assert_eq!(human.about("b@x.example"), Some("b@x.example\n    550 no b"));
+        assert_eq!(human.about("c@x.example"), Some("<c@x.example>:\n\n  550 no c at all"));
+        assert_eq!(human.about("e@x.example"), None);
+    }
+
+    #[test]
+    fn addresses_shed_what_is_around_them() {
+        let words = |text| Human::new(text).mentions().iter().map(|it| (it.word.to_owned(), it.leads)).collect::<Vec<_>>();
+        assert_eq!(
+            words("(a@b.example). 'c+d@e.example' see <mailto:f@g.example>"),
+            [("a@b.example".into(), true), ("c+d@e.example".into(), false), ("f@g.example".into(), false)]
+        );
+        assert!(words("@ @x y@ @@").is_empty());
+    }
+
+    #[test]
+    fn a_long_paragraph_is_cut_at_the_limit() {
+        let text = format!("a@b.example: {}", "ä".repeat(limits::DIAGNOSTIC_BYTES));
+        assert!(
+            Human::new(&text)
+                .about("a@b.example")
+                .is_some_and(|it| it.len() <= limits::DIAGNOSTIC_BYTES && it.len() > limits::DIAGNOSTIC_BYTES - 4)
+        );
+    }
+}

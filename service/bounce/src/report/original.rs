@@ -1,0 +1,130 @@
+//! The message that came back (part three, RFC 6522 section 3): found as a part of any of its media types, as a part
+//! without one, or pasted below the human text. Gives what ties a report to what was sent.
+
+use std::borrow::Cow;
+
+use super::human::Human;
+use super::{Hints, recipient};
+use crate::address::Address;
+use crate::limits;
+use crate::mail::{Mail, Message};
+
+/// Media types of a returned message or its header, RFC 6522 and RFC 6533 section 6 and what is seen beside them.
+const TYPES: &[&str] = &[
+    "message/rfc822",
+    "text/rfc822-headers",
+    "message/global",
+    "message/global-headers",
+    "message/rfc822-headers",
+    "message/rfc822-header",
+    "text/rfc822-header",
+    "text/rfc822",
+    "message/partial",
+    "message/news",
+];
+
+/// Headers that say where a message was sent on its way, not what it is; of no use as hints.
+const TRACE: &[&str] =
+    &["received", "dkim-signature", "domainkey-signature", "arc-seal", "arc-message-signature", "arc-authentication-results"];
+
+/// How much of a returned message is decoded to read its header.
+const HEAD: usize = limits::HEADER_BYTES + 4096;
+
+/// The returned message, if the mail has one.
+pub(super) fn find<'m>(mail: &'m Mail<'_>, human: &Human<'m>) -> Option<Message<'m>> {
+    mail.parts()
+        .find(|it| TYPES.contains(&it.content_type()))
+        .map(|it| it.message(HEAD))
+        .filter(|it| !it.headers().is_empty())
+        .or_else(|| human.pasted.map(|it| Message::parse(Cow::Borrowed(it.as_bytes()))))
+        .filter(|it| !it.headers().is_empty())
+}
+
+/// The Message-ID, without angle brackets.
+pub(super) fn message_id(message: &Message<'_>) -> Option<String> {
+    message.headers().first("message-id").map(|it| bare_message_id(&it)).filter(|it| !it.is_empty())
+}
+
+/// A message id without brackets and comments.
+pub(crate) fn bare_message_id(text: &str) -> String {
+    let text = text.trim();
+    let inside = text.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(text, |(inside, _)| inside);
+    let id = inside.split_whitespace().next().unwrap_or_default();
+    super::human::capped(id, limits::HINT_BYTES).to_owned()
+}
+
+/// The addresses of its To header, of which a lone one is the recipient.
+pub(crate) fn to(message: &Message<'_>) -> Vec<Address> {
+    addresses(&message.headers().first("to").unwrap_or_default())
+}
+
+/// Every address in a list of mailboxes (RFC 5322 section 3.4).
+pub(crate) fn addresses(text: &str) -> Vec<Address> {
+    let mut found: Vec<Address> = Vec::new();
+    for mention in Human::new(text).mentions() {
+        if let Some(address) = recipient::from_text(mention.word)
+            && found.len() < limits::RECIPIENTS
+            && !found.contains(&address)
+        {
+            found.push(address);
+        }
+    }
+    found
+}
+
+/// Where the message hints at its list: `List-Id`, and all headers that are no trace of its way.
+pub(super) fn hints(message: &Message<'_>) -> Hints {
+    let mut hints = Hints::default();
+    for (name, value) in message.headers().iter().take(limits::HEADER_FIELDS) {
+        let name = name.to_ascii_lowercase();
+        if TRACE.contains(&name.as_str()) || hints.headers.len() >= limits::HINT_HEADERS || name.len() > 80 {
+            continue;
+        }
+        if name == "list-id" && hints.list_id.is_none() {
+            hints.list_id = list_id(&value);
+        }
+        hints.headers.entry(name).or_insert_with(|| super::human::capped(&value, limits::HINT_BYTES).to_owned());
+    }
+    hints
+}
+
+/// What stands in the brackets of a `List-Id` (RFC 2919 section 2), or the whole where there are none.
+fn list_id(value: &str) -> Option<String> {
+    let id = value.rsplit_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(value, |(id, _)| id).trim();
+    (!id.is_empty() && id.len() <= 255).then(|| id.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_lists_shed_their_brackets() {
+        assert_eq!(bare_message_id(" <a.b@c.example> (x)"), "a.b@c.example");
+        assert_eq!(bare_message_id("a.b@c.example"), "a.b@c.example");
+        assert_eq!(list_id("News \"of us\" <Weekly.corp.example>").as_deref(), Some("weekly.corp.example"));
+        assert_eq!(list_id("weekly.corp.example").as_deref(), Some("weekly.corp.example"));
+        assert_eq!(list_id("<>"), None);
+    }
+
+    #[test]
+    fn hints_leave_out_traces_and_stop_at_the_limit() {
+        let mut text = "Received: a\nList-Id: <l.example>\nX-Campaign: 7\n".to_owned();
+        for number in 0..=limits::HINT_HEADERS {
+            text = format!("{text}X-{number}: {}\n", "y".repeat(limits::HINT_BYTES + 1));
+        }
+        let hints = hints(&Message::parse(Cow::Borrowed(text.as_bytes())));
+        assert_eq!(hints.list_id.as_deref(), Some("l.example"));
+        assert_eq!(hints.headers.get("x-campaign").map(String::as_str), Some("7"));
+        assert_eq!(hints.headers.len(), limits::HINT_HEADERS);
+        assert_eq!(hints.headers.get("x-1").map(String::len), Some(limits::HINT_BYTES));
+        assert!(!hints.headers.contains_key("received"));
+    }
+
+    #[test]
+    fn a_list_of_mailboxes_gives_each_address_once() {
+        let found = addresses("\"Doe, Jane\" <jane@corp.example>, bob@corp.example (Bob), <JANE@corp.example>");
+        assert_eq!(found.iter().map(Address::expose).collect::<Vec<_>>(), ["jane@corp.example", "bob@corp.example"]);
+        assert!(addresses("undisclosed-recipients:;").is_empty());
+    }
+}
