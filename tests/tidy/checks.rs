@@ -176,7 +176,7 @@ pub(crate) const CHECKS: &[Check] = &[
     },
     Check {
         rule: "tests wait on a condition (`harness::eventually`), and none is left out",
-        covers: |path| is_rust(path) && path != "tests/src/eventually.rs",
+        covers: |path| is_rust(path) && path != "tests/src/wait.rs",
         find: |source| {
             let is_test =
                 |line: usize| source.path.starts_with("tests/") || source.path.ends_with("/tests.rs") || line >= source.tests_begin();
