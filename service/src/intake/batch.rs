@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Committer, IntakeError, Waiting};
+use crate::clock::Clock;
 use crate::store::{Accepted, Incoming, ReceiptState, StoreError};
 use crate::telemetry::{Stage, Stored};
 
@@ -20,7 +21,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(5);
 
 impl Committer {
     /// Commits until told to stop, and then what still waits.
-    pub async fn run(mut self, clock: impl Fn() -> OffsetDateTime, stop: CancellationToken) {
+    pub async fn run(mut self, clock: Clock, stop: CancellationToken) {
         loop {
             let first = tokio::select! {
                 first = self.queue.recv() => first,
@@ -32,7 +33,7 @@ impl Committer {
             };
             let Some(first) = first else { return };
             let batch = self.gather(first).await;
-            self.commit(batch, clock()).await;
+            self.commit(batch, clock.now()).await;
         }
     }
 

@@ -139,19 +139,17 @@ fn occurred(report: &Report, received_at: OffsetDateTime, max_fact_age: Duration
 fn message_keys(provider: &str, report: &Report, verdict: &Verdict, occurred_at: OffsetDateTime) -> Vec<String> {
     let canonical = |it: &str| it.trim().trim_matches(['<', '>']).to_owned();
     let ids = [("message", &report.message_id), ("envelope", &report.envelope_id)];
-    let mut keys: Vec<String> =
-        ids.iter().filter_map(|(name, it)| it.as_deref().map(canonical).filter(|it| !it.is_empty()).map(|it| format!("{name}:{it}"))).collect();
+    let mut keys: Vec<String> = ids
+        .iter()
+        .filter_map(|(name, it)| it.as_deref().map(canonical).filter(|it| !it.is_empty()).map(|it| format!("{name}:{it}")))
+        .collect();
     if let Some(id) = report.provider_message_id.as_deref().map(canonical).filter(|it| !it.is_empty()) {
         keys.push(format!("provider:{provider}:{id}"));
     }
     if keys.is_empty() {
-        keys.push(match report.provider_event_id.as_deref().filter(|it| !it.is_empty()) {
-            Some(id) => format!("event:{provider}:{id}"),
-            None => {
-                let reason = verdict.reason.map_or("none", bounce::classify::reason::Reason::as_str);
-                format!("day:{}:{reason}", occurred_at.date())
-            }
-        });
+        let reason = verdict.reason.map_or("none", bounce::classify::reason::Reason::as_str);
+        let event = report.provider_event_id.as_deref().filter(|it| !it.is_empty());
+        keys.push(event.map_or_else(|| format!("day:{}:{reason}", occurred_at.date()), |id| format!("event:{provider}:{id}")));
     }
     keys
 }

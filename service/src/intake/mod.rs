@@ -108,11 +108,16 @@ struct Waiting {
 
 /// Makes the two halves. `nudge` wakes the relay after each commit.
 #[must_use]
-pub fn channel(store: Arc<Store>, rules: Arc<Rules>, config: IntakeConfig, telemetry: Arc<Telemetry>, nudge: Arc<Notify>) -> (Intake, Committer) {
+pub fn channel(
+    store: Arc<Store>,
+    rules: Arc<Rules>,
+    config: IntakeConfig,
+    telemetry: Arc<Telemetry>,
+    nudge: Arc<Notify>,
+) -> (Intake, Committer) {
     let (sender, receiver) = mpsc::channel(config.queue);
     telemetry.intake_queue(0, config.queue);
-    let intake =
-        Intake { queue: sender, capacity: config.queue, rules, max_fact_age: config.max_fact_age, telemetry: telemetry.clone() };
+    let intake = Intake { queue: sender, capacity: config.queue, rules, max_fact_age: config.max_fact_age, telemetry: telemetry.clone() };
     (intake, Committer { queue: receiver, store, telemetry, config, nudge })
 }
 
@@ -169,6 +174,3 @@ fn decode(provider: &'static dyn Provider, arrival: &Arrival) -> bounce::esp::De
 
 /// Names of lists to lists, for sources that take the list from the report.
 type ListsByName = BTreeMap<String, Arc<List>>;
-
-#[cfg(test)]
-mod tests;

@@ -46,7 +46,8 @@ impl Sources {
             let Some(provider) = bounce::esp::provider(&config.provider) else { continue };
             let list = ensure(store, config.list.as_str(), now).await?;
             let root = ensure(store, config.within.as_str(), now).await?;
-            let within = store.lists().await?.into_iter().filter(|it| it.lineage.contains(&root.id)).map(|it| (it.name.clone(), it)).collect();
+            let within =
+                store.lists().await?.into_iter().filter(|it| it.lineage.contains(&root.id)).map(|it| (it.name.clone(), it)).collect();
             let source = Source {
                 name: config.name.clone(),
                 provider,

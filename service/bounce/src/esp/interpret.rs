@@ -132,11 +132,10 @@ struct Failure {
 /// use bounce::classify::{Rules, classify};
 /// use bounce::esp::interpret::interpret;
 ///
-/// # fn run(rules: &Rules) {
+/// # let rules = Rules::builtin();
 /// let line = r#"{"id": 7, "source": {"provider": "ses"}, "body_b64": ""}"#;
 /// let outcome = interpret(line, time::OffsetDateTime::UNIX_EPOCH, |report| classify(report, rules));
 /// assert_eq!(outcome["status"], 400);
-/// # }
 /// ```
 pub fn interpret(line: &str, now: OffsetDateTime, classify: impl Fn(&Report) -> Verdict) -> Value {
     let outcome = match read(line) {
