@@ -13,8 +13,8 @@
 
 pub mod clock;
 pub mod config;
-pub mod http;
-pub mod inbound;
-pub mod intake;
-pub mod store;
 pub mod telemetry;
+pub mod store;
+pub mod intake;
+pub mod inbound;
+pub mod http;
