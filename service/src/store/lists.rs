@@ -1,5 +1,4 @@
-//! The tree of lists. Lists are few, never move and never go, so they are kept in memory and read again when a name is not
-//! known; a change of policy reaches other replicas with the next refresh.
+//! The tree of lists. Lists are few, never move and never go, so they are kept in memory and read again when one is not known.
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -135,7 +134,6 @@ async fn ensure_row(
         parent_id: parent.map(|it| it.id),
         boundary_id: parent.map_or(id, |it| it.boundary_id),
         honours: None,
-        policy: None,
         created_at: now,
     };
     // Another replica may have made it meanwhile; whoever was first made it.
