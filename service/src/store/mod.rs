@@ -34,7 +34,7 @@ pub use feed::{BadCursor, Cursor, Page, Visible};
 pub use identity::Identity;
 pub use ids::{ChangeId, EventId, KeyId, ListId, ReceiptId, SubjectId};
 pub use keys::{ApiKey, NewKey, Scope};
-pub use lists::{BadListName, List, check_name};
+pub use lists::List;
 pub use lookup::{Known, SubjectHistory};
 pub use messages::{EVENT_RECORDED, SUPPRESSION_CHANGED};
 pub use outbox::{OutboxState, Pending};
