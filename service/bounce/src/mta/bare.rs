@@ -7,7 +7,7 @@ use crate::report::original;
 
 /// Reads the names below a line that announces recipients.
 pub(super) fn read(bounce: &Bounce<'_>) -> Option<Vec<Report>> {
-    if !signs::by_system(bounce.mail) {
+    if !signs::by_system(bounce.mail) || !bounce.failed_recipients().is_empty() {
         return None;
     }
     let from = original::addresses(&bounce.mail.header("from")?).pop()?;

@@ -162,7 +162,7 @@ fn is_system(address: &Address) -> bool {
 fn is_example(text: &str, mention: &Mention<'_>) -> bool {
     let before = text.get(..mention.at).unwrap_or_default();
     let words: Vec<String> = before.split_whitespace().rev().take(4).map(str::to_lowercase).collect();
-    words.first().is_some_and(|it| it == "if")
+    words.first().is_some_and(|it| it == "if" || it == "try")
         || words.iter().any(|it| matches!(it.trim_matches(['(', ',', ':']), "e.g." | "e.g" | "example" | "instance" | "z.b." | "exemple"))
 }
 
