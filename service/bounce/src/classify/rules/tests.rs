@@ -7,3 +7,9 @@ fn the_rules_of_the_program_load() {
     assert_eq!(rules.version(), Rules::builtin().version());
     assert_eq!(rules.version().len(), 12);
 }
+
+#[test]
+fn the_rules_of_the_program_have_no_defect() {
+    let defects: Vec<String> = Rules::builtin().lint().iter().filter(|it| it.is_defect()).map(ToString::to_string).collect();
+    assert_eq!(defects, Vec::<String>::new());
+}
