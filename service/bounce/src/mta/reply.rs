@@ -38,8 +38,25 @@ const TRAILERS: &[&str] = &[
 
 /// Cuts off what the reporter added.
 fn without_trailer(text: &str) -> &str {
-    let end = TRAILERS.iter().filter_map(|it| text.find(it)).min().unwrap_or(text.len());
+    let end = TRAILERS.iter().filter_map(|it| text.find(it)).min().unwrap_or(text.len()).min(reply_end(text));
     text.get(..end).unwrap_or(text).trim()
+}
+
+/// Where the next reply or command of a transcript begins, after a reply that is complete (`550 `, not `550-`).
+fn reply_end(text: &str) -> usize {
+    let mut complete = text.as_bytes().get(3) != Some(&b'-');
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let plain = line.strip_prefix("<<< ").unwrap_or(line);
+        let coded =
+            plain.len() > 4 && plain.bytes().take(3).all(|it| it.is_ascii_digit()) && matches!(plain.as_bytes().get(3), Some(b' ' | b'-'));
+        if at > 0 && (line.starts_with(">>>") || complete && coded) {
+            return at;
+        }
+        complete = complete || coded && plain.as_bytes().get(3) == Some(&b' ');
+        at += line.len();
+    }
+    at
 }
 
 fn may_precede(letter: char) -> bool {
@@ -100,6 +117,8 @@ mod tests {
             ("(reason: 452 4.2.2 full)", Some("452 4.2.2 full)")),
             ("host said: 550\n    no such user (in reply to RCPT TO command)", Some("550\n    no such user")),
             ("Remote host said: 554 no\nGiving up on 10.0.0.1.", Some("554 no")),
+            ("<<< 550 no such user\n550 5.1.1 <a@b.example>... User unknown\n", Some("550 no such user")),
+            ("550-one\n550-two\n550 three\n421 four", Some("550-one\n550-two\n550 three")),
             ("250 ok, then 554 refused", Some("554 refused")),
             ("over 500 MB of mail in 4500 places", None),
             ("250 ok", None),
