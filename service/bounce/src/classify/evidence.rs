@@ -17,6 +17,9 @@ pub(super) struct Evidence<'a> {
     pub(super) words: Words,
     /// The codes in the words, the decisive one first.
     pub(super) said: Vec<Said>,
+    /// The status that somebody stated.
+    pub(super) stated: Option<EnhancedStatus>,
+    /// The status stated, or what the reply makes of it.
     pub(super) status: Option<EnhancedStatus>,
     pub(super) reply: Option<SmtpReply>,
     pub(super) stage: Option<Stage>,
@@ -44,6 +47,7 @@ impl<'a> Evidence<'a> {
         // Prose adds words; codes of the diagnostic stand closer to the refusal.
         if diagnostic.reply.is_some() || diagnostic.status.is_some_and(|it| !it.is_bare()) {
             prose.said = diagnostic.said;
+            prose.stated = diagnostic.stated;
             prose.status = diagnostic.status;
             prose.reply = diagnostic.reply;
             prose.transient = diagnostic.transient;
@@ -66,7 +70,8 @@ impl<'a> Evidence<'a> {
         let first = said.first();
         let reply = report.reply.or_else(|| first.and_then(|it| it.reply)).or_else(|| said.iter().find_map(|it| it.reply));
         let own = first.and_then(|it| it.status).or_else(|| said.iter().find_map(|it| it.status));
-        let status = inner_cause(weigh_statuses(report.status, own, reply), &said);
+        let stated = inner_cause(weigh_statuses(report.status, own), &said);
+        let status = stated.or_else(|| reply.and_then(status_of_reply));
         let facts = Facts {
             receiver: receiver_of(report, rules, &words),
             stage,
@@ -81,6 +86,7 @@ impl<'a> Evidence<'a> {
             names_recipient: names_recipient(report, &words.text),
             words,
             said,
+            stated,
             status,
             reply,
             stage,
@@ -114,18 +120,16 @@ fn decisive_first(said: &mut [Said]) {
 }
 
 /// Which status speaks: that of the report, or that in the words.
-fn weigh_statuses(reported: Option<EnhancedStatus>, own: Option<EnhancedStatus>, reply: Option<SmtpReply>) -> Option<EnhancedStatus> {
-    let undotted = || reply.and_then(|it| codes().undotted(it));
-    let bare = || reply.and_then(SmtpReply::class).map(|class| EnhancedStatus::new(class, 0, 0));
-    match (reported, own) {
-        (None, None) => undotted().or_else(bare),
-        (Some(one), None) | (None, Some(one)) => Some(one),
-        (Some(reported), Some(own)) => {
-            let vaguer = own.is_bare() || (own.detail == 0 && own.subject == reported.subject);
-            let keep = reported.class == own.class && vaguer && !reported.is_bare();
-            Some(if keep { reported } else { own })
-        }
-    }
+fn weigh_statuses(reported: Option<EnhancedStatus>, own: Option<EnhancedStatus>) -> Option<EnhancedStatus> {
+    let (Some(reported), Some(own)) = (reported, own) else { return reported.or(own) };
+    let vaguer = own.is_bare() || (own.detail == 0 && own.subject == reported.subject);
+    let keep = reported.class == own.class && vaguer && !reported.is_bare();
+    Some(if keep { reported } else { own })
+}
+
+/// The status a reply stands for where none was stated: 511 is 5.1.1 without dots, 550 is 5.0.0.
+fn status_of_reply(reply: SmtpReply) -> Option<EnhancedStatus> {
+    codes().undotted(reply).or_else(|| reply.class().map(|class| EnhancedStatus::new(class, 0, 0)))
 }
 
 /// Where a queue gave up, the status of the last error it quotes: `554 4.4.7 expired <421 4.4.2 timed out>`.

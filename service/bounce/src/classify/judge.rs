@@ -67,13 +67,14 @@ fn weigh(report: &Report, evidence: &Evidence<'_>) -> Finding {
     by_rule(|it| it < Tier::Weak)
         .or_else(|| by_claim(report))
         .or_else(|| by_stage_and_status(evidence))
-        .or_else(|| evidence.status.filter(|it| it.detail != 0).and_then(by_status))
+        .or_else(|| evidence.stated.filter(|it| it.detail != 0).and_then(by_status))
         .or_else(|| expired_words(evidence))
+        .or_else(|| by_stage(evidence).filter(|_| evidence.stage < Some(Stage::RcptTo)))
         .or_else(|| by_rule(|it| it == Tier::Weak))
-        .or_else(|| evidence.status.filter(|it| it.subject != 0).and_then(by_status))
+        .or_else(|| evidence.stated.filter(|it| it.subject != 0).and_then(by_status))
         .or_else(|| by_stage(evidence))
         .or_else(|| evidence.reply.and_then(by_reply))
-        .or_else(|| evidence.status.and_then(by_status))
+        .or_else(|| evidence.stated.and_then(by_status))
         .or_else(|| expired_code(evidence))
         .unwrap_or_else(|| Finding {
             reason: Reason::Undetermined,
