@@ -2,3 +2,4 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what a test does not expect ends it")]
 
 mod servers;
+mod store_convergence;

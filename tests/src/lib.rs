@@ -9,11 +9,13 @@
 mod broker;
 mod database;
 mod program;
+mod opened;
 mod proxy;
 mod wait;
 
 pub use broker::{Published, TestBroker};
 pub use database::TestDatabase;
+pub use opened::{store_at, store_on};
 pub use program::rebound;
 pub use proxy::Proxy;
 pub use wait::{eventually, eventually_some};

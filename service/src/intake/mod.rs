@@ -174,3 +174,6 @@ fn decode(provider: &'static dyn Provider, arrival: &Arrival) -> bounce::esp::De
 
 /// Names of lists to lists, for sources that take the list from the report.
 type ListsByName = BTreeMap<String, Arc<List>>;
+
+#[cfg(test)]
+mod tests;

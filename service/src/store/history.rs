@@ -276,7 +276,7 @@ fn evidence(fact: &IncomingFact, source: &str) -> String {
     let status = said.status.map_or(0, |it| if it.is_bare() { 1 } else { 2 });
     let content = format!("{:?}", Testimony { rules_version: String::new(), ..said.clone() });
     let mut context = digest::Context::new(&digest::SHA256);
-    for part in [source.as_bytes(), fact.list.id.0.as_bytes(), content.as_bytes()] {
+    for part in [source.as_bytes(), fact.list.name.as_bytes(), content.as_bytes()] {
         context.update(part);
     }
     let hash = context.finish();

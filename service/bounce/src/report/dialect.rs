@@ -58,6 +58,8 @@ pub(super) fn of(mail: &Mail<'_>, human: &Human<'_>) -> Option<&'static str> {
         .iter()
         .find(|(place, mark, _)| match place {
             Place::Text => text.contains(mark),
+            // The last Received is the one nearest to the writer; the first is our own server's.
+            Place::Header("received") => mail.headers().all("received").last().is_some_and(|it| it.to_lowercase().contains(mark)),
             Place::Header(name) => mail.header(name).is_some_and(|it| it.to_lowercase().contains(mark)),
             Place::Has(name) => mail.headers().has(name),
         })

@@ -14,6 +14,7 @@ mod mdn;
 pub(crate) mod original;
 pub(crate) mod recipient;
 pub(crate) mod stage;
+pub(crate) mod verp;
 
 use std::collections::BTreeMap;
 
@@ -227,7 +228,7 @@ fn wrapped(bounce: &Bounce<'_>, wrapping: Wrapping) -> Option<Reading> {
 fn prose(bounce: &Bounce<'_>, read: Option<(&'static str, Vec<Report>)>) -> Option<Reading> {
     let (name, mut reports) = read?;
     let dialect = match name {
-        "generic" | "qsbmf" => dialect::of(bounce.mail, bounce.human).unwrap_or(name),
+        "generic" | "qsbmf" | "bare" => dialect::of(bounce.mail, bounce.human).unwrap_or(name),
         name => name,
     };
     settle(bounce, dialect, &mut reports);
@@ -316,6 +317,9 @@ fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
         let text = own.or_else(|| alone.then(|| human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES)));
         if let Some(text) = text {
             mta::describe(report, text);
+        }
+        if alone && report.diagnostic.is_none() {
+            mta::diagnose(report, bounce.human.text);
         }
         let told = [report.text.as_deref(), report.diagnostic.as_deref()];
         report.stage = report.stage.or_else(|| told.into_iter().flatten().find_map(stage::find));
