@@ -18,3 +18,4 @@ pub mod store;
 pub mod intake;
 pub mod inbound;
 pub mod http;
+pub mod cli;
