@@ -1,4 +1,6 @@
 //! Rebound.
 
 pub mod config;
+pub mod telemetry;
 pub mod store;
+pub mod outbox;

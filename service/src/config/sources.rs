@@ -61,8 +61,8 @@ impl Sources {
     }
 }
 
-/// The environment of this process. A value that is not UTF-8 is taken with replacement characters: it is reported where
-/// it matters.
+/// The environment of this process. A value that is not UTF-8 is taken with replacement characters, which no reader but
+/// that of free text lets pass.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn environment() -> impl Iterator<Item = (String, String)> {
     let rebound = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("REBOUND"));

@@ -37,7 +37,7 @@ impl TelemetryConfig {
         if let Err(error) = EnvFilter::builder().parse(&self.log_filter) {
             let what = format!("is not a filter: {error}");
             let value = Some(format!("\"{}\"", self.log_filter));
-            checks.problem("telemetry.log_filter", value, &what, "write for example \"info\" or \"warn,service=debug\"");
+            checks.problem("telemetry.log_filter", value, &what, "write for example \"info\" or \"warn,rebound=debug\"");
         }
     }
 }

@@ -312,7 +312,7 @@ amqp.in_flight = 0 (rebound.toml line 12): must be from 1 to 10000; write a numb
 amqp.backoff_min = "1m" (rebound.toml line 13): is longer than amqp.backoff_max (30s); lower it, or raise amqp.backoff_max
 intake.batch_delay = "1m" (rebound.toml line 15): is longer than intake.commit_timeout (10s); lower it, or raise intake.commit_timeout
 identity.pepper = … (rebound.toml line 17): is shorter than 32 octets; make one by `openssl rand -hex 32`, keep it as safe as the database, and name its file by identity.pepper_file
-telemetry.log_filter = "service=loud" (rebound.toml line 19): is not a filter: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5; write for example "info" or "warn,service=debug"
+telemetry.log_filter = "service=loud" (rebound.toml line 19): is not a filter: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5; write for example "info" or "warn,rebound=debug"
 rules.files[0] = "nowhere.toml" (rebound.toml line 21): is not a file; correct the path, or leave it out
 policy.mailbox_full.strikes = 0 (rebound.toml line 23): must be from 1 to 1000; write a number in that range
 policy.mailbox_full.least_span = "2d" (rebound.toml line 25): is longer than the window (1d); lower it, or raise the window
