@@ -8,15 +8,15 @@
 
 mod broker;
 mod database;
-mod eventually;
 mod program;
 mod proxy;
+mod wait;
 
 pub use broker::{Published, TestBroker};
 pub use database::TestDatabase;
-pub use eventually::{eventually, eventually_some};
 pub use program::rebound;
 pub use proxy::Proxy;
+pub use wait::{eventually, eventually_some};
 
 /// The address of a server that `tests/run` started, or that whoever runs the tests named.
 fn server(variable: &str) -> String {
@@ -40,4 +40,13 @@ fn finish(work: impl Future<Output = ()> + Send + 'static) -> bool {
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread").block_on(work);
     });
     thread.join().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[should_panic(expected = "run the tests by tests/run")]
+    fn a_test_without_its_server_fails_and_says_why() {
+        super::server("REBOUND_TEST_NO_SUCH_SERVER");
+    }
 }

@@ -42,7 +42,7 @@ fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 pub(crate) fn is_rust(path: &str) -> bool {
-    path.ends_with(".rs")
+    Path::new(path).extension().is_some_and(|extension| extension == "rs")
 }
 
 /// All text files that people write here. Mails of the corpus are not ours to judge, and build output is nobody's.

@@ -43,7 +43,7 @@ pub const POST_NOTES: usize = 50;
 /// Bytes kept of one text field of a post.
 pub const POST_FIELD_BYTES: usize = 8 * 1024;
 /// Headers and tags kept of one event as hints.
-pub const HINTS: usize = 50;
+pub const POST_HINTS: usize = 50;
 /// Bytes kept of one hint.
 pub const POST_HINT_BYTES: usize = 512;
 /// Parts of a multipart/form-data post.

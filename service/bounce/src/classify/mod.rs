@@ -1,11 +1,21 @@
 //! From what a report says to what it means: reason, fault, hard or soft. Evidence is weighed in a fixed order
 //! (receiver's words, general words, enhanced status, reply code with stage); codes and wording are data.
 
+pub mod codes;
+mod evidence;
+mod judge;
+pub mod meaning;
 pub mod reason;
+pub mod rules;
+mod said;
+mod text;
 
 use time::Duration;
 
+use crate::classify::codes::{Code, codes};
+use crate::classify::meaning::Meaning;
 use crate::classify::reason::{Fault, Reason};
+pub use crate::classify::rules::Rules;
 use crate::kind::{BounceType, Kind};
 use crate::report::Report;
 use crate::status::{EnhancedStatus, SmtpReply, Stage};
@@ -35,24 +45,59 @@ pub struct Verdict {
     pub rule: RuleId,
 }
 
-/// Name of the rule that decided: `gmail.no_such_user`, `code.5.1.1`, `claim.ses`.
+impl Verdict {
+    /// What the reason means and what to do about it.
+    #[must_use]
+    pub fn meaning(&self) -> Option<&'static Meaning> {
+        self.reason.map(meaning::of)
+    }
+
+    /// The registry's row for the enhanced status or, failing that, for the reply.
+    #[must_use]
+    pub fn code(&self) -> Option<&'static Code> {
+        let status = self.status.filter(|it| !it.is_bare()).map(|it| codes().status(it));
+        status.or_else(|| self.reply.and_then(|it| codes().reply(it))).or_else(|| self.status.map(|it| codes().status(it)))
+    }
+}
+
+/// Name of the rule that decided: `gmail.no_such_user`, `code.5.1.1`, `reply.550`, `stage.rcpt_to`, `claim`, `none`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(transparent)]
 pub struct RuleId(pub String);
 
-/// Codes and wording, loaded and checked.
-#[derive(Debug)]
-pub struct Rules {}
-
 /// Decides what a report means.
+///
+/// ```
+/// use bounce::classify::{classify, rules::Rules};
+/// use bounce::{kind::Kind, report::Report};
+///
+/// let mut report = Report::new(Kind::Bounce, None);
+/// report.diagnostic = Some("550 5.1.1 <jane@example.com>: User unknown".to_owned());
+/// let verdict = classify(&report, Rules::builtin());
+/// assert_eq!(verdict.reason.map(|it| it.as_str()), Some("user_unknown"));
+/// ```
 #[must_use]
 pub fn classify(report: &Report, rules: &Rules) -> Verdict {
-    let _ = rules;
+    match report.kind {
+        Kind::Bounce | Kind::Delayed | Kind::Rejected => judge::judge(report, rules),
+        Kind::Suppressed => Verdict {
+            bounce_type: Some(BounceType::Hard),
+            reason: Some(Reason::Suppressed),
+            fault: Some(Reason::Suppressed.fault()),
+            rule: RuleId("kind.suppressed".to_owned()),
+            ..plain(report)
+        },
+        _ => plain(report),
+    }
+}
+
+/// A verdict that judges nothing.
+fn plain(report: &Report) -> Verdict {
     Verdict {
         kind: report.kind,
         bounce_type: None,
-        reason: Some(Reason::Undetermined),
-        fault: Some(Reason::Undetermined.fault()),
+        reason: None,
+        fault: None,
         status: report.status,
         reply: report.reply,
         stage: report.stage,

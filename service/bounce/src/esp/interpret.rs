@@ -63,6 +63,9 @@ pub struct Source {
     /// Where other lists are named.
     #[serde(default)]
     pub list_from: Vec<String>,
+    /// What an unattributed hard failure counts for.
+    #[serde(default)]
+    pub unattributed: Option<String>,
     /// What proves a post.
     #[serde(flatten)]
     pub credentials: Credentials,
@@ -124,6 +127,16 @@ struct Failure {
 }
 
 /// Interprets one line. A line that is no case gives an object with an `error` that names what is wrong.
+///
+/// ```
+/// use bounce::classify::{Rules, classify};
+/// use bounce::esp::interpret::interpret;
+///
+/// # let rules = Rules::builtin();
+/// let line = r#"{"id": 7, "source": {"provider": "ses"}, "body_b64": ""}"#;
+/// let outcome = interpret(line, time::OffsetDateTime::UNIX_EPOCH, |report| classify(report, rules));
+/// assert_eq!(outcome["status"], 400);
+/// ```
 pub fn interpret(line: &str, now: OffsetDateTime, classify: impl Fn(&Report) -> Verdict) -> Value {
     let outcome = match read(line) {
         Ok(case) => serde_json::to_value(answer(case, now, classify)),

@@ -12,6 +12,21 @@
 //!    shell answers [`Decoded::answer`] and carries out [`Decoded::requests`].
 //!
 //! A stored receipt is decoded again by way of [`Verified::restored`].
+//!
+//! ```
+//! use bounce::esp::{Credentials, Refusal, Unverified, provider};
+//! use time::OffsetDateTime;
+//!
+//! let mime = provider("mime").unwrap();
+//! let credentials = Credentials { url_secret: Some("s3cret".to_owned()), ..Credentials::default() };
+//! let post = Unverified { method: "POST", url: "https://hooks.example/webhooks/bounces/s3cret", headers: &[], body: b"Subject: x\r\n\r\ny" };
+//!
+//! let verified = post.verify(mime, &credentials, OffsetDateTime::UNIX_EPOCH).unwrap();
+//! assert_eq!(mime.decode(&verified).answer.status, 200);
+//!
+//! let refusal = Unverified { url: "/webhooks/bounces", ..post }.verify(mime, &credentials, OffsetDateTime::UNIX_EPOCH).unwrap_err();
+//! assert_eq!((mime.refusal_status(&refusal), refusal.to_string().as_str()), (401, "the secret in the address does not match"));
+//! ```
 
 mod certificate;
 mod credentials;

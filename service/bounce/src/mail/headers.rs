@@ -51,7 +51,7 @@ impl Block {
             } else if let Some(colon) = name_length(line) {
                 let name = at..at + trimmed_end(line.get(..colon).unwrap_or_default()).len();
                 block.fields.push(Field { name, value: at + colon + 1..at + line.len() });
-            } else if !line.starts_with(b"From ") && !line.starts_with(b">From ") && !followed_by_field(bytes, next) {
+            } else if !line.starts_with(b"From ") && !line.starts_with(b">From ") && !goes_on(bytes, next) {
                 break;
             }
             at = next;
@@ -89,9 +89,21 @@ fn name_length(line: &[u8]) -> Option<usize> {
     (!name.is_empty() && name.iter().all(|it| matches!(it, 33..=126))).then_some(colon)
 }
 
-fn followed_by_field(bytes: &[u8], at: usize) -> bool {
-    let line = trimmed(bytes.get(at..line_end(bytes, at)).unwrap_or_default());
-    name_length(line).is_some()
+/// Whether the header goes on after a line that is no field: some gateways break long lines without folding them.
+fn goes_on(bytes: &[u8], from: usize) -> bool {
+    let mut at = from;
+    for _ in 0..3 {
+        let next = line_end(bytes, at);
+        let line = trimmed(bytes.get(at..next).unwrap_or_default());
+        if line.is_empty() {
+            return false;
+        }
+        if name_length(line).is_some() || matches!(line.first(), Some(b' ' | b'\t')) {
+            return true;
+        }
+        at = next;
+    }
+    false
 }
 
 /// The fields of a header block, to look at.

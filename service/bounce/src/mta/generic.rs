@@ -3,10 +3,10 @@
 
 use std::collections::HashSet;
 
-use super::{Bounce, address, failure, reply};
+use super::{Bounce, address, failure, reply, signs};
 use crate::address::Address;
 use crate::report::Report;
-use crate::report::human::Mention;
+use crate::report::human::{Mention, Shape};
 use crate::report::original;
 
 /// Words of failure near an address, in lower case.
@@ -80,17 +80,17 @@ const FAILURE: &[&str] = &[
 
 /// Reads any bounce that names its recipient.
 pub(super) fn read(bounce: &Bounce<'_>) -> Option<Vec<Report>> {
-    let failed = bounce.failed_recipients();
-    if !failed.is_empty() {
-        return Some(failed.into_iter().map(|it| about(bounce, it)).collect());
-    }
-    let strangers = candidates(bounce);
-    let chosen = chosen(bounce, &strangers);
+    let chosen = match bounce.failed_recipients() {
+        failed if failed.is_empty() => chosen(bounce, &candidates(bounce)),
+        // Where header and text disagree, the text is closer to what happened: a header may name an alias.
+        failed if failed.iter().any(|it| bounce.human.about(it.expose()).is_some()) => failed,
+        failed => {
+            let listed = leading(&candidates(bounce));
+            if listed.is_empty() { failed } else { listed }
+        }
+    };
     let reports: Vec<Report> = chosen.into_iter().map(|it| about(bounce, it)).collect();
-    if !reports.is_empty() {
-        return Some(reports);
-    }
-    fallback(bounce).map(|it| vec![failure(it, bounce.human.text)])
+    (!reports.is_empty()).then_some(reports)
 }
 
 /// A report with what the text says about an address, or all of the text if it says nothing of it.
@@ -107,28 +107,34 @@ pub(super) fn about(bounce: &Bounce<'_>, address: Address) -> Report {
 
 struct Candidate<'m> {
     mention: Mention<'m>,
+    shape: Shape<'m>,
     address: Address,
     paragraph: &'m str,
 }
 
-/// The addresses named that are not those of the writer, of the addressee and of systems.
+impl Candidate<'_> {
+    fn fails(&self) -> bool {
+        reply::find(self.paragraph).is_some() || speaks_of_failure(self.paragraph)
+    }
+}
+
+/// The addresses named that are not those of the writer and of the addressee; those of systems only if no other is named.
 fn candidates<'m>(bounce: &Bounce<'m>) -> Vec<Candidate<'m>> {
     let insiders = insiders(bounce);
-    let mut seen = HashSet::new();
     let mut found = Vec::new();
     for mention in bounce.human.mentions() {
         let Some(address) = address(mention.word) else { continue };
-        if insiders.contains(&address)
-            || is_system(&address)
-            || is_id(bounce.human.text, mention)
-            || !seen.insert((address.clone(), mention.leads))
-        {
+        if insiders.contains(&address) || is_id(bounce.human.text, mention) {
             continue;
         }
-        found.push(Candidate { mention: *mention, address, paragraph: bounce.human.paragraph(mention) });
+        let shape = bounce.human.shape(mention);
+        found.push(Candidate { mention: *mention, shape, address, paragraph: bounce.human.paragraph(mention) });
         if found.len() >= crate::limits::RECIPIENTS {
             break;
         }
+    }
+    if found.iter().any(|it| !is_system(&it.address)) {
+        found.retain(|it| !is_system(&it.address));
     }
     found
 }
@@ -137,7 +143,7 @@ fn candidates<'m>(bounce: &Bounce<'m>) -> Vec<Candidate<'m>> {
 fn insiders(bounce: &Bounce<'_>) -> HashSet<Address> {
     let headers = bounce.mail.headers();
     let mut all: Vec<Address> = Vec::new();
-    for name in ["from", "to", "reply-to", "sender", "return-path", "delivered-to", "x-original-to", "envelope-to", "errors-to"] {
+    for name in ["from", "to", "reply-to", "sender", "return-path", "delivered-to", "envelope-to", "errors-to"] {
         all.extend(headers.all(name).take(10).flat_map(|it| original::addresses(&it)));
     }
     if let Some(returned) = bounce.returned {
@@ -165,30 +171,51 @@ fn is_id(text: &str, mention: &Mention<'_>) -> bool {
     line.contains("message-id") || line.contains("message id") || line.contains("messageid") || line.contains("message identifier")
 }
 
-/// The candidates that the text speaks of as failed: leading their paragraph first, then beside words of failure.
+/// The candidates that the text speaks of as failed: those that lead their paragraph first, then those the returned message
+/// was for, then any beside words of failure.
 fn chosen(bounce: &Bounce<'_>, candidates: &[Candidate<'_>]) -> Vec<Address> {
-    let returned_to: HashSet<Address> = bounce.returned.map(original::to).unwrap_or_default().into_iter().collect();
-    let fails = |it: &&Candidate<'_>| reply::find(it.paragraph).is_some() || speaks_of_failure(it.paragraph);
-    let unique = |list: Vec<&Candidate<'_>>| {
-        let mut seen = HashSet::new();
-        list.into_iter().map(|it| it.address.clone()).filter(|it| seen.insert(it.clone())).collect::<Vec<_>>()
-    };
     if !speaks_of_failure(bounce.human.text) && !speaks_of_failure(bounce.subject) {
         return Vec::new();
     }
-    let leading = unique(candidates.iter().filter(|it| it.mention.leads).filter(fails).collect());
-    if !leading.is_empty() {
-        return leading;
+    let listed = leading(candidates);
+    if candidates.iter().any(|it| it.mention.leads && it.fails()) {
+        return listed;
     }
-    let known = unique(candidates.iter().filter(|it| returned_to.contains(&it.address)).collect());
+    let returned_to: HashSet<Address> = bounce.returned.map(original::to).unwrap_or_default().into_iter().collect();
+    let known = unique(candidates.iter().filter(|it| returned_to.contains(&it.address)));
     if !known.is_empty() {
         return known;
     }
-    let leading = unique(candidates.iter().filter(|it| it.mention.leads).collect());
-    if !leading.is_empty() {
-        return leading;
+    if !listed.is_empty() {
+        return listed;
     }
-    unique(candidates.iter().filter(fails).collect())
+    let failing = unique(candidates.iter().filter(|it| it.fails()));
+    if !failing.is_empty() || !signs::by_system(bounce.mail) {
+        return failing;
+    }
+    candidates.iter().find(|it| is_introduced(bounce.human.before(&it.mention))).map(|it| it.address.clone()).into_iter().collect()
+}
+
+/// Whether words in front of an address say that something was meant for it.
+fn is_introduced(before: &str) -> bool {
+    let before = before.to_lowercase();
+    ["addressed", "recipient", "deliver", "mailbox", "user", "rcpt"].iter().any(|it| before.contains(it))
+}
+
+/// The candidates that lead their line in the way the first failing one does.
+fn leading(candidates: &[Candidate<'_>]) -> Vec<Address> {
+    let shape = candidates
+        .iter()
+        .filter(|it| it.mention.leads)
+        .find(|it| it.fails())
+        .or_else(|| candidates.iter().find(|it| it.mention.leads))
+        .map(|it| it.shape);
+    unique(candidates.iter().filter(|it| it.mention.leads && Some(it.shape) == shape))
+}
+
+fn unique<'c, 'm: 'c>(candidates: impl Iterator<Item = &'c Candidate<'m>>) -> Vec<Address> {
+    let mut seen = HashSet::new();
+    candidates.map(|it| it.address.clone()).filter(|it| seen.insert(it.clone())).collect()
 }
 
 fn speaks_of_failure(text: &str) -> bool {
@@ -196,11 +223,10 @@ fn speaks_of_failure(text: &str) -> bool {
     FAILURE.iter().any(|it| text.contains(it))
 }
 
-/// Whom the returned message was for, where the text names nobody.
-fn fallback(bounce: &Bounce<'_>) -> Option<Address> {
-    if !speaks_of_failure(bounce.human.text) {
-        return None;
-    }
-    let mut to = bounce.returned.map(original::to).unwrap_or_default().into_iter();
-    to.next().filter(|_| to.next().is_none())
+/// Whom the returned message was for, where the text speaks of failure and names nobody.
+pub(super) fn returned_to(bounce: &Bounce<'_>) -> Option<Report> {
+    let returned = bounce.returned.filter(|it| speaks_of_failure(bounce.human.text) && !original::is_discussion(it))?;
+    let mut to = original::to(returned).into_iter();
+    let only = to.next().filter(|_| to.next().is_none())?;
+    Some(failure(only, bounce.human.text))
 }

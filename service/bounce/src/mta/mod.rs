@@ -2,9 +2,10 @@
 //! reader for the rest. Readers get a [`Bounce`], which has been looked through once for all of them.
 
 mod exim;
+mod fml;
 mod generic;
-mod gmail;
-mod qmail;
+mod notification;
+mod qsbmf;
 pub(crate) mod reply;
 pub(crate) mod signs;
 
@@ -38,15 +39,21 @@ pub(crate) struct Dialect {
 
 /// All readers, specific before generic; the first that knows the mail wins.
 pub(crate) const ORDER: &[Dialect] = &[
-    Dialect { name: "qmail", read: qmail::read },
-    Dialect { name: "gmail", read: gmail::read },
+    Dialect { name: "ses", read: notification::read },
+    Dialect { name: "fml", read: fml::read },
     Dialect { name: "exim", read: exim::read },
+    Dialect { name: "qsbmf", read: qsbmf::read },
     Dialect { name: "generic", read: generic::read },
 ];
 
 /// Reads a free-form bounce: the dialect that knew it, and a report for each recipient.
 pub(crate) fn read(bounce: &Bounce<'_>) -> Option<(&'static str, Vec<Report>)> {
     ORDER.iter().find_map(|it| (it.read)(bounce).filter(|reports| !reports.is_empty()).map(|reports| (it.name, reports)))
+}
+
+/// The last resort: whom the returned message was for, where the text names nobody.
+pub(crate) fn returned_to(bounce: &Bounce<'_>) -> Option<(&'static str, Vec<Report>)> {
+    generic::returned_to(bounce).map(|it| ("generic", vec![it]))
 }
 
 /// A failure of an address with the text about it; the reply inside the text becomes the diagnostic.

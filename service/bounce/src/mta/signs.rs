@@ -10,6 +10,7 @@ const AUTHORS: &[&str] = &[
     "mail-daemon",
     "maildaemon",
     "postmaster",
+    "post_master",
     "mail delivery s",
     "mail delivery system",
     "mail administrator",
@@ -147,6 +148,30 @@ pub(crate) fn is_bounce(mail: &Mail<'_>) -> bool {
         || by_system(mail)
         || by_subject(mail)
         || is_empty_path
+        || by_text(mail)
+}
+
+/// First words of texts that nobody but a mail system writes, in lower case.
+const TEXTS: &[&str] = &[
+    "this message was created automatically by mail delivery software",
+    "this is an automatically generated delivery status notification",
+    "this is the mail system at host",
+    "hi. this is the ",
+    "your message did not reach some or all of the intended recipients",
+    "did not reach the following recipient",
+    "error message below:",
+    "delivery to the following recipient failed permanently",
+    "\"notificationtype\":\"",
+    "\\\"notificationtype\\\":\\\"",
+    "\"eventtype\":\"",
+    "could not be delivered to one or more",
+    "final-recipient:",
+];
+
+/// Whether the text begins like one of a mail system.
+fn by_text(mail: &Mail<'_>) -> bool {
+    let text = crate::report::human::capped(mail.human(), 3_000).to_lowercase();
+    TEXTS.iter().any(|it| text.contains(it)) || mail.headers().has("x-mlserver")
 }
 
 /// Whether a mail system wrote it.

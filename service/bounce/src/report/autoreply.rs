@@ -123,14 +123,12 @@ const WORDS: &[&str] = &[
 
 /// Reads a responder's mail, if it is one.
 pub(super) fn read(mail: &Mail<'_>) -> Option<Report> {
-    let kind = if is_challenge(mail) {
-        Kind::ChallengeResponse
-    } else if is_auto_reply(mail) {
-        Kind::AutoReply
-    } else {
-        return None;
-    };
-    Some(Report::new(kind, author(mail)))
+    is_auto_reply(mail).then(|| Report::new(Kind::AutoReply, author(mail)))
+}
+
+/// Reads a challenge, if the mail is one. Some dress up as delivery reports, so this is asked first.
+pub(super) fn challenge(mail: &Mail<'_>) -> Option<Report> {
+    is_challenge(mail).then(|| Report::new(Kind::ChallengeResponse, author(mail)))
 }
 
 fn author(mail: &Mail<'_>) -> Option<crate::address::Address> {

@@ -32,6 +32,9 @@ pub(crate) struct Mention<'m> {
     pub(crate) leads: bool,
 }
 
+/// How a line sets an address off: what stands before it in the line, and right after it.
+pub(crate) type Shape<'m> = (&'m str, Option<char>);
+
 impl<'m> Human<'m> {
     /// Looks through a text.
     pub(crate) fn new(whole: &'m str) -> Self {
@@ -53,6 +56,21 @@ impl<'m> Human<'m> {
     /// Every address named, in order.
     pub(crate) fn mentions(&self) -> &[Mention<'m>] {
         &self.mentions
+    }
+
+    /// How the text sets a mention off.
+    pub(crate) fn shape(&self, mention: &Mention<'_>) -> Shape<'m> {
+        (self.before(mention), self.after(mention).chars().next())
+    }
+
+    /// What follows a mention in the text.
+    pub(crate) fn after(&self, mention: &Mention<'_>) -> &'m str {
+        self.text.get(mention.at + mention.word.len()..).unwrap_or_default()
+    }
+
+    /// The blanks and signs between the beginning of the line and a mention.
+    pub(crate) fn before(&self, mention: &Mention<'_>) -> &'m str {
+        self.text.get(..mention.at).and_then(|it| it.rsplit('\n').next()).unwrap_or_default()
     }
 
     /// What the text says about an address: from the line that names it to the next blank line or the next address.
@@ -95,7 +113,7 @@ fn paragraph_end(text: &str, skip: usize) -> usize {
             }
             continue;
         }
-        if start > 0 && leads_with_address(line) {
+        if start > 0 && indent(line) <= indent(text) && leads_with_address(line) {
             return start;
         }
         said += words.bytes().filter(u8::is_ascii_alphanumeric).count();
@@ -104,6 +122,10 @@ fn paragraph_end(text: &str, skip: usize) -> usize {
         }
     }
     at
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start_matches([' ', '\t']).len()
 }
 
 fn leads_with_address(line: &str) -> bool {

@@ -152,39 +152,56 @@ pub struct Hints {
 /// mail servers mark real bounces as automatic replies.
 #[must_use]
 pub fn read(mail: &Mail<'_>) -> Reading {
-    let human = Human::new(mail.human());
-    let returned = original::find(mail, &human);
-    let mut reading = sorted(mail, &human, returned.as_ref());
+    let mut reading = read_at(mail, Wrapping::Outer);
     reading.notes.extend(mail.notes().map(|it| Note(it.to_owned())));
     reading.notes.truncate(limits::NOTES);
+    reading
+}
+
+/// Whether a mail is read for itself or as what another one wraps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wrapping {
+    Outer,
+    Inner,
+}
+
+fn read_at(mail: &Mail<'_>, wrapping: Wrapping) -> Reading {
+    let human = Human::new(mail.human());
+    let returned = original::find(mail, &human);
+    let mut reading = sorted(mail, &human, returned.as_ref(), wrapping);
     if let Some(returned) = &returned {
         tie(&mut reading.reports, returned);
     }
     reading
 }
 
-fn sorted(mail: &Mail<'_>, human: &Human<'_>, returned: Option<&Message<'_>>) -> Reading {
+fn sorted(mail: &Mail<'_>, human: &Human<'_>, returned: Option<&Message<'_>>, wrapping: Wrapping) -> Reading {
     if let Some(it) = arf::read(mail, returned) {
         return Reading { kind: it.kind, dialect: it.dialect, reports: it.reports, notes: it.notes };
     }
     if let Some(report) = mdn::read(mail) {
         return Reading { kind: Kind::Mdn, dialect: "rfc8098", reports: vec![report], notes: Vec::new() };
     }
+    if let Some(report) = autoreply::challenge(mail) {
+        return Reading { kind: report.kind, dialect: "challenge", reports: vec![report], notes: Vec::new() };
+    }
     let subject = mail.header("subject").unwrap_or_default();
     let bounce = Bounce { mail, human, returned, subject: &subject };
     if let Some(reading) = status(&bounce) {
         return reading;
     }
-    let looks_like_bounce = mta::signs::is_bounce(mail);
-    if looks_like_bounce && let Some((name, mut reports)) = mta::read(&bounce) {
-        let dialect = if name == "generic" { dialect::of(mail, human).unwrap_or("generic") } else { name };
-        settle(&bounce, dialect, &mut reports);
-        return Reading { kind: gravest(&reports), dialect, reports, notes: Vec::new() };
+    let is_bounce = mta::signs::is_bounce(mail);
+    if is_bounce {
+        let read =
+            prose(&bounce, mta::read(&bounce)).or_else(|| wrapped(&bounce, wrapping)).or_else(|| prose(&bounce, mta::returned_to(&bounce)));
+        if let Some(reading) = read {
+            return reading;
+        }
     }
     if let Some(report) = autoreply::read(mail) {
         return Reading { kind: report.kind, dialect: "rfc3834", reports: vec![report], notes: Vec::new() };
     }
-    let notes = if looks_like_bounce {
+    let notes = if is_bounce {
         vec![Note("the mail looks like a bounce and names no recipient that could be read".to_owned())]
     } else {
         Vec::new()
@@ -192,20 +209,47 @@ fn sorted(mail: &Mail<'_>, human: &Human<'_>, returned: Option<&Message<'_>>) ->
     Reading { kind: Kind::Other, dialect: "none", reports: Vec::new(), notes }
 }
 
+/// A report that a gateway passed on inside a message of its own, which names nobody (RFC 6522 section 3 allows a report to
+/// be forwarded). Only one level is opened.
+fn wrapped(bounce: &Bounce<'_>, wrapping: Wrapping) -> Option<Reading> {
+    if wrapping == Wrapping::Inner {
+        return None;
+    }
+    let octets = original::octets(bounce.mail, bounce.human)?;
+    let inner = Mail::parse(&octets);
+    if !mta::signs::by_system(&inner) || inner.part(dsn::TYPES).is_none() && !inner.headers().has("x-failed-recipients") {
+        return None;
+    }
+    Some(read_at(&inner, Wrapping::Inner)).filter(|it| !it.reports.is_empty())
+}
+
+/// Completes what was read of a bounce that was written for people.
+fn prose(bounce: &Bounce<'_>, read: Option<(&'static str, Vec<Report>)>) -> Option<Reading> {
+    let (name, mut reports) = read?;
+    let dialect = match name {
+        "generic" | "qsbmf" => dialect::of(bounce.mail, bounce.human).unwrap_or(name),
+        name => name,
+    };
+    settle(bounce, dialect, &mut reports);
+    Some(Reading { kind: gravest(&reports), dialect, reports, notes: Vec::new() })
+}
+
 /// Reads the delivery status of a mail that has one.
 fn status(bounce: &Bounce<'_>) -> Option<Reading> {
-    let part = bounce.mail.part(dsn::TYPES)?;
-    let text = part.text(limits::REPORT_BYTES);
-    let mut status = dsn::read(&text);
-    if status.reports.is_empty() {
-        // The blank line in front of the fields may be missing, so that they stand in the header of the part.
-        status = dsn::read(&part.header_text());
-    }
+    let mut status = match bounce.mail.part(dsn::TYPES) {
+        Some(part) => match dsn::read(&part.text(limits::REPORT_BYTES)) {
+            // The blank line in front of the fields may be missing, so that they stand in the header of the part.
+            status if status.reports.is_empty() => dsn::read(&part.header_text()),
+            status => status,
+        },
+        None => dsn::read(pasted_status(bounce.mail.human())?),
+    };
     let mut notes = Vec::new();
     if status.cut {
         notes.push(Note("there are more recipients than the limit; the rest was left out".to_owned()));
     }
     let dialect = dialect::of(bounce.mail, bounce.human).unwrap_or("rfc3464");
+    prefer_known(bounce, &mut status.reports);
     name_recipients(bounce, &mut status.reports);
     if status.reports.is_empty() {
         return None;
@@ -217,6 +261,28 @@ fn status(bounce: &Bounce<'_>) -> Option<Reading> {
     }
     settle(bounce, dialect, &mut status.reports);
     Some(Reading { kind: gravest(&status.reports), dialect, reports: status.reports, notes })
+}
+
+/// Where Original-Recipient and Final-Recipient differ, the To of the returned message may tell which one was mailed.
+fn prefer_known(bounce: &Bounce<'_>, reports: &mut [Report]) {
+    let to = bounce.returned.map(original::to).unwrap_or_default();
+    for report in reports {
+        let last = report.final_recipient.as_deref().and_then(recipient::from_text);
+        if let (Some(chosen), Some(last)) = (&report.recipient, last)
+            && !to.contains(chosen)
+            && to.contains(&last)
+        {
+            report.recipient = Some(last);
+        }
+    }
+}
+
+/// Where the text for people holds the fields of a delivery status, for want of a part for them.
+fn pasted_status(text: &str) -> Option<&str> {
+    let field = |name: &str| if text.starts_with(name) { Some(0) } else { text.find(&format!("\n{name}")).map(|it| it + 1) };
+    let last = field("Final-Recipient:")?;
+    let first = ["Reporting-MTA:", "Original-Recipient:"].iter().filter_map(|it| field(it)).filter(|it| *it < last).min().unwrap_or(last);
+    text.get(first..)
 }
 
 /// Fills in whom groups are about that do not name anybody, from what else the mail tells.
@@ -271,5 +337,8 @@ fn tie(reports: &mut [Report], returned: &Message<'_>) {
 
 /// The kind that the whole goes by: a failure counts more than a delay, a delay more than a success.
 fn gravest(reports: &[Report]) -> Kind {
-    [Kind::Bounce, Kind::Delayed, Kind::Delivered].into_iter().find(|kind| reports.iter().any(|it| it.kind == *kind)).unwrap_or(Kind::Other)
+    [Kind::Bounce, Kind::Delayed, Kind::Complaint, Kind::Delivered]
+        .into_iter()
+        .find(|kind| reports.iter().any(|it| it.kind == *kind))
+        .unwrap_or(Kind::Other)
 }

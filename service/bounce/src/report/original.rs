@@ -40,6 +40,18 @@ pub(super) fn find<'m>(mail: &'m Mail<'_>, human: &Human<'m>) -> Option<Message<
         .filter(|it| !it.headers().is_empty())
 }
 
+/// All of the returned message, as far as a report inside it may reach.
+pub(super) fn octets<'m>(mail: &'m Mail<'_>, human: &Human<'m>) -> Option<Cow<'m, [u8]>> {
+    let part = mail.parts().find(|it| TYPES.contains(&it.content_type())).map(|it| it.octets(limits::REPORT_BYTES));
+    part.or_else(|| human.pasted.map(|it| Cow::Borrowed(it.as_bytes())))
+}
+
+/// Whether the message went through a discussion list, so that its To names the list and not the subscriber.
+pub(crate) fn is_discussion(message: &Message<'_>) -> bool {
+    let headers = message.headers();
+    headers.has("x-beenthere") || headers.first("list-post").is_some_and(|it| it.contains("mailto:"))
+}
+
 /// The Message-ID, without angle brackets.
 pub(super) fn message_id(message: &Message<'_>) -> Option<String> {
     message.headers().first("message-id").map(|it| bare_message_id(&it)).filter(|it| !it.is_empty())

@@ -6,11 +6,11 @@
 //!
 //! There is no replay window on notifications. SNS gives none, a retry carries the time of the first attempt, operators
 //! send again what a dead-letter queue kept for days, and a notification that comes twice changes nothing. A confirmation
-//! does change something: one older than [`CONFIRM_WITHIN`] is not carried out.
+//! does change something: one older than two hours is not carried out.
 
 mod payload;
 pub mod sign;
-mod signature;
+pub(super) mod signature;
 #[cfg(test)]
 mod tests;
 

@@ -187,14 +187,15 @@ impl<'a> Event<'a> {
             named.truncate(limits::EVENT_RECIPIENTS);
         }
         let only_destination = destinations().next().filter(|_| destinations().count() == 1).and_then(Json::verbatim);
+        let sent_to = only_destination.filter(|it| it.len() <= limits::POST_HINT_BYTES).and_then(|it| Some((it, mailbox(it).ok()?)));
         let mut found = Vec::with_capacity(named.len());
         for (index, detail) in named.iter().enumerate() {
             let text = detail.at("emailAddress").verbatim().or_else(|| detail.verbatim()).unwrap_or_default();
             match mailbox(text) {
                 Ok(recipient) => {
                     // Where a message went to one address and another failed, the first was forwarded to the second.
-                    let sent_to = only_destination.filter(|it| mailbox(it).is_ok_and(|it| it != recipient)).map(str::to_owned);
-                    let report = Report { original_recipient: sent_to, recipient: Some(recipient), ..common.clone() };
+                    let forwarded = sent_to.as_ref().filter(|(_, it)| *it != recipient).map(|(text, _)| (*text).to_owned());
+                    let report = Report { original_recipient: forwarded, recipient: Some(recipient), ..common.clone() };
                     found.push(Named { report, detail: *detail });
                 }
                 Err(error) => notes.add(format!("recipient {} of {} was left out: {error}", index + 1, named.len())),
@@ -215,47 +216,36 @@ impl<'a> Event<'a> {
         let message_id = self.mail.at("commonHeaders").text("messageId").or_else(|| header("message-id"));
         Report {
             occurred_at: object.moment("timestamp").or(self.publication.published_at).or_else(|| self.mail.moment("timestamp")),
-            message_id: message_id.map(|it| it.trim_matches(['<', '>', ' ']).to_owned()),
+            message_id: message_id.as_deref().and_then(bare_message_id),
             provider_message_id: self.mail.text("messageId"),
             provider_event_id: object.text("feedbackId").or_else(|| self.publication.id.clone()),
-            hints: Hints { list_id: header("list-id").map(|it| list_id(&it)), headers: self.header_hints(), tags: self.tag_hints() },
+            hints: Hints { list_id: header("list-id").as_deref().and_then(list_id), headers: self.header_hints(), tags: self.tag_hints() },
             ..Report::new(kind, None)
         }
     }
 
-    /// Headers of the message, without those that tell of people or only of the journey.
+    /// Headers of the message, without those that name recipients or tell of the journey.
     fn header_hints(&self) -> std::collections::BTreeMap<String, String> {
-        const NO_HINTS: [&str; 20] = [
-            "from",
-            "sender",
+        const NO_HINTS: [&str; 9] = [
             "to",
             "cc",
             "bcc",
-            "reply-to",
-            "return-path",
-            "subject",
             "received",
-            "message-id",
-            "in-reply-to",
-            "references",
-            "date",
-            "mime-version",
-            "content-type",
-            "content-transfer-encoding",
             "dkim-signature",
-            "list-id",
-            "list-unsubscribe",
-            "delivered-to",
+            "domainkey-signature",
+            "arc-seal",
+            "arc-message-signature",
+            "arc-authentication-results",
         ];
         let named = self.mail.at("headers").items().map(|it| (it.word("name"), it.text("value")));
         let kept = named.filter(|(name, _)| !name.is_empty() && !NO_HINTS.contains(&name.as_str()));
-        kept.filter_map(|(name, value)| Some((hint(&name), hint(&value?)))).take(limits::HINTS).collect()
+        kept.filter_map(|(name, value)| Some((hint(&name), hint(&value?)))).take(limits::POST_HINTS).collect()
     }
 
     /// Tags have lists of values; SES gives no tag more than one.
     fn tag_hints(&self) -> std::collections::BTreeMap<String, String> {
         let first = self.mail.at("tags").entries().map(|(name, values)| (name, values.items().find_map(Json::own_text)));
-        first.filter_map(|(name, value)| Some((hint(name), hint(&value?)))).take(limits::HINTS).collect()
+        first.filter_map(|(name, value)| Some((hint(name), hint(&value?)))).take(limits::POST_HINTS).collect()
     }
 }
 
@@ -283,7 +273,7 @@ fn bounce_meaning(bounce_type: &str, sub_type: &str, notes: &mut Notes) -> (Kind
             notes.add("the bounce's subtype is not known here; taken as soft, as its type says");
             soft(None)
         }
-        ("undetermined", _) => soft(Some(Reason::Undetermined)),
+        ("undetermined", _) => soft(None),
         _ => {
             notes.add("the bounce's type is not known here; taken as soft");
             soft(None)
@@ -328,10 +318,16 @@ fn without_type(text: &str) -> (Option<String>, &str) {
     }
 }
 
-/// The identifier of a List-Id field (RFC 2919): what stands in the last angle brackets.
-fn list_id(value: &str) -> String {
-    let id = value.rsplit_once('<').map_or(value, |(_, it)| it.split('>').next().unwrap_or_default());
-    hint(id.trim())
+/// The identifier of a List-Id field (RFC 2919 section 2): what stands in the last angle brackets, else all.
+fn list_id(value: &str) -> Option<String> {
+    let id = value.rsplit_once('<').and_then(|(_, it)| it.split_once('>')).map_or(value, |(it, _)| it).trim();
+    (!id.is_empty() && id.len() <= 255).then(|| id.to_ascii_lowercase())
+}
+
+/// A Message-ID without its angle brackets.
+fn bare_message_id(text: &str) -> Option<String> {
+    let id = text.split_once('<').and_then(|(_, it)| it.split_once('>')).map_or(text, |(it, _)| it);
+    id.split_whitespace().next().map(hint)
 }
 
 fn hint(text: &str) -> String {

@@ -16,21 +16,21 @@ const EXPECTED: &str = "an SNS message (a JSON object with Type, MessageId, Topi
 
 /// What came: an envelope, or a bare SES notification (raw message delivery).
 #[derive(Debug)]
-pub(super) enum Body {
+pub(in crate::esp) enum Body {
     Envelope(Box<Envelope>),
     Raw(Value),
 }
 
 /// What an envelope is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Type {
+pub(in crate::esp) enum Type {
     Notification,
     SubscriptionConfirmation,
     UnsubscribeConfirmation,
 }
 
 impl Type {
-    pub(super) const fn name(self) -> &'static str {
+    pub(in crate::esp) const fn name(self) -> &'static str {
         match self {
             Self::Notification => "Notification",
             Self::SubscriptionConfirmation => "SubscriptionConfirmation",
@@ -41,22 +41,22 @@ impl Type {
 
 /// An SNS envelope, its text exactly as it was signed.
 #[derive(Debug)]
-pub(super) struct Envelope {
-    pub(super) kind: Type,
-    pub(super) message_id: String,
-    pub(super) topic_arn: String,
-    pub(super) message: String,
-    pub(super) timestamp: String,
-    pub(super) subject: Option<String>,
-    pub(super) token: Option<String>,
-    pub(super) subscribe_url: Option<String>,
-    pub(super) signature_version: Option<String>,
-    pub(super) signature: Option<String>,
-    pub(super) signing_cert_url: Option<String>,
+pub(in crate::esp) struct Envelope {
+    pub(in crate::esp) kind: Type,
+    pub(in crate::esp) message_id: String,
+    pub(in crate::esp) topic_arn: String,
+    pub(in crate::esp) message: String,
+    pub(in crate::esp) timestamp: String,
+    pub(in crate::esp) subject: Option<String>,
+    pub(in crate::esp) token: Option<String>,
+    pub(in crate::esp) subscribe_url: Option<String>,
+    pub(in crate::esp) signature_version: Option<String>,
+    pub(in crate::esp) signature: Option<String>,
+    pub(in crate::esp) signing_cert_url: Option<String>,
 }
 
 /// Reads a body.
-pub(super) fn read(body: &[u8]) -> Result<Body, Refusal> {
+pub(in crate::esp) fn read(body: &[u8]) -> Result<Body, Refusal> {
     let value = json::parse(body).map_err(malformed)?;
     let Value::Object(mut fields) = value else { return Err(malformed("it is JSON, but no object")) };
     let has = |name: &str| fields.get(name).is_some_and(|it| !it.is_null());
@@ -96,7 +96,7 @@ fn malformed(found: impl Into<String>) -> Refusal {
 
 impl Envelope {
     /// The text that is signed: for each field, in this order, its name and its value, each with a line feed behind.
-    pub(super) fn canonical(&self) -> String {
+    pub(in crate::esp) fn canonical(&self) -> String {
         let message = ("Message", Some(&self.message));
         let id = ("MessageId", Some(&self.message_id));
         let timestamp = ("Timestamp", Some(&self.timestamp));
@@ -116,7 +116,7 @@ impl Envelope {
     }
 
     /// The headers that repeat the envelope must agree with it: what passes by them is not what was signed.
-    pub(super) fn check_headers(&self, post: &Unverified<'_>) -> Result<(), Refusal> {
+    pub(in crate::esp) fn check_headers(&self, post: &Unverified<'_>) -> Result<(), Refusal> {
         let pairs = [
             ("x-amz-sns-message-type", self.kind.name()),
             ("x-amz-sns-message-id", self.message_id.as_str()),
@@ -124,14 +124,14 @@ impl Envelope {
         ];
         for (name, value) in pairs {
             if post.header(name).is_some_and(|it| it.trim() != value) {
-                return Err(malformed(format!("the header {name} does not agree with the body")));
+                return Err(Refusal::Malformed { expected: "what its headers say", found: format!("{name} differs") });
             }
         }
         Ok(())
     }
 
     /// Whether Amazon signed this.
-    pub(super) fn check_signature(&self, credentials: &Credentials) -> Result<(), Refusal> {
+    pub(in crate::esp) fn check_signature(&self, credentials: &Credentials) -> Result<(), Refusal> {
         let (Some(version), Some(signature), Some(url)) = (&self.signature_version, &self.signature, &self.signing_cert_url) else {
             return Err(Refusal::Missing(Credential::Signature));
         };
@@ -151,13 +151,13 @@ impl Envelope {
     }
 
     /// The address that confirms a subscription, if it is Amazon's.
-    pub(super) fn confirmation_url(&self) -> Result<&str, Refusal> {
+    pub(in crate::esp) fn confirmation_url(&self) -> Result<&str, Refusal> {
         let url = self.subscribe_url.as_deref().ok_or_else(|| malformed("the field SubscribeURL is missing"))?;
         if is_confirmation_url(url) { Ok(url) } else { Err(Refusal::NotAllowed("the host or action of SubscribeURL")) }
     }
 
     /// Whether the certificate comes from the region of the topic. It always has, but Amazon does not promise it.
-    pub(super) fn is_of_one_region(&self) -> bool {
+    pub(in crate::esp) fn is_of_one_region(&self) -> bool {
         let of_host = self.signing_cert_url.as_deref().and_then(sns_host).map(|(region, _)| region);
         of_host.is_none_or(|it| self.topic_arn.split(':').nth(3) == Some(it))
     }

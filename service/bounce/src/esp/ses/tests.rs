@@ -114,7 +114,7 @@ fn bounce(bounce_type: &str, sub_type: &str) -> Value {
             "destination": ["jane@example.com"],
             "headers": [
                 {"name": "From", "value": "news@example.net"},
-                {"name": "List-ID", "value": "Weekly news <weekly.example.net>"},
+                {"name": "List-ID", "value": "Weekly news <Weekly.example.net>"},
                 {"name": "X-Campaign", "value": "winter"},
             ],
             "commonHeaders": {"messageId": "<own-1@example.net>"},

@@ -12,7 +12,7 @@ fn every_bounce_type_has_its_meaning() {
     use BounceType::{Hard, Soft};
     let suppressed = (Kind::Suppressed, Some(Hard), Some(Reason::Suppressed), 0);
     for (bounce_type, sub_type, expected) in [
-        ("Undetermined", "Undetermined", (Kind::Bounce, Some(Soft), Some(Reason::Undetermined), 0)),
+        ("Undetermined", "Undetermined", (Kind::Bounce, Some(Soft), None, 0)),
         ("Permanent", "General", (Kind::Bounce, Some(Hard), None, 0)),
         ("Permanent", "NoEmail", (Kind::Bounce, Some(Hard), Some(Reason::UserUnknown), 0)),
         ("PERMANENT", "noemail", (Kind::Bounce, Some(Hard), Some(Reason::UserUnknown), 0)),
@@ -57,7 +57,9 @@ fn everything_known_of_a_bounce_is_taken() {
         claim: Some(Claim { bounce_type: Some(BounceType::Hard), reason: None }),
         hints: Hints {
             list_id: Some("weekly.example.net".into()),
-            headers: [("x-campaign".into(), "winter".into())].into(),
+            headers: [("from", "news@example.net"), ("list-id", "Weekly news <Weekly.example.net>"), ("x-campaign", "winter")]
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
             tags: [("list".into(), "weekly".into()), ("ses:configuration-set".into(), "main".into())].into(),
         },
         ..Report::new(Kind::Bounce, Address::parse("jane@example.com").ok())
@@ -132,12 +134,12 @@ fn hints_are_bounded() {
         (hints.headers.len(), hints.tags.len(), hints.headers["x-0"].len(), hints.tags["t0"].len())
     };
     assert_eq!(
-        of(limits::HINTS, limits::POST_HINT_BYTES),
-        (limits::HINTS, limits::HINTS, limits::POST_HINT_BYTES, limits::POST_HINT_BYTES)
+        of(limits::POST_HINTS, limits::POST_HINT_BYTES),
+        (limits::POST_HINTS, limits::POST_HINTS, limits::POST_HINT_BYTES, limits::POST_HINT_BYTES)
     );
     assert_eq!(
-        of(limits::HINTS + 1, limits::POST_HINT_BYTES + 1),
-        (limits::HINTS, limits::HINTS, limits::POST_HINT_BYTES, limits::POST_HINT_BYTES)
+        of(limits::POST_HINTS + 1, limits::POST_HINT_BYTES + 1),
+        (limits::POST_HINTS, limits::POST_HINTS, limits::POST_HINT_BYTES, limits::POST_HINT_BYTES)
     );
 }
 

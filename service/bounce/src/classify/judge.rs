@@ -1,0 +1,175 @@
+//! The judgement: which evidence decides, and whether it speaks against the address. In order: words of the receiver,
+//! words of anyone, the provider's label, an exact enhanced status, vague words, a vague status, the reply code with the
+//! command it answered.
+
+use crate::classify::codes::{Code, Disposition, codes};
+use crate::classify::evidence::Evidence;
+use crate::classify::reason::Reason;
+use crate::classify::rules::{Rules, Tier};
+use crate::classify::{RuleId, Verdict};
+use crate::kind::{BounceType, Kind};
+use crate::report::Report;
+use crate::status::{Class, EnhancedStatus, SmtpReply, Stage};
+
+/// What decided, before it is known whether it is final.
+struct Finding {
+    reason: Reason,
+    /// What a permanent failure for this reason says of the address.
+    if_permanent: BounceType,
+    /// Whether words decided, and not codes.
+    from_words: bool,
+    rule: String,
+}
+
+pub(super) fn judge(report: &Report, rules: &Rules) -> Verdict {
+    let evidence = Evidence::gather(report, rules);
+    let kind = kind_of(report, &evidence);
+    let finding = find(report, &evidence);
+    let retry_after = evidence.words.wait();
+    let names_a_list =
+        matches!(finding.reason, Reason::DnsblListed | Reason::ReputationBlock | Reason::PolicyRejected | Reason::SpamContent);
+    let block_list = rules.block_list(&evidence.words).filter(|_| names_a_list).map(str::to_owned);
+    Verdict {
+        kind,
+        bounce_type: (kind == Kind::Bounce).then(|| bounce_type(report, &evidence, &finding)),
+        reason: Some(finding.reason),
+        fault: Some(finding.reason.fault()),
+        status: evidence.status,
+        reply: evidence.reply,
+        stage: evidence.stage,
+        retry_after,
+        block_list,
+        rule: RuleId(finding.rule),
+    }
+}
+
+/// A final failure that calls itself delayed is a bounce: the queue says that it gave up, and not that it goes on.
+fn kind_of(report: &Report, evidence: &Evidence<'_>) -> Kind {
+    let over = evidence.words.gave_up() && !evidence.words.still_trying() && report.retry_until.is_none();
+    if report.kind == Kind::Delayed && over { Kind::Bounce } else { report.kind }
+}
+
+fn find(report: &Report, evidence: &Evidence<'_>) -> Finding {
+    let rule = evidence.rule.filter(|it| it.rule.reason != Reason::Expired || it.tier == Tier::Operator);
+    let by_rule = |tier: fn(Tier) -> bool| {
+        rule.filter(|it| tier(it.tier)).map(|it| Finding {
+            reason: it.rule.reason,
+            if_permanent: it.rule.bounce_type.unwrap_or(it.rule.reason.permanent_type()),
+            from_words: true,
+            rule: it.rule.id.clone(),
+        })
+    };
+    by_rule(|it| it < Tier::ReceiverCode)
+        .or_else(|| by_claim(report))
+        .or_else(|| by_rule(|it| it == Tier::ReceiverCode))
+        .or_else(|| by_stage_and_status(evidence))
+        .or_else(|| evidence.status.filter(|it| it.detail != 0).and_then(by_status))
+        .or_else(|| by_nested_code(evidence))
+        .or_else(|| by_rule(|it| it == Tier::Weak))
+        .or_else(|| evidence.status.filter(|it| it.subject != 0).and_then(by_status))
+        .or_else(|| by_stage(evidence))
+        .or_else(|| evidence.reply.and_then(by_reply))
+        .or_else(|| evidence.status.and_then(by_status))
+        .or_else(|| expired(evidence))
+        .unwrap_or_else(|| Finding {
+            reason: Reason::Undetermined,
+            if_permanent: BounceType::Soft,
+            from_words: false,
+            rule: "none".to_owned(),
+        })
+}
+
+fn by_claim(report: &Report) -> Option<Finding> {
+    let reason = report.claim?.reason.filter(|it| *it != Reason::Undetermined)?;
+    Some(Finding { reason, if_permanent: reason.permanent_type(), from_words: false, rule: "claim".to_owned() })
+}
+
+fn by_status(status: EnhancedStatus) -> Option<Finding> {
+    let code = codes().status(status);
+    // That time ran out is said of every failure that lasted; anything else says more.
+    if code.reason == Some(Reason::Expired) {
+        return None;
+    }
+    by_code(code, "code")
+}
+
+fn by_reply(reply: SmtpReply) -> Option<Finding> {
+    by_code(codes().reply(reply)?, "reply")
+}
+
+fn by_code(code: &Code, family: &str) -> Option<Finding> {
+    let reason = code.reason.filter(|_| code.is_telling())?;
+    let hard = code.disposition == Disposition::Hard;
+    let if_permanent = if hard { BounceType::Hard } else { BounceType::Soft };
+    Some(Finding { reason, if_permanent, from_words: false, rule: format!("{family}.{}", code.code) })
+}
+
+/// Where a queue gave up, the last error it quotes is the cause.
+fn by_nested_code(evidence: &Evidence<'_>) -> Option<Finding> {
+    let mut inner = evidence.said.iter().skip(1).filter_map(|it| it.status).filter(|it| it.detail != 0);
+    let outer = evidence.status.filter(|it| codes().status(*it).reason == Some(Reason::Expired));
+    outer.and_then(|_| inner.find_map(by_status))
+}
+
+fn expired(evidence: &Evidence<'_>) -> Option<Finding> {
+    let by_words = evidence.rule.filter(|it| it.rule.reason == Reason::Expired).map(|it| it.rule.id.clone());
+    let by_code =
+        evidence.status.map(|it| codes().status(it)).filter(|it| it.reason == Some(Reason::Expired)).map(|it| format!("code.{}", it.code));
+    let rule = by_words.or(by_code)?;
+    Some(Finding { reason: Reason::Expired, if_permanent: BounceType::Soft, from_words: false, rule })
+}
+
+/// Codes that mean one thing at the login and another at the recipient.
+fn by_stage_and_status(evidence: &Evidence<'_>) -> Option<Finding> {
+    let account =
+        evidence.status == Some(EnhancedStatus::new(Class::Permanent, 7, 13)) || evidence.reply.is_some_and(|it| it.code() == 525);
+    (account && evidence.stage == Some(Stage::RcptTo)).then(|| Finding {
+        reason: Reason::MailboxInactive,
+        if_permanent: BounceType::Hard,
+        from_words: false,
+        rule: "stage.rcpt_to".to_owned(),
+    })
+}
+
+/// What a reply that may mean anything means at the command it answered.
+fn by_stage(evidence: &Evidence<'_>) -> Option<Finding> {
+    let stage = evidence.stage?;
+    let reason = match (stage, evidence.reply.map(SmtpReply::code)) {
+        (Stage::Connect | Stage::Ehlo, Some(550 | 554)) => Reason::ReputationBlock,
+        (Stage::Auth, Some(550 | 554 | 454)) => Reason::SubmissionAuth,
+        (Stage::StartTls, Some(550 | 554 | 454)) => Reason::TlsRequired,
+        (Stage::MailFrom, Some(501 | 550 | 553 | 554)) => Reason::SenderRejected,
+        (Stage::RcptTo, Some(550 | 554)) => Reason::MailboxUnavailable,
+        (Stage::RcptTo, Some(501)) => Reason::AddressSyntax,
+        (Stage::RcptTo, Some(454)) => Reason::PolicyRejected,
+        (Stage::Data | Stage::EndOfData, Some(550 | 554)) => Reason::PolicyRejected,
+        _ => return None,
+    };
+    let named = reason == Reason::AddressSyntax && evidence.names_recipient;
+    let if_permanent = if named { BounceType::Hard } else { BounceType::Soft };
+    Some(Finding { reason, if_permanent, from_words: false, rule: format!("stage.{stage}") })
+}
+
+/// Hard only if everything agrees that the address is at fault and that it is for good.
+fn bounce_type(report: &Report, evidence: &Evidence<'_>, finding: &Finding) -> BounceType {
+    let senders_fault = finding.from_words && finding.reason.fault().is_senders();
+    if let Some(claimed) = report.claim.and_then(|it| it.bounce_type) {
+        return if senders_fault { BounceType::Soft } else { claimed };
+    }
+    let before_recipient = matches!(evidence.stage, Some(Stage::Connect | Stage::Ehlo | Stage::StartTls | Stage::Auth | Stage::MailFrom));
+    let gave_up = evidence.rule.is_some_and(|it| it.rule.reason == Reason::Expired) || evidence.words.gave_up();
+    let for_good = !evidence.transient && !gave_up && !before_recipient;
+    if for_good && !contradicted(evidence, finding) { finding.if_permanent } else { BounceType::Soft }
+}
+
+/// Whether words blame the address where the status blames the sender, and do not say which address they mean.
+fn contradicted(evidence: &Evidence<'_>, finding: &Finding) -> bool {
+    const NOUNS: [&str; 8] = ["recipient", "user", "mailbox", "account", "address", "rcpt", "customer", "inbox"];
+    let blocked = evidence.status.is_some_and(|it| codes().status(it).disposition == Disposition::Block);
+    let generic = evidence.rule.is_some_and(|it| matches!(it.tier, Tier::Generic | Tier::Weak));
+    let pattern = evidence.rule.and_then(|it| it.pattern).unwrap_or_default();
+    finding.from_words && blocked && generic && !evidence.names_recipient && !NOUNS.iter().any(|it| pattern.contains(it))
+}
+
+#[cfg(test)]
+mod tests;

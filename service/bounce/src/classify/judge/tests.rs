@@ -1,0 +1,40 @@
+use super::*;
+use crate::report::Claim;
+
+fn bounce(diagnostic: &str) -> Report {
+    let mut report = Report::new(Kind::Bounce, Some(crate::address::Address::parse("jane@example.com").unwrap()));
+    report.diagnostic = Some(diagnostic.to_owned());
+    report
+}
+
+fn verdict(report: &Report) -> (Option<&'static str>, Option<&'static str>, String) {
+    let verdict = judge(report, Rules::builtin());
+    (verdict.reason.map(Reason::as_str), verdict.bounce_type.map(BounceType::as_str), verdict.rule.0)
+}
+
+#[test]
+fn words_beat_codes_and_codes_beat_replies() {
+    assert_eq!(verdict(&bounce("550 5.7.1 No such user here")).0, Some("user_unknown"));
+    assert_eq!(verdict(&bounce("550 5.2.2 xyzzy")).2, "code.5.2.2");
+    assert_eq!(verdict(&bounce("552 xyzzy")).2, "reply.552");
+    assert_eq!(verdict(&bounce("xyzzy")), (Some("undetermined"), Some("soft"), "none".to_owned()));
+}
+
+#[test]
+fn a_provider_label_stands_between_words_and_codes() {
+    let mut report = bounce("550 5.2.2 xyzzy");
+    report.claim = Some(Claim { bounce_type: Some(BounceType::Hard), reason: Some(Reason::UserUnknown) });
+    assert_eq!(verdict(&report), (Some("user_unknown"), Some("hard"), "claim".to_owned()));
+    report.diagnostic = Some("550 5.7.1 blocked using zen.spamhaus.org".to_owned());
+    assert_eq!(verdict(&report), (Some("dnsbl_listed"), Some("soft"), "dnsbl.named".to_owned()));
+}
+
+#[test]
+fn a_final_failure_after_temporary_refusals_is_soft() {
+    let mut report = bounce("450 4.1.1 <jane@example.com>: User unknown");
+    assert_eq!(verdict(&report).1, Some("soft"));
+    report.diagnostic = Some("550 5.1.1 user unknown".to_owned());
+    assert_eq!(verdict(&report).1, Some("hard"));
+    report.status = "4.0.0".parse().ok();
+    assert_eq!(verdict(&report).1, Some("soft"));
+}

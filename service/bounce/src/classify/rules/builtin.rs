@@ -1,0 +1,55 @@
+//! The rule files that come with the program. The order of the generic files is the order in which they are asked:
+//! what names the sender, the message or a policy comes before what would blame the address.
+
+/// Name and text of each file.
+pub(super) const FILES: &[(&str, &str)] = &[
+    ("receivers/gmail.toml", include_str!("../../../rules/receivers/gmail.toml")),
+    ("receivers/microsoft.toml", include_str!("../../../rules/receivers/microsoft.toml")),
+    ("receivers/yahoo.toml", include_str!("../../../rules/receivers/yahoo.toml")),
+    ("receivers/apple.toml", include_str!("../../../rules/receivers/apple.toml")),
+    ("receivers/comcast.toml", include_str!("../../../rules/receivers/comcast.toml")),
+    ("receivers/gmx.toml", include_str!("../../../rules/receivers/gmx.toml")),
+    ("receivers/qq.toml", include_str!("../../../rules/receivers/qq.toml")),
+    ("receivers/netease.toml", include_str!("../../../rules/receivers/netease.toml")),
+    ("receivers/mailru.toml", include_str!("../../../rules/receivers/mailru.toml")),
+    ("receivers/yandex.toml", include_str!("../../../rules/receivers/yandex.toml")),
+    ("receivers/proofpoint.toml", include_str!("../../../rules/receivers/proofpoint.toml")),
+    ("receivers/mimecast.toml", include_str!("../../../rules/receivers/mimecast.toml")),
+    ("receivers/barracuda.toml", include_str!("../../../rules/receivers/barracuda.toml")),
+    ("receivers/att.toml", include_str!("../../../rules/receivers/att.toml")),
+    ("receivers/cox.toml", include_str!("../../../rules/receivers/cox.toml")),
+    ("receivers/spectrum.toml", include_str!("../../../rules/receivers/spectrum.toml")),
+    ("receivers/godaddy.toml", include_str!("../../../rules/receivers/godaddy.toml")),
+    ("receivers/orange.toml", include_str!("../../../rules/receivers/orange.toml")),
+    ("receivers/free.toml", include_str!("../../../rules/receivers/free.toml")),
+    ("receivers/tonline.toml", include_str!("../../../rules/receivers/tonline.toml")),
+    ("receivers/rackspace.toml", include_str!("../../../rules/receivers/rackspace.toml")),
+    ("receivers/docomo.toml", include_str!("../../../rules/receivers/docomo.toml")),
+    ("receivers/kddi.toml", include_str!("../../../rules/receivers/kddi.toml")),
+    ("receivers/iua.toml", include_str!("../../../rules/receivers/iua.toml")),
+    ("receivers/rambler.toml", include_str!("../../../rules/receivers/rambler.toml")),
+    ("receivers/zoho.toml", include_str!("../../../rules/receivers/zoho.toml")),
+    ("receivers/symantec.toml", include_str!("../../../rules/receivers/symantec.toml")),
+    ("receivers/trendmicro.toml", include_str!("../../../rules/receivers/trendmicro.toml")),
+    ("receivers/fireeye.toml", include_str!("../../../rules/receivers/fireeye.toml")),
+    ("receivers/cisco.toml", include_str!("../../../rules/receivers/cisco.toml")),
+    ("receivers/alibaba.toml", include_str!("../../../rules/receivers/alibaba.toml")),
+    ("receivers/google_groups.toml", include_str!("../../../rules/receivers/google_groups.toml")),
+    ("generic/lists.toml", include_str!("../../../rules/generic/lists.toml")),
+    ("generic/authentication.toml", include_str!("../../../rules/generic/authentication.toml")),
+    ("generic/content.toml", include_str!("../../../rules/generic/content.toml")),
+    ("generic/reputation.toml", include_str!("../../../rules/generic/reputation.toml")),
+    ("generic/sender.toml", include_str!("../../../rules/generic/sender.toml")),
+    ("generic/waiting.toml", include_str!("../../../rules/generic/waiting.toml")),
+    ("generic/mailbox.toml", include_str!("../../../rules/generic/mailbox.toml")),
+    ("generic/network.toml", include_str!("../../../rules/generic/network.toml")),
+    ("generic/server.toml", include_str!("../../../rules/generic/server.toml")),
+    ("generic/protocol.toml", include_str!("../../../rules/generic/protocol.toml")),
+    ("generic/recipient.toml", include_str!("../../../rules/generic/recipient.toml")),
+    ("generic/vague.toml", include_str!("../../../rules/generic/vague.toml")),
+    ("generic/expired.toml", include_str!("../../../rules/generic/expired.toml")),
+];
+
+/// Further tables whose change changes verdicts.
+pub(super) const TABLES: &[&str] =
+    &[include_str!("../../../rules/codes.csv"), include_str!("../../../rules/receivers.toml"), include_str!("../../../rules/signs.toml")];
