@@ -3,9 +3,10 @@
 
 use bounce::address::Address;
 use bounce::classify::codes::codes;
+use bounce::classify::reason::Reason;
 use bounce::classify::rules::Rules;
 use bounce::classify::{Verdict, classify};
-use bounce::kind::Kind;
+use bounce::kind::{BounceType, Kind};
 use bounce::report::Report;
 use bounce::status::Stage;
 
@@ -19,7 +20,7 @@ fn judge(remote_mta: &str, status: Option<&str>, stage: Option<Stage>, diagnosti
 }
 
 fn words(verdict: &Verdict) -> String {
-    let words = [verdict.reason.map(|it| it.as_str()), verdict.bounce_type.map(|it| it.as_str())];
+    let words = [verdict.reason.map(Reason::as_str), verdict.bounce_type.map(BounceType::as_str)];
     words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
@@ -199,6 +200,6 @@ fn a_bounce_never_turns_hard_by_words_about_somebody_else() {
         ("", None, "554 5.7.1 Your mail server does not exist in our list: unknown host"),
     ] {
         let verdict = judge(remote_mta, None, stage, diagnostic);
-        assert_eq!(verdict.bounce_type.map(|it| it.as_str()), Some("soft"), "{diagnostic} is {} by {}", words(&verdict), verdict.rule.0);
+        assert_eq!(verdict.bounce_type.map(BounceType::as_str), Some("soft"), "{diagnostic} is {} by {}", words(&verdict), verdict.rule.0);
     }
 }
