@@ -1,1 +1,3 @@
+//! The program `rebound`.
+
 fn main() {}

@@ -15,7 +15,7 @@ use time::Duration;
 use crate::classify::codes::{Code, codes};
 use crate::classify::meaning::Meaning;
 use crate::classify::reason::{Fault, Reason};
-use crate::classify::rules::Rules;
+pub use crate::classify::rules::Rules;
 use crate::kind::{BounceType, Kind};
 use crate::report::Report;
 use crate::status::{Class, EnhancedStatus, SmtpReply, Stage};
