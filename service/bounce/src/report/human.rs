@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::address::Address;
 use crate::limits;
-use crate::mta::reply;
+use crate::mta::{reply, signs};
 
 /// Headers that only a message that travelled has; they tell a pasted message from a summary of one.
 const TRAVELLED: &[&str] =
@@ -81,7 +81,7 @@ impl<'m> Human<'m> {
         let told = places.map(|it| {
             let paragraph = self.paragraph(it);
             let says = paragraph.len() > it.word.len() + 12;
-            ((reply::find(paragraph).is_some(), says && it.leads, says, it.leads), paragraph)
+            ((reply::find(paragraph).is_some(), says && signs::speaks_of_failure(paragraph), says && it.leads, says, it.leads), paragraph)
         });
         // The first of equals counts.
         told.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|it| it.1)

@@ -213,7 +213,7 @@ fn sorted(mail: &Mail<'_>, human: &Human<'_>, returned: Option<&Message<'_>>, wr
 /// A report that a gateway passed on inside a message of its own, which names nobody (RFC 6522 section 3 allows a report to
 /// be forwarded). Only one level is opened.
 fn wrapped(bounce: &Bounce<'_>, wrapping: Wrapping) -> Option<Reading> {
-    if wrapping == Wrapping::Inner {
+    if wrapping == Wrapping::Inner || !mta::signs::by_system(bounce.mail) {
         return None;
     }
     let octets = original::octets(bounce.mail, bounce.human)?;
@@ -243,7 +243,8 @@ fn status(bounce: &Bounce<'_>) -> Option<Reading> {
             status if status.reports.is_empty() => dsn::read(&part.header_text()),
             status => status,
         },
-        None => dsn::read(pasted_status(bounce.mail.human())?),
+        None if mta::signs::is_bounce(bounce.mail) => dsn::read(pasted_status(bounce.mail.human())?),
+        None => return None,
     };
     let mut notes = Vec::new();
     if status.cut {
@@ -251,7 +252,11 @@ fn status(bounce: &Bounce<'_>) -> Option<Reading> {
     }
     let dialect = dialect::of(bounce.mail, bounce.human).unwrap_or("rfc3464");
     prefer_known(bounce, &mut status.reports);
+    let groups = status.reports.len();
     name_recipients(bounce, &mut status.reports);
+    if status.reports.len() < groups {
+        notes.push(Note(format!("{} of {groups} recipient groups name nobody and were left out", groups - status.reports.len())));
+    }
     if status.reports.is_empty() {
         return None;
     }
@@ -322,8 +327,21 @@ fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
             mta::diagnose(report, bounce.human.text);
         }
         let told = [report.text.as_deref(), report.diagnostic.as_deref()];
-        report.stage = report.stage.or_else(|| told.into_iter().flatten().find_map(stage::find));
+        report.stage = report.stage.or_else(|| told.into_iter().flatten().find_map(|it| stage::find(&mta::reply::joined(it))));
         finality::settle(report, dialect, bounce.human.text, bounce.subject);
+        drop_repetitions(report);
+    }
+}
+
+/// Leaves `original_recipient` and `final_recipient` only where they say more than `recipient`.
+fn drop_repetitions(report: &mut Report) {
+    let repeats =
+        |text: &Option<String>| text.as_deref().and_then(recipient::from_text).is_some_and(|it| Some(&it) == report.recipient.as_ref());
+    if repeats(&report.original_recipient) {
+        report.original_recipient = None;
+    }
+    if repeats(&report.final_recipient) {
+        report.final_recipient = None;
     }
 }
 
@@ -335,7 +353,9 @@ fn tie(reports: &mut [Report], returned: &Message<'_>) {
         if report.message_id.is_none() {
             report.message_id.clone_from(&id);
         }
-        report.hints = hints.clone();
+        if report.hints == Hints::default() {
+            report.hints.clone_from(&hints);
+        }
     }
 }
 
