@@ -65,11 +65,12 @@ fn folders() -> Vec<PathBuf> {
 }
 
 fn mails() -> Vec<PathBuf> {
-    folders().iter().flat_map(|it| files(it)).filter(|it| it.extension().is_some_and(|it| it == "eml")).collect()
+    folders().iter().flat_map(|it| files(it.as_path())).filter(|it| it.extension().is_some_and(|it| it == "eml")).collect()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).collect();
+    let read = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = read.filter_map(Result::ok).map(|it| it.path()).collect();
     files.sort();
     files
 }
@@ -97,7 +98,7 @@ fn recipient(report: &Report) -> Value {
         "final_recipient": report.final_recipient,
         "action": report.action,
         "status": report.status.map(|it| it.to_string()),
-        "reply": report.reply.map(|it| it.code()),
+        "reply": report.reply.map(bounce::status::SmtpReply::code),
         "stage": report.stage,
         "diagnostic_type": report.diagnostic_type,
         "diagnostic": report.diagnostic,

@@ -318,13 +318,16 @@ fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
     for report in reports.iter_mut() {
         let names =
             [report.recipient.as_ref().map(|it| it.expose().to_owned()), report.final_recipient.clone(), report.original_recipient.clone()];
-        let own = names.iter().flatten().find_map(|it| bounce.human.about(it));
-        let text = own.or_else(|| alone.then(|| human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES)));
-        if let Some(text) = text {
+        let known = names.iter().flatten().find(|it| bounce.human.about(it).is_some());
+        if let Some(text) = known.and_then(|it| bounce.human.about(it)) {
             mta::describe(report, text);
         }
-        if alone && report.diagnostic.is_none() {
+        if alone {
             mta::diagnose(report, bounce.human.text);
+            if report.text.as_deref().is_none_or(|it| human::says_little(it, known.map_or(0, String::len)) || finality::goes_on(it)) {
+                let story = bounce.human.story(known.map(String::as_str));
+                report.text = (!story.is_empty()).then(|| story.to_owned());
+            }
         }
         let told = [report.text.as_deref(), report.diagnostic.as_deref()];
         report.stage = report.stage.or_else(|| told.into_iter().flatten().find_map(|it| stage::find(&mta::reply::joined(it))));
