@@ -50,6 +50,11 @@ fn kind_of(report: &Report, evidence: &Evidence<'_>) -> Kind {
 }
 
 fn find(report: &Report, evidence: &Evidence<'_>) -> Finding {
+    let finding = weigh(report, evidence);
+    if finding.from_words { before_recipient(finding, evidence.stage) } else { finding }
+}
+
+fn weigh(report: &Report, evidence: &Evidence<'_>) -> Finding {
     let rule = evidence.rule.filter(|it| it.rule.reason != Reason::Expired || it.tier == Tier::Operator);
     let by_rule = |tier: fn(Tier) -> bool| {
         rule.filter(|it| tier(it.tier)).map(|it| Finding {
@@ -59,18 +64,18 @@ fn find(report: &Report, evidence: &Evidence<'_>) -> Finding {
             rule: it.rule.id.clone(),
         })
     };
-    by_rule(|it| it < Tier::ReceiverCode)
+    by_rule(|it| it < Tier::Weak)
         .or_else(|| by_claim(report))
-        .or_else(|| by_rule(|it| it == Tier::ReceiverCode))
         .or_else(|| by_stage_and_status(evidence))
-        .or_else(|| evidence.status.filter(|it| it.detail != 0).and_then(by_status))
-        .or_else(|| by_nested_code(evidence))
+        .or_else(|| evidence.stated.filter(|it| it.detail != 0).and_then(by_status))
+        .or_else(|| expired_words(evidence))
+        .or_else(|| by_stage(evidence).filter(|_| evidence.stage < Some(Stage::RcptTo)))
         .or_else(|| by_rule(|it| it == Tier::Weak))
-        .or_else(|| evidence.status.filter(|it| it.subject != 0).and_then(by_status))
+        .or_else(|| evidence.stated.filter(|it| it.subject != 0).and_then(by_status))
         .or_else(|| by_stage(evidence))
         .or_else(|| evidence.reply.and_then(by_reply))
-        .or_else(|| evidence.status.and_then(by_status))
-        .or_else(|| expired(evidence))
+        .or_else(|| evidence.stated.and_then(by_status))
+        .or_else(|| expired_code(evidence))
         .unwrap_or_else(|| Finding {
             reason: Reason::Undetermined,
             if_permanent: BounceType::Soft,
@@ -104,19 +109,19 @@ fn by_code(code: &Code, family: &str) -> Option<Finding> {
     Some(Finding { reason, if_permanent, from_words: false, rule: format!("{family}.{}", code.code) })
 }
 
-/// Where a queue gave up, the last error it quotes is the cause.
-fn by_nested_code(evidence: &Evidence<'_>) -> Option<Finding> {
-    let mut inner = evidence.said.iter().skip(1).filter_map(|it| it.status).filter(|it| it.detail != 0);
-    let outer = evidence.status.filter(|it| codes().status(*it).reason == Some(Reason::Expired));
-    outer.and_then(|_| inner.find_map(by_status))
+/// The queue gave up, and says so in words.
+fn expired_words(evidence: &Evidence<'_>) -> Option<Finding> {
+    evidence.rule.filter(|it| it.rule.reason == Reason::Expired).map(|it| expired(it.rule.id.clone()))
 }
 
-fn expired(evidence: &Evidence<'_>) -> Option<Finding> {
-    let by_words = evidence.rule.filter(|it| it.rule.reason == Reason::Expired).map(|it| it.rule.id.clone());
-    let by_code =
-        evidence.status.map(|it| codes().status(it)).filter(|it| it.reason == Some(Reason::Expired)).map(|it| format!("code.{}", it.code));
-    let rule = by_words.or(by_code)?;
-    Some(Finding { reason: Reason::Expired, if_permanent: BounceType::Soft, from_words: false, rule })
+/// The queue gave up, and says so by its code.
+fn expired_code(evidence: &Evidence<'_>) -> Option<Finding> {
+    let code = evidence.status.map(|it| codes().status(it)).filter(|it| it.reason == Some(Reason::Expired));
+    code.map(|it| expired(format!("code.{}", it.code)))
+}
+
+fn expired(rule: String) -> Finding {
+    Finding { reason: Reason::Expired, if_permanent: BounceType::Soft, from_words: false, rule }
 }
 
 /// Codes that mean one thing at the login and another at the recipient.
@@ -150,6 +155,20 @@ fn by_stage(evidence: &Evidence<'_>) -> Option<Finding> {
     Some(Finding { reason, if_permanent, from_words: false, rule: format!("stage.{stage}") })
 }
 
+/// Where the recipient was not named yet, words about an address or a name are about ours.
+fn before_recipient(finding: Finding, stage: Option<Stage>) -> Finding {
+    let reason = match (stage, finding.reason) {
+        (Some(Stage::MailFrom), Reason::UserUnknown | Reason::DomainUnknown | Reason::DomainNoMail | Reason::AddressSyntax) => {
+            Reason::SenderRejected
+        }
+        (Some(Stage::Ehlo), Reason::UserUnknown | Reason::DomainUnknown | Reason::DomainNoMail | Reason::AddressSyntax) => {
+            Reason::ReverseDns
+        }
+        (_, reason) => reason,
+    };
+    Finding { reason, ..finding }
+}
+
 /// Hard only if everything agrees that the address is at fault and that it is for good.
 fn bounce_type(report: &Report, evidence: &Evidence<'_>, finding: &Finding) -> BounceType {
     let senders_fault = finding.from_words && finding.reason.fault().is_senders();
@@ -157,15 +176,17 @@ fn bounce_type(report: &Report, evidence: &Evidence<'_>, finding: &Finding) -> B
         return if senders_fault { BounceType::Soft } else { claimed };
     }
     let before_recipient = matches!(evidence.stage, Some(Stage::Connect | Stage::Ehlo | Stage::StartTls | Stage::Auth | Stage::MailFrom));
-    let gave_up = evidence.rule.is_some_and(|it| it.rule.reason == Reason::Expired) || evidence.words.gave_up();
+    let refused = evidence.said.iter().any(|it| it.class() == Some(Class::Permanent));
+    let gave_up = evidence.rule.is_some_and(|it| it.rule.reason == Reason::Expired) || (evidence.words.gave_up() && !refused);
     let for_good = !evidence.transient && !gave_up && !before_recipient;
     if for_good && !contradicted(evidence, finding) { finding.if_permanent } else { BounceType::Soft }
 }
 
 /// Whether words blame the address where the status blames the sender, and do not say which address they mean.
 fn contradicted(evidence: &Evidence<'_>, finding: &Finding) -> bool {
-    const NOUNS: [&str; 8] = ["recipient", "user", "mailbox", "account", "address", "rcpt", "customer", "inbox"];
-    let blocked = evidence.status.is_some_and(|it| codes().status(it).disposition == Disposition::Block);
+    const NOUNS: [&str; 9] = ["recipient", "user", "mailbox", "account", "address", "rcpt", "customer", "inbox", "host does not accept"];
+    let of_policy = |it: EnhancedStatus| it.subject == 7 || (it.subject == 1 && matches!(it.detail, 7 | 8));
+    let blocked = evidence.status.is_some_and(|it| of_policy(it) && codes().status(it).disposition == Disposition::Block);
     let generic = evidence.rule.is_some_and(|it| matches!(it.tier, Tier::Generic | Tier::Weak));
     let pattern = evidence.rule.and_then(|it| it.pattern).unwrap_or_default();
     finding.from_words && blocked && generic && !evidence.names_recipient && !NOUNS.iter().any(|it| pattern.contains(it))

@@ -18,7 +18,7 @@ use crate::classify::reason::{Fault, Reason};
 use crate::classify::rules::Rules;
 use crate::kind::{BounceType, Kind};
 use crate::report::Report;
-use crate::status::{EnhancedStatus, SmtpReply, Stage};
+use crate::status::{Class, EnhancedStatus, SmtpReply, Stage};
 
 /// What a report means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,20 @@ pub fn classify(report: &Report, rules: &Rules) -> Verdict {
             rule: RuleId("kind.suppressed".to_owned()),
             ..plain(report)
         },
+        Kind::Delivered => delivered(report),
         _ => plain(report),
+    }
+}
+
+/// A verdict on a delivery: the codes it was accepted with.
+fn delivered(report: &Report) -> Verdict {
+    let text = report.diagnostic.as_deref().or(report.text.as_deref()).unwrap_or_default();
+    let said = said::codes_in(&text::normalise(text));
+    let accepted: Vec<_> = said.iter().filter(|it| it.class() == Some(Class::Success)).collect();
+    Verdict {
+        status: report.status.or_else(|| accepted.iter().find_map(|it| it.status)),
+        reply: report.reply.or_else(|| accepted.iter().find_map(|it| it.reply)),
+        ..plain(report)
     }
 }
 
