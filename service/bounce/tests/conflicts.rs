@@ -174,7 +174,7 @@ fn the_command_that_was_refused_is_found_in_the_words() {
 
 #[test]
 fn waits_and_block_lists_are_taken_from_the_words() {
-    let wait = |diagnostic| judge("", None, None, diagnostic).retry_after.map(|it| it.whole_seconds());
+    let wait = |diagnostic| judge("", None, None, diagnostic).retry_after.map(time::Duration::whole_seconds);
     assert_eq!(wait("450 4.7.1 Greylisted, please try again in 300 seconds"), Some(300));
     assert_eq!(wait("451 4.7.1 Greylisted for 5 minutes"), Some(300));
     assert_eq!(wait("421 4.7.0 Too many messages, retry after 00:10:00"), Some(600));
