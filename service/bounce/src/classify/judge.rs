@@ -67,7 +67,7 @@ fn weigh(report: &Report, evidence: &Evidence<'_>) -> Finding {
     by_rule(|it| it < Tier::Weak)
         .or_else(|| by_claim(report))
         .or_else(|| by_stage_and_status(evidence))
-        .or_else(|| evidence.stated.filter(|it| it.detail != 0).and_then(by_status))
+        .or_else(|| evidence.stated.filter(|it| it.detail != 0 && !beside_the_login(evidence)).and_then(by_status))
         .or_else(|| expired_words(evidence))
         .or_else(|| by_stage(report, evidence).filter(|_| evidence.stage < Some(Stage::RcptTo)))
         .or_else(|| by_rule(|it| it == Tier::Weak))
@@ -134,6 +134,13 @@ fn by_stage_and_status(evidence: &Evidence<'_>) -> Option<Finding> {
         from_words: false,
         rule: "stage.rcpt_to".to_owned(),
     })
+}
+
+/// Whether a status of the login stands beside a reply that no login gets: such receivers mean a policy of theirs, and
+/// even vague words say more.
+fn beside_the_login(evidence: &Evidence<'_>) -> bool {
+    let of_login = evidence.stated.is_some_and(|it| codes().status(it).reason == Some(Reason::SubmissionAuth));
+    of_login && evidence.stage != Some(Stage::Auth) && matches!(evidence.reply.map(SmtpReply::code), Some(450..=452 | 550..=554))
 }
 
 /// What a reply that may mean anything means at the command it answered.
