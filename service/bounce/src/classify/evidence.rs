@@ -154,3 +154,8 @@ pub(super) fn names_recipient(report: &Report, text: &str) -> bool {
         || report.original_recipient.as_deref().is_some_and(names)
         || report.final_recipient.as_deref().is_some_and(names)
 }
+
+/// Whether a text names the domain that failed.
+pub(super) fn names_domain(report: &Report, text: &str) -> bool {
+    report.recipient.as_ref().is_some_and(|it| text.contains(it.domain()))
+}
