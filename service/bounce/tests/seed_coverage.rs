@@ -10,7 +10,7 @@ use bounce::classify::meaning;
 use bounce::classify::reason::Reason;
 use bounce::classify::rules::Rules;
 use bounce::classify::{Verdict, classify};
-use bounce::kind::Kind;
+use bounce::kind::{BounceType, Kind};
 use bounce::report::Report;
 use bounce::status::Stage;
 
@@ -30,7 +30,7 @@ fn verdict(kind: Kind, stage: Option<Stage>, diagnostic: &str) -> Verdict {
 }
 
 fn words(verdict: &Verdict) -> String {
-    let words = [verdict.reason.map(|it| it.as_str()), verdict.bounce_type.map(|it| it.as_str())];
+    let words = [verdict.reason.map(Reason::as_str), verdict.bounce_type.map(BounceType::as_str)];
     words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 

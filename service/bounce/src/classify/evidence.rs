@@ -26,23 +26,21 @@ pub(super) struct Evidence<'a> {
     pub(super) rule: Option<Matched<'a>>,
     /// Whether somebody said that it may work later.
     pub(super) transient: bool,
-    /// Whether the words name the address that failed.
-    pub(super) names_recipient: bool,
 }
 
 impl<'a> Evidence<'a> {
     pub(super) fn gather(report: &Report, rules: &'a Rules) -> Self {
-        let diagnostic = rules.read(remote_words(report.diagnostic.as_deref().unwrap_or_default()));
         let text = report.text.as_deref().filter(|it| Some(*it) != report.diagnostic.as_deref());
-        let Some(prose) = text.map(|it| rules.read(it)) else {
-            let stage = report.stage.or(diagnostic.stage());
-            return Self::of_words(report, rules, diagnostic, stage);
-        };
-        let stage = report.stage.or(diagnostic.stage()).or(prose.stage());
+        let diagnostic = rules.read(remote_words(report.diagnostic.as_deref().unwrap_or_default()));
+        // Prose is looked at only where something is missing: it is long, and further from the refusal.
+        let mut stage = report.stage.or(diagnostic.stage());
+        let mut prose = text.filter(|_| stage.is_none()).map(|it| rules.read(it));
+        stage = stage.or(prose.as_ref().and_then(Words::stage));
         let diagnostic = Self::of_words(report, rules, diagnostic, stage);
-        if diagnostic.is_telling() {
-            return diagnostic;
+        if !diagnostic.is_telling() {
+            prose = prose.or_else(|| text.map(|it| rules.read(it)));
         }
+        let Some(prose) = prose.filter(|_| !diagnostic.is_telling()) else { return diagnostic };
         let mut prose = Self::of_words(report, rules, prose, stage);
         // Prose adds words; codes of the diagnostic stand closer to the refusal.
         if diagnostic.reply.is_some() || diagnostic.status.is_some_and(|it| !it.is_bare()) {
@@ -81,17 +79,7 @@ impl<'a> Evidence<'a> {
         };
         let rule = rules.best(&words, &facts);
         let classes = [report.status.map(|it| it.class), own.map(|it| it.class), reply.and_then(SmtpReply::class)];
-        Self {
-            transient: classes.contains(&Some(Class::Transient)),
-            names_recipient: names_recipient(report, &words.text),
-            words,
-            said,
-            stated,
-            status,
-            reply,
-            stage,
-            rule,
-        }
+        Self { transient: classes.contains(&Some(Class::Transient)), words, said, stated, status, reply, stage, rule }
     }
 }
 
@@ -154,7 +142,8 @@ fn host_in(text: &str) -> Option<&str> {
     name.contains('.').then_some(name)
 }
 
-fn names_recipient(report: &Report, text: &str) -> bool {
+/// Whether a text names the address that failed, or its local part.
+pub(super) fn names_recipient(report: &Report, text: &str) -> bool {
     let names = |address: &str| {
         let local = address.rsplit_once('@').map_or(address, |it| it.0);
         text.contains(&address.to_ascii_lowercase()) || (local.len() > 3 && text.contains(&local.to_ascii_lowercase()))

@@ -3,7 +3,7 @@
 //! command it answered.
 
 use crate::classify::codes::{Code, Disposition, codes};
-use crate::classify::evidence::Evidence;
+use crate::classify::evidence::{Evidence, names_recipient};
 use crate::classify::reason::Reason;
 use crate::classify::rules::{Rules, Tier};
 use crate::classify::{RuleId, Verdict};
@@ -69,10 +69,10 @@ fn weigh(report: &Report, evidence: &Evidence<'_>) -> Finding {
         .or_else(|| by_stage_and_status(evidence))
         .or_else(|| evidence.stated.filter(|it| it.detail != 0).and_then(by_status))
         .or_else(|| expired_words(evidence))
-        .or_else(|| by_stage(evidence).filter(|_| evidence.stage < Some(Stage::RcptTo)))
+        .or_else(|| by_stage(report, evidence).filter(|_| evidence.stage < Some(Stage::RcptTo)))
         .or_else(|| by_rule(|it| it == Tier::Weak))
         .or_else(|| evidence.stated.filter(|it| it.subject != 0).and_then(by_status))
-        .or_else(|| by_stage(evidence))
+        .or_else(|| by_stage(report, evidence))
         .or_else(|| evidence.reply.and_then(by_reply))
         .or_else(|| evidence.stated.and_then(by_status))
         .or_else(|| expired_code(evidence))
@@ -137,7 +137,7 @@ fn by_stage_and_status(evidence: &Evidence<'_>) -> Option<Finding> {
 }
 
 /// What a reply that may mean anything means at the command it answered.
-fn by_stage(evidence: &Evidence<'_>) -> Option<Finding> {
+fn by_stage(report: &Report, evidence: &Evidence<'_>) -> Option<Finding> {
     let stage = evidence.stage?;
     let reason = match (stage, evidence.reply.map(SmtpReply::code)) {
         (Stage::Connect | Stage::Ehlo, Some(550 | 554)) => Reason::ReputationBlock,
@@ -150,7 +150,7 @@ fn by_stage(evidence: &Evidence<'_>) -> Option<Finding> {
         (Stage::Data | Stage::EndOfData, Some(550 | 554)) => Reason::PolicyRejected,
         _ => return None,
     };
-    let named = reason == Reason::AddressSyntax && evidence.names_recipient;
+    let named = reason == Reason::AddressSyntax && names_recipient(report, &evidence.words.text);
     let if_permanent = if named { BounceType::Hard } else { BounceType::Soft };
     Some(Finding { reason, if_permanent, from_words: false, rule: format!("stage.{stage}") })
 }
@@ -179,17 +179,21 @@ fn bounce_type(report: &Report, evidence: &Evidence<'_>, finding: &Finding) -> B
     let refused = evidence.said.iter().any(|it| it.class() == Some(Class::Permanent));
     let gave_up = evidence.rule.is_some_and(|it| it.rule.reason == Reason::Expired) || (evidence.words.gave_up() && !refused);
     let for_good = !evidence.transient && !gave_up && !before_recipient;
-    if for_good && !contradicted(evidence, finding) { finding.if_permanent } else { BounceType::Soft }
+    if for_good && !contradicted(report, evidence, finding) { finding.if_permanent } else { BounceType::Soft }
 }
 
 /// Whether words blame the address where the status blames the sender, and do not say which address they mean.
-fn contradicted(evidence: &Evidence<'_>, finding: &Finding) -> bool {
+fn contradicted(report: &Report, evidence: &Evidence<'_>, finding: &Finding) -> bool {
     const NOUNS: [&str; 9] = ["recipient", "user", "mailbox", "account", "address", "rcpt", "customer", "inbox", "host does not accept"];
     let of_policy = |it: EnhancedStatus| it.subject == 7 || (it.subject == 1 && matches!(it.detail, 7 | 8));
     let blocked = evidence.status.is_some_and(|it| of_policy(it) && codes().status(it).disposition == Disposition::Block);
     let generic = evidence.rule.is_some_and(|it| matches!(it.tier, Tier::Generic | Tier::Weak));
     let pattern = evidence.rule.and_then(|it| it.pattern).unwrap_or_default();
-    finding.from_words && blocked && generic && !evidence.names_recipient && !NOUNS.iter().any(|it| pattern.contains(it))
+    finding.from_words
+        && blocked
+        && generic
+        && !names_recipient(report, &evidence.words.text)
+        && !NOUNS.iter().any(|it| pattern.contains(it))
 }
 
 #[cfg(test)]

@@ -213,7 +213,7 @@ fn sorted(mail: &Mail<'_>, human: &Human<'_>, returned: Option<&Message<'_>>, wr
 /// A report that a gateway passed on inside a message of its own, which names nobody (RFC 6522 section 3 allows a report to
 /// be forwarded). Only one level is opened.
 fn wrapped(bounce: &Bounce<'_>, wrapping: Wrapping) -> Option<Reading> {
-    if wrapping == Wrapping::Inner {
+    if wrapping == Wrapping::Inner || !mta::signs::by_system(bounce.mail) {
         return None;
     }
     let octets = original::octets(bounce.mail, bounce.human)?;
@@ -243,7 +243,8 @@ fn status(bounce: &Bounce<'_>) -> Option<Reading> {
             status if status.reports.is_empty() => dsn::read(&part.header_text()),
             status => status,
         },
-        None => dsn::read(pasted_status(bounce.mail.human())?),
+        None if mta::signs::is_bounce(bounce.mail) => dsn::read(pasted_status(bounce.mail.human())?),
+        None => return None,
     };
     let mut notes = Vec::new();
     if status.cut {
@@ -251,7 +252,11 @@ fn status(bounce: &Bounce<'_>) -> Option<Reading> {
     }
     let dialect = dialect::of(bounce.mail, bounce.human).unwrap_or("rfc3464");
     prefer_known(bounce, &mut status.reports);
+    let groups = status.reports.len();
     name_recipients(bounce, &mut status.reports);
+    if status.reports.len() < groups {
+        notes.push(Note(format!("{} of {groups} recipient groups name nobody and were left out", groups - status.reports.len())));
+    }
     if status.reports.is_empty() {
         return None;
     }
@@ -313,17 +318,33 @@ fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
     for report in reports.iter_mut() {
         let names =
             [report.recipient.as_ref().map(|it| it.expose().to_owned()), report.final_recipient.clone(), report.original_recipient.clone()];
-        let own = names.iter().flatten().find_map(|it| bounce.human.about(it));
-        let text = own.or_else(|| alone.then(|| human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES)));
-        if let Some(text) = text {
+        let known = names.iter().flatten().find(|it| bounce.human.about(it).is_some());
+        if let Some(text) = known.and_then(|it| bounce.human.about(it)) {
             mta::describe(report, text);
         }
-        if alone && report.diagnostic.is_none() {
+        if alone {
             mta::diagnose(report, bounce.human.text);
+            if report.text.as_deref().is_none_or(|it| human::says_little(it, known.map_or(0, String::len)) || finality::goes_on(it)) {
+                let story = bounce.human.story(known.map(String::as_str));
+                report.text = (!story.is_empty()).then(|| story.to_owned());
+            }
         }
         let told = [report.text.as_deref(), report.diagnostic.as_deref()];
-        report.stage = report.stage.or_else(|| told.into_iter().flatten().find_map(stage::find));
+        report.stage = report.stage.or_else(|| told.into_iter().flatten().find_map(|it| stage::find(&mta::reply::joined(it))));
         finality::settle(report, dialect, bounce.human.text, bounce.subject);
+        drop_repetitions(report);
+    }
+}
+
+/// Leaves `original_recipient` and `final_recipient` only where they say more than `recipient`.
+fn drop_repetitions(report: &mut Report) {
+    let repeats =
+        |text: &Option<String>| text.as_deref().and_then(recipient::from_text).is_some_and(|it| Some(&it) == report.recipient.as_ref());
+    if repeats(&report.original_recipient) {
+        report.original_recipient = None;
+    }
+    if repeats(&report.final_recipient) {
+        report.final_recipient = None;
     }
 }
 
@@ -335,7 +356,9 @@ fn tie(reports: &mut [Report], returned: &Message<'_>) {
         if report.message_id.is_none() {
             report.message_id.clone_from(&id);
         }
-        report.hints = hints.clone();
+        if report.hints == Hints::default() {
+            report.hints.clone_from(&hints);
+        }
     }
 }
 
