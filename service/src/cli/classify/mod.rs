@@ -9,6 +9,8 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+pub(super) use text::{codes, headline};
+
 use bounce::classify::{Rules, Verdict};
 use bounce::mail::Mail;
 use bounce::report::{self, Reading};
