@@ -77,7 +77,9 @@ async fn ingest(args: &Args, config: Config) -> anyhow::Result<Exit> {
     let source = config.sources.iter().find(|it| it.name == args.source);
     match source {
         None => bail!("there is no source named {:?} in the configuration", args.source),
-        Some(it) if it.provider != MIME => bail!("source {:?} takes posts of {}, not messages; use one with provider = \"mime\"", it.name, it.provider),
+        Some(it) if it.provider != MIME => {
+            bail!("source {:?} takes posts of {}, not messages; use one with provider = \"mime\"", it.name, it.provider)
+        }
         Some(_) => {}
     }
     let store = Arc::new(setup::store(&config, &clock).await?);

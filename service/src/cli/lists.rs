@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::table::table;
 use crate::cli::{Exit, Output, setup};
 use crate::clock::Clock;
-use crate::store::check_name;
+use crate::config::ListName;
 
 /// Makes and lists suppression lists.
 #[derive(Debug, clap::Args)]
@@ -34,7 +34,8 @@ enum Command {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    check_name(text).map(|()| text.to_owned()).map_err(|it| it.to_string())
+    let wrong = || format!("{text:?} is no list name: use words of a-z, 0-9, '-' and '_' with dots between, at most 150 octets");
+    ListName::parse(text).map(|it| it.as_str().to_owned()).ok_or_else(wrong)
 }
 
 /// A list as it is listed.

@@ -8,7 +8,7 @@
 mod check;
 mod classify;
 mod config;
-mod demo;
+
 mod ingest;
 mod interpret;
 mod keys;
@@ -45,7 +45,6 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Args),
-    Demo(demo::Args),
     Classify(classify::Args),
     Interpret(interpret::Args),
     Ingest(ingest::Args),
@@ -86,7 +85,6 @@ pub fn main() -> ExitCode {
     let config = config.as_deref();
     let result = match &command {
         Command::Serve(serve::Args {}) => serve::run(config),
-        Command::Demo(args) => demo::run(args),
         Command::Classify(args) => classify::run(args, config),
         Command::Interpret(args) => interpret::run(args, config),
         Command::Ingest(args) => ingest::run(args, config),
@@ -95,7 +93,7 @@ pub fn main() -> ExitCode {
         Command::Lists(args) => lists::run(args, config),
         Command::Migrate(migrate::Args {}) => migrate::run(config),
         Command::Rules(args) => rules::run(args, config),
-        Command::Config(args) => self::config::run(args, config),
+        Command::Config(args) => config::run(args, config),
     };
     let exit = result.unwrap_or_else(|error| told(&error));
     ExitCode::from(exit as u8)
@@ -122,7 +120,7 @@ fn told(error: &anyhow::Error) -> Exit {
 fn is_configuration(error: &anyhow::Error) -> bool {
     let of_app = |it: &AppError| match it {
         AppError::Pepper(_) | AppError::Policy(_) | AppError::RulesFile { .. } | AppError::Rules(_) => true,
-        AppError::Store(_) | AppError::Listen { .. } | AppError::Fetcher(_) | AppError::Serve(_) => false,
+        AppError::Store(_) | AppError::Listen { .. } | AppError::Serve(_) => false,
     };
     error.chain().filter_map(|it| it.downcast_ref::<AppError>()).any(of_app)
 }
