@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use lapin::options::{
-    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
-};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::protocol::constants::REPLY_SUCCESS;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::uri::AMQPUri;
@@ -27,7 +25,9 @@ const PRECONDITION_FAILED: u16 = 406;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LinkError {
     // The text of the parser is left out: it may quote the URL.
-    #[error("amqp.url cannot be read; write amqp://user:password@host:5672/%2f, with what is not a letter or digit in user and password percent-encoded")]
+    #[error(
+        "amqp.url cannot be read; write amqp://user:password@host:5672/%2f, with what is not a letter or digit in user and password percent-encoded"
+    )]
     Url,
     #[error("the broker did not answer within {0:?} (amqp.connect_timeout)")]
     Unreachable(Duration),

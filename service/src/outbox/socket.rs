@@ -28,7 +28,11 @@ enum State {
 impl Socket {
     /// Connects, with that much time for TCP and TLS. The AMQP handshake takes as long as it takes; when the caller has
     /// enough of it, dropping the socket ends it.
-    pub(super) fn connect(uri: AMQPUri, properties: ConnectionProperties, limit: Duration) -> (Self, impl Future<Output = lapin::Result<Connection>>) {
+    pub(super) fn connect(
+        uri: AMQPUri,
+        properties: ConnectionProperties,
+        limit: Duration,
+    ) -> (Self, impl Future<Output = lapin::Result<Connection>>) {
         let state = Arc::new(Mutex::new(State::Connecting));
         let shared = Arc::clone(&state);
         let connecting = async move {
@@ -57,7 +61,6 @@ impl Socket {
         };
         (Self(state), connecting)
     }
-
 }
 
 impl Drop for Socket {

@@ -2,7 +2,7 @@
 //! which status wins (reference section 4.5 of the project: the remote's own words beat a status filled in by others),
 //! the command that was refused, the receiver.
 
-use crate::classify::codes::codes;
+use crate::classify::codes::{Disposition, codes};
 use crate::classify::reason::Reason;
 use crate::classify::rules::pattern::Facts;
 use crate::classify::rules::{Matched, Rules, Tier, Words};
@@ -56,10 +56,12 @@ impl<'a> Evidence<'a> {
         prose
     }
 
-    /// Whether nothing is left for prose to add: clear words, or vague ones beside a status that says what they mean.
+    /// Whether nothing is left for prose to add: clear words, vague ones beside a status that says what they mean, or a
+    /// status that blames the address. Prose has footers and advice, which speak of spam and viruses without meaning it.
     fn is_telling(&self) -> bool {
         let vague = self.rule.is_none_or(|it| it.tier == Tier::Weak);
-        !vague || (self.rule.is_some() && self.said.iter().filter_map(|it| it.status).any(|it| it.detail != 0))
+        let blamed = self.stated.is_some_and(|it| it.detail != 0 && codes().status(it).disposition == Disposition::Hard);
+        !vague || blamed || (self.rule.is_some() && self.said.iter().filter_map(|it| it.status).any(|it| it.detail != 0))
     }
 
     fn of_words(report: &Report, rules: &'a Rules, words: Words, stage: Option<Stage>) -> Self {
@@ -151,4 +153,9 @@ pub(super) fn names_recipient(report: &Report, text: &str) -> bool {
     report.recipient.as_ref().is_some_and(|it| names(it.expose()))
         || report.original_recipient.as_deref().is_some_and(names)
         || report.final_recipient.as_deref().is_some_and(names)
+}
+
+/// Whether a text names the domain that failed.
+pub(super) fn names_domain(report: &Report, text: &str) -> bool {
+    report.recipient.as_ref().is_some_and(|it| text.contains(it.domain()))
 }
