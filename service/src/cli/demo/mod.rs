@@ -50,7 +50,6 @@ pub(super) struct Args {
 
 /// The service of the demonstration, and what is needed to talk to it.
 struct Demo {
-    address: SocketAddr,
     client: Client,
     amazon: Amazon,
     running: JoinHandle<Result<(), AppError>>,
@@ -67,17 +66,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             toured = tour::tour(&demo, &mut screen) => toured,
             () = stop.cancelled() => Err(anyhow!("it was stopped before its end")),
         };
-        let exit = match &toured {
-            Ok(true) => Exit::Success,
-            _ => Exit::Failure,
-        };
         if toured.is_ok() && !args.once {
             screen.stays_up(&demo)?;
             stop.cancelled().await;
         }
         stop.cancel();
         demo.running.await.context("the service ended in a panic")??;
-        toured.map(|_| exit)
+        toured
     })
 }
 
@@ -95,7 +90,7 @@ async fn start(listen: SocketAddr, stop: &CancellationToken) -> anyhow::Result<D
     let address = app.address();
     let running = tokio::spawn(app.run(stop.clone()));
     let client = Client::new(address, key.secret, SecretString::from(token))?;
-    Ok(Demo { address, client, amazon, running, _folder: folder })
+    Ok(Demo { client, amazon, running, _folder: folder })
 }
 
 /// The defaults, with what a demonstration needs: neither a file nor the environment is asked.

@@ -11,9 +11,10 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 use super::client::{ChangeView, Checked, EventView};
-use super::steps::{CHECKED, METRICS, Post, SES_RECIPIENT, Step};
+use super::steps::{CHECKED, METRICS, Post, Step};
 use super::tour::{Seen, Wrong};
 use super::{Demo, LIST};
+use crate::cli::Exit;
 use crate::cli::page::{self, BAD, BOLD, DIM, GOOD, HEAD, WARN, field, plain, styled, wrap};
 
 /// Columns before what a step says.
@@ -61,7 +62,8 @@ impl Screen {
             fact(&mut out, event, change);
         }
         if matches!(step.post, Post::SesAgain) && seen.events.is_empty() {
-            let text = "Known already: the same post from the same source. Answered like the first, counted as a duplicate, and nothing changes.";
+            let text =
+                "Known already: the same post from the same source. Answered like the first, counted as a duplicate, and nothing changes.";
             wrap(&mut out, "\n   ", INDENT, text);
         }
         misses(&mut out, wrong);
@@ -113,8 +115,8 @@ impl Screen {
     }
 
     /// Whether all was well.
-    pub(super) fn verdict(&mut self, is_fine: bool) -> io::Result<()> {
-        let text = if is_fine {
+    pub(super) fn verdict(&mut self, exit: Exit) -> io::Result<()> {
+        let text = if exit == Exit::Success {
             styled(GOOD, "Every step came out as it should.")
         } else {
             styled(BAD, "Not every step came out as it should: see the red lines above.")
@@ -247,6 +249,7 @@ fn day(at: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::demo::steps::SES_RECIPIENT;
 
     fn event(kind: &str, bounce_type: Option<&str>, reason: Option<&str>, attribution: &str) -> EventView {
         EventView {
@@ -263,13 +266,13 @@ mod tests {
         }
     }
 
-    fn change(provisional: bool, expires_at: Option<&str>) -> ChangeView {
+    fn change(expires_at: Option<&str>) -> ChangeView {
         ChangeView {
             recipient: None,
             change: "added".to_owned(),
             cause: Some("hard".to_owned()),
             list: "demo".to_owned(),
-            provisional,
+            provisional: expires_at.is_some(),
             expires_at: expires_at.map(str::to_owned),
         }
     }
@@ -277,7 +280,7 @@ mod tests {
     #[test]
     fn everything_fits_eighty_columns() {
         let mut out = String::new();
-        fact(&mut out, &event("bounce", Some("hard"), Some("user_unknown"), "unattributed"), Some(&change(true, Some("2026-11-29T08:00:00Z"))));
+        fact(&mut out, &event("bounce", Some("hard"), Some("user_unknown"), "unattributed"), Some(&change(Some("2026-11-29T08:00:00Z"))));
         let wrong = Wrong { what: "facts".to_owned(), expected: vec!["a b".repeat(40)], got: vec![] };
         misses(&mut out, &[wrong]);
         let plain = anstream::adapter::strip_str(&out).to_string();
@@ -290,9 +293,9 @@ mod tests {
 
     #[test]
     fn every_decision_has_its_reason() {
-        let blocked = |attribution, provisional, until| why(&event("bounce", Some("hard"), Some("user_unknown"), attribution), Some(&change(provisional, until)));
-        assert!(blocked("unattributed", true, Some("2026-11-29T08:00:00Z")).contains("until 29 Nov 2026: anybody can write"));
-        assert!(blocked("signed", false, None).contains("For good, at once: the signature proves"));
+        let blocked = |attribution, until| why(&event("bounce", Some("hard"), Some("user_unknown"), attribution), Some(&change(until)));
+        assert!(blocked("unattributed", Some("2026-11-29T08:00:00Z")).contains("until 29 Nov 2026: anybody can write"));
+        assert!(blocked("signed", None).contains("For good, at once: the signature proves"));
         let nothing = |kind, bounce_type, reason| why(&event(kind, bounce_type, reason, "unattributed"), None);
         assert!(nothing("bounce", Some("soft"), Some("spam_content")).contains("the fault is the sender's (content)"));
         let strike = nothing("bounce", Some("soft"), Some("mailbox_full"));

@@ -6,6 +6,7 @@ use super::client::{ChangeView, Checked, EventView, Posted};
 use super::show::Screen;
 use super::steps::{CHECKED, METRICS, Post, SES_RECIPIENT, STEPS, Step, dated};
 use super::{Demo, client::Client};
+use crate::cli::Exit;
 use crate::clock::Clock;
 
 /// What came of one step.
@@ -32,8 +33,8 @@ struct Tour {
     ses: Option<String>,
 }
 
-/// Makes the tour and tells whether everything came out as it should.
-pub(super) async fn tour(demo: &Demo, screen: &mut Screen) -> anyhow::Result<bool> {
+/// Makes the tour; a success only if everything came out as it should.
+pub(super) async fn tour(demo: &Demo, screen: &mut Screen) -> anyhow::Result<Exit> {
     let clock = Clock::system();
     let mut tour = Tour::default();
     let mut is_fine = true;
@@ -53,8 +54,9 @@ pub(super) async fn tour(demo: &Demo, screen: &mut Screen) -> anyhow::Result<boo
     let wrong = compare_metrics(&demo.client.metrics().await?);
     is_fine &= wrong.is_empty();
     screen.metrics(&wrong)?;
-    screen.verdict(is_fine)?;
-    Ok(is_fine)
+    let exit = if is_fine { Exit::Success } else { Exit::Failure };
+    screen.verdict(exit)?;
+    Ok(exit)
 }
 
 impl Tour {
