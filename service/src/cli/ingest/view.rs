@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use bounce::report::Note;
 use serde::Serialize;
 
-use super::{Taken, Told};
+use super::{Lines, Taken, Told};
 use crate::store::{Accepted, ReceiptId};
 
 #[derive(Debug, Serialize)]
@@ -23,13 +23,13 @@ struct TakenView<'a> {
     error: Option<&'a str>,
 }
 
-/// Prints the line; an error goes to standard error as well, or alone if nobody wants the line.
-pub(super) fn print(taken: &Taken, quiet: bool) -> anyhow::Result<()> {
+/// Prints the line where it is wanted; an error goes to standard error in any case.
+pub(super) fn print(taken: &Taken, lines: Lines) -> anyhow::Result<()> {
     if let Err(error) = &taken.told {
         // Where standard error is closed nobody can be told; the exit code still says it.
         let _ = writeln!(io::stderr().lock(), "rebound: {}: {error}", taken.path);
     }
-    if !quiet {
+    if lines == Lines::All {
         writeln!(io::stdout().lock(), "{}", serde_json::to_string(&view(taken))?)?;
     }
     Ok(())
