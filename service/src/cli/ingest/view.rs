@@ -59,13 +59,23 @@ fn view(taken: &Taken) -> TakenView<'_> {
 #[cfg(test)]
 mod tests {
     use bounce::esp::Answer;
+    use bounce::kind::Kind;
 
     use super::*;
     use crate::cli::Exit;
     use crate::intake::Outcome;
 
     fn taken(accepted: Option<Accepted>) -> Taken {
-        let outcome = Outcome { accepted, notes: vec![Note("odd".to_owned())], answer: Answer::ok(), requests: Vec::new() };
+        let outcome = Outcome {
+            accepted,
+            state: None,
+            kind: Kind::Other,
+            dialect: "none",
+            recipients: Vec::new(),
+            notes: vec![Note("odd".to_owned())],
+            answer: Answer::ok(),
+            requests: Vec::new(),
+        };
         Taken { path: "x".to_owned(), exit: Exit::Success, told: Ok(Told { outcome, state: None }) }
     }
 
