@@ -109,16 +109,51 @@ pub(super) fn settle(report: &mut Report, dialect: &str, whole: Whole) {
             // nullmailer reports only when it has given up, whatever word it uses.
             let gave_up = text.is_some_and(|it| it.gave_up) || report.diagnostic.as_deref().is_some_and(|it| Outlook::of(it).gave_up);
             let expired = report.status.is_some_and(|it| (it.subject, it.detail) == (4, 7)) && report.retry_until.is_none();
-            if dialect == "nullmailer" || gave_up && !text.is_some_and(|it| it.goes_on) || expired && whole.human.gave_up {
+            if dialect == "nullmailer" || gave_up && text.is_none_or(|it| !it.goes_on) || expired && whole.human.gave_up {
                 report.kind = Kind::Bounce;
             }
         }
-        (None, Kind::Bounce) if !report.status.is_some_and(|it| it.class == Class::Permanent) => {
+        (None, Kind::Bounce) if report.status.is_none_or(|it| it.class != Class::Permanent) => {
             let text = text.unwrap_or(whole.human);
-            if whole.subject.goes_on || (text.goes_on || whole.human.goes_on) && !text.gave_up && !whole.human.gave_up {
+            let goes_on = text.goes_on || whole.human.goes_on;
+            let gave_up = text.gave_up || whole.human.gave_up;
+            if whole.subject.goes_on || goes_on && !gave_up {
                 report.kind = Kind::Delayed;
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(action: Option<Action>, text: &str, human: &str, subject: &str) -> Kind {
+        let mut report = Report::new(if action.is_some() { Kind::Delayed } else { Kind::Bounce }, None);
+        report.action = action;
+        report.text = Some(text.to_owned());
+        settle(&mut report, "generic", Whole { human: Outlook::of(human), subject: Outlook::of(subject) });
+        report.kind
+    }
+
+    #[test]
+    fn a_queue_that_gave_up_is_final_whatever_it_calls_itself() {
+        for (text, kind) in [
+            ("jane@corp.example: Envelope expired", Kind::Bounce),
+            ("Giving up.", Kind::Bounce),
+            ("Deferred: connection timed out", Kind::Delayed),
+            ("If it fails we are giving up in 3 days; it will be retried", Kind::Delayed),
+        ] {
+            assert_eq!(settled(Some(Action::Delayed), text, "", ""), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_warning_in_prose_is_not_final() {
+        assert_eq!(settled(None, "busy", "Message will be retried for 2 more days", ""), Kind::Delayed);
+        assert_eq!(settled(None, "busy", "", "Warning: could not send message for past 4 hours"), Kind::Delayed);
+        assert_eq!(settled(None, "busy", "It will be retried no more: we have given up", ""), Kind::Bounce);
+        assert_eq!(settled(None, "no such user", "This is a permanent error", ""), Kind::Bounce);
     }
 }

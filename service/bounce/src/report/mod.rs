@@ -382,3 +382,40 @@ fn gravest(reports: &[Report]) -> Kind {
         .find(|kind| reports.iter().any(|it| it.kind == *kind))
         .unwrap_or(Kind::Other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounce(text: &str) -> Reading {
+        let raw = format!("Return-Path: <>\nFrom: MAILER-DAEMON@x.example\nTo: us@y.example\nSubject: failure notice\n\n{text}");
+        read(&Mail::parse(raw.as_bytes()))
+    }
+
+    #[test]
+    fn one_recipient_more_than_the_limit_is_left_out_of_prose_too() {
+        let text = |count: usize| (0..count).fold(String::new(), |all, it| all + &format!("<a{it}@x.example>:\n550 no\n\n"));
+        let fits = bounce(&text(limits::RECIPIENTS));
+        assert_eq!((fits.reports.len(), fits.notes.len()), (limits::RECIPIENTS, 0));
+        let over = bounce(&text(limits::RECIPIENTS + 1));
+        assert_eq!((over.reports.len(), over.notes.len()), (limits::RECIPIENTS, 1));
+        assert!(bounce(&text(limits::MENTIONS + 1)).reports.len() <= limits::RECIPIENTS);
+    }
+
+    #[test]
+    fn notes_hold_no_address() {
+        let reading = bounce(
+            "Reporting-MTA: dns; x\n\nFinal-Recipient: rfc822; root\nAction: failed\n\nFinal-Recipient: rfc822; a@x.example\nAction: failed\n",
+        );
+        assert_eq!(reading.reports.len(), 1);
+        assert!(!reading.notes.is_empty() && reading.notes.iter().all(|it| !it.0.contains('@')), "{:?}", reading.notes);
+    }
+
+    #[test]
+    fn the_gravest_report_names_the_whole() {
+        let kinds = |kinds: &[Kind]| gravest(&kinds.iter().map(|it| Report::new(*it, None)).collect::<Vec<_>>());
+        assert_eq!(kinds(&[Kind::Delivered, Kind::Delayed, Kind::Bounce]), Kind::Bounce);
+        assert_eq!(kinds(&[Kind::Delivered, Kind::Delayed]), Kind::Delayed);
+        assert_eq!(kinds(&[]), Kind::Other);
+    }
+}
