@@ -144,18 +144,60 @@ fn host_in(text: &str) -> Option<&str> {
     name.contains('.').then_some(name)
 }
 
-/// Whether a text names the address that failed, or its local part.
+/// Whether a text names the address that failed, or its local part as a word of its own.
 pub(super) fn names_recipient(report: &Report, text: &str) -> bool {
     let names = |address: &str| {
-        let local = address.rsplit_once('@').map_or(address, |it| it.0);
-        text.contains(&address.to_ascii_lowercase()) || (local.len() > 3 && text.contains(&local.to_ascii_lowercase()))
+        let address = address.to_ascii_lowercase();
+        let local = address.rsplit_once('@').map_or(address.as_str(), |it| it.0);
+        text.contains(&address) || (local.len() > 2 && has_word(text, local))
     };
     report.recipient.as_ref().is_some_and(|it| names(it.expose()))
         || report.original_recipient.as_deref().is_some_and(names)
         || report.final_recipient.as_deref().is_some_and(names)
 }
 
+fn has_word(text: &str, word: &str) -> bool {
+    let inner = |it: Option<char>| it.is_some_and(|it| it.is_alphanumeric() || "._-+".contains(it));
+    let whole = |(at, _): (usize, &str)| !inner(text[..at].chars().next_back()) && !inner(text[at + word.len()..].chars().next());
+    text.match_indices(word).any(whole)
+}
+
 /// Whether a text names the domain that failed.
 pub(super) fn names_domain(report: &Report, text: &str) -> bool {
     report.recipient.as_ref().is_some_and(|it| text.contains(it.domain()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateways_own_name_for_a_status_is_taken_off() {
+        for (text, words) in [
+            (
+                "5.1.0 - Unknown address error 550-'5.7.1 Access denied' (delivery attempts: 0)",
+                "550-'5.7.1 Access denied' (delivery attempts: 0)",
+            ),
+            ("5.3.0 - Other mail system problem 554 'Refused'", "554 'Refused'"),
+            ("550 5.1.1 no such user - sorry, it isn't here", "550 5.1.1 no such user - sorry, it isn't here"),
+            ("5.1.2 - Bad destination host 'DNS Hard Error'", "5.1.2 - Bad destination host 'DNS Hard Error'"),
+            ("5.1.1 - ä'", "5.1.1 - ä'"),
+        ] {
+            assert_eq!(remote_words(text), words);
+        }
+    }
+
+    #[test]
+    fn a_local_part_counts_only_as_a_word() {
+        let report = Report::new(crate::kind::Kind::Bounce, crate::address::Address::parse("info@example.com").ok());
+        for (text, named) in [
+            ("550 <info@example.com>: unknown", true),
+            ("550 user info unknown", true),
+            ("550 info: no such user", true),
+            ("550 more information at example.org", false),
+            ("550 info.desk is unknown", false),
+        ] {
+            assert_eq!(names_recipient(&report, text), named, "{text}");
+        }
+    }
 }

@@ -26,9 +26,11 @@ pub(super) fn judge(report: &Report, rules: &Rules) -> Verdict {
     let kind = kind_of(report, &evidence);
     let finding = find(report, &evidence);
     let retry_after = evidence.words.wait();
-    let names_a_list =
-        matches!(finding.reason, Reason::DnsblListed | Reason::ReputationBlock | Reason::PolicyRejected | Reason::SpamContent);
-    let block_list = rules.block_list(&evidence.words).filter(|_| names_a_list).map(str::to_owned);
+    let block_list = match finding.reason {
+        Reason::DnsblListed => rules.block_list(&evidence.words).or_else(|| evidence.words.zone()),
+        Reason::ReputationBlock | Reason::PolicyRejected | Reason::SpamContent => rules.block_list(&evidence.words),
+        _ => None,
+    };
     Verdict {
         kind,
         bounce_type: (kind == Kind::Bounce).then(|| bounce_type(report, &evidence, &finding)),
@@ -38,7 +40,7 @@ pub(super) fn judge(report: &Report, rules: &Rules) -> Verdict {
         reply: evidence.reply,
         stage: evidence.stage,
         retry_after,
-        block_list,
+        block_list: block_list.map(str::to_owned),
         rule: RuleId(finding.rule),
     }
 }
@@ -165,9 +167,11 @@ fn by_stage(report: &Report, evidence: &Evidence<'_>) -> Option<Finding> {
 /// Words about an address or a name are about ours where the recipient's was not named yet, or where a server that
 /// answers for the recipient's domain speaks of a missing one.
 fn about_us(report: &Report, evidence: &Evidence<'_>, finding: Finding) -> Finding {
+    if !evidence.rule.is_some_and(|it| matches!(it.tier, Tier::Generic | Tier::Weak)) {
+        return finding;
+    }
     let of_address = matches!(finding.reason, Reason::UserUnknown | Reason::DomainUnknown | Reason::DomainNoMail | Reason::AddressSyntax);
-    let generic = evidence.rule.is_some_and(|it| matches!(it.tier, Tier::Generic | Tier::Weak));
-    let elsewhere = finding.reason == Reason::DomainUnknown && generic && evidence.reply.is_some() && !of_routing(evidence);
+    let elsewhere = finding.reason == Reason::DomainUnknown && evidence.reply.is_some() && !of_routing(evidence);
     let text = &evidence.words.text;
     let reason = match evidence.stage {
         Some(Stage::MailFrom) if of_address => Reason::SenderRejected,
