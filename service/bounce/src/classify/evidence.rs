@@ -1,5 +1,5 @@
 //! Everything about a refusal that can be known before it is judged: the words in their normal form, the codes in them,
-//! which status wins (reference section 4.5 of the project: the remote's own words beat a status filled in by others),
+//! which status wins (the remote's own words beat a status that others filled in),
 //! the command that was refused, the receiver.
 
 use crate::classify::codes::{Disposition, codes};
