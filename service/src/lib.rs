@@ -15,6 +15,8 @@ pub mod clock;
 pub mod config;
 pub mod telemetry;
 pub mod store;
+pub mod outbox;
 pub mod intake;
 pub mod inbound;
 pub mod http;
+pub mod cli;

@@ -59,9 +59,6 @@ pub enum AppError {
         #[source]
         source: std::io::Error,
     },
-    /// The HTTP client for certificates could not be made.
-    #[error("the client for fetching certificates could not be made")]
-    Fetcher(#[source] crate::inbound::FetchError),
     /// The server ended with an error.
     #[error("the HTTP server ended")]
     Serve(#[source] std::io::Error),
@@ -93,12 +90,13 @@ impl App {
         let rules = Arc::new(load_rules(&config)?);
         let nudge = Arc::new(Notify::new());
         let (intake, committer) = intake::channel(store.clone(), rules.clone(), config.intake.clone(), telemetry.clone(), nudge.clone());
-        let relay = Relay::new(store.clone(), config.amqp.clone(), telemetry.clone(), nudge, clock.clone());
+        let relay = Relay::new(store.clone(), config.amqp.clone(), telemetry.clone(), nudge.clone(), clock.clone());
         watch_pool(&telemetry, &store, config.database.max_connections);
         let listen = |source| AppError::Listen { address: config.http.listen, source };
         let listener = TcpListener::bind(config.http.listen).map_err(listen)?;
         let state = State {
-            fetcher: Fetcher::new(&config.fetch).map_err(AppError::Fetcher)?,
+            fetcher: Fetcher::new(&config.fetch),
+            nudge: nudge.clone(),
             relay: relay.state(),
             config: Arc::new(config),
             store,

@@ -188,16 +188,12 @@ fn sorted(mail: &Mail<'_>, human: &Human<'_>, returned: Option<&Message<'_>>, wr
     }
     let subject = mail.header("subject").unwrap_or_default();
     let bounce = Bounce { mail, human, returned, subject: &subject };
-    if let Some(reading) = status(&bounce) {
+    if let Some(reading) = status_part(&bounce).and_then(|it| status(&bounce, it)) {
         return reading;
     }
     let is_bounce = mta::signs::is_bounce(mail);
-    if is_bounce {
-        let read =
-            prose(&bounce, mta::read(&bounce)).or_else(|| wrapped(&bounce, wrapping)).or_else(|| prose(&bounce, mta::returned_to(&bounce)));
-        if let Some(reading) = read {
-            return reading;
-        }
+    if is_bounce && let Some(reading) = words(&bounce, wrapping) {
+        return reading;
     }
     if let Some(report) = autoreply::read(mail) {
         return Reading { kind: report.kind, dialect: "rfc3834", reports: vec![report], notes: Vec::new() };
@@ -208,6 +204,16 @@ fn sorted(mail: &Mail<'_>, human: &Human<'_>, returned: Option<&Message<'_>>, wr
         Vec::new()
     };
     Reading { kind: Kind::Other, dialect: "none", reports: Vec::new(), notes }
+}
+
+/// Reads a bounce without a machine part: what stands pasted in the text before prose, names before guesses.
+fn words(bounce: &Bounce<'_>, wrapping: Wrapping) -> Option<Reading> {
+    let pasted = bounce.human.pasted.and_then(|_| wrapped(bounce, wrapping));
+    pasted
+        .or_else(|| pasted_status(bounce.mail.human()).and_then(|it| status(bounce, dsn::read(it))))
+        .or_else(|| prose(bounce, mta::read(bounce)))
+        .or_else(|| wrapped(bounce, wrapping))
+        .or_else(|| prose(bounce, mta::returned_to(bounce)))
 }
 
 /// A report that a gateway passed on inside a message of its own, which names nobody (RFC 6522 section 3 allows a report to
@@ -235,17 +241,16 @@ fn prose(bounce: &Bounce<'_>, read: Option<(&'static str, Vec<Report>)>) -> Opti
     Some(Reading { kind: gravest(&reports), dialect, reports, notes: Vec::new() })
 }
 
-/// Reads the delivery status of a mail that has one.
-fn status(bounce: &Bounce<'_>) -> Option<Reading> {
-    let mut status = match bounce.mail.part(dsn::TYPES) {
-        Some(part) => match dsn::read(&part.text(limits::REPORT_BYTES)) {
-            // The blank line in front of the fields may be missing, so that they stand in the header of the part.
-            status if status.reports.is_empty() => dsn::read(&part.header_text()),
-            status => status,
-        },
-        None if mta::signs::is_bounce(bounce.mail) => dsn::read(pasted_status(bounce.mail.human())?),
-        None => return None,
-    };
+/// The delivery status of a mail that has one.
+fn status_part(bounce: &Bounce<'_>) -> Option<dsn::Status> {
+    let part = bounce.mail.part(dsn::TYPES)?;
+    let status = dsn::read(&part.text(limits::REPORT_BYTES));
+    // The blank line in front of the fields may be missing, so that they stand in the header of the part.
+    Some(if status.reports.is_empty() { dsn::read(&part.header_text()) } else { status })
+}
+
+/// Completes what a delivery status says with what the rest of the mail tells.
+fn status(bounce: &Bounce<'_>, mut status: dsn::Status) -> Option<Reading> {
     let mut notes = Vec::new();
     if status.cut {
         notes.push(Note("there are more recipients than the limit; the rest was left out".to_owned()));
