@@ -78,6 +78,7 @@ impl<'a> Evidence<'a> {
             reply,
             statuses: [own, report.status],
             diagnostic_type: report.diagnostic_type.as_deref(),
+            local: is_local(report),
         };
         let rule = rules.best(&words, &facts);
         let classes = [report.status.map(|it| it.class), own.map(|it| it.class), reply.and_then(SmtpReply::class)];
@@ -128,6 +129,13 @@ fn inner_cause(status: Option<EnhancedStatus>, said: &[Said]) -> Option<Enhanced
     let telling = |it: &EnhancedStatus| it.detail != 0 && codes().status(*it).reason.is_some_and(|it| it != Reason::Expired);
     let inner = said.iter().skip(1).filter_map(|it| it.status).find(telling).filter(|_| gave_up);
     inner.or(status)
+}
+
+/// Whether the host that reports is in charge of the recipient's domain, as far as its name tells.
+fn is_local(report: &Report) -> bool {
+    let (Some(host), Some(recipient)) = (&report.reporting_mta, &report.recipient) else { return false };
+    let above = host.len().checked_sub(recipient.domain().len()).and_then(|at| host.split_at_checked(at));
+    above.is_some_and(|(above, domain)| domain.eq_ignore_ascii_case(recipient.domain()) && (above.is_empty() || above.ends_with('.')))
 }
 
 fn receiver_of(report: &Report, rules: &Rules, words: &Words) -> Option<u16> {

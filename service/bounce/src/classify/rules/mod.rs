@@ -105,7 +105,7 @@ impl Words {
 
     /// How long the text asks to wait.
     pub(super) fn wait(&self) -> Option<Duration> {
-        self.scan.wait_at.and_then(|at| signs::wait_in(&self.text[at..]))
+        self.scan.waits_at.iter().find_map(|at| signs::wait_in(&self.text[*at..]))
     }
 }
 
@@ -178,6 +178,7 @@ impl Rules {
             reply: said.iter().find_map(|it| it.reply),
             statuses: [said.iter().find_map(|it| it.status), None],
             diagnostic_type: None,
+            local: false,
         };
         self.matches(&words, &facts)
     }
@@ -294,6 +295,7 @@ impl Rules {
             reply: said.iter().find_map(|it| it.reply),
             statuses: [said.iter().find_map(|it| it.status), None],
             diagnostic_type,
+            local: rule.when.local,
         };
         self.matches(&words, &facts)
     }
