@@ -34,11 +34,11 @@ impl<'a> Evidence<'a> {
         let diagnostic = rules.read(remote_words(report.diagnostic.as_deref().unwrap_or_default()));
         // Prose is looked at only where something is missing: it is long, and further from the refusal.
         let mut stage = report.stage.or(diagnostic.stage());
-        let mut prose = text.filter(|_| stage.is_none()).map(|it| rules.read(it));
+        let mut prose = text.filter(|_| stage.is_none()).map(|it| rules.read(remote_words(it)));
         stage = stage.or(prose.as_ref().and_then(Words::stage));
         let diagnostic = Self::of_words(report, rules, diagnostic, stage);
         if !diagnostic.is_telling() {
-            prose = prose.or_else(|| text.map(|it| rules.read(it)));
+            prose = prose.or_else(|| text.map(|it| rules.read(remote_words(it))));
         }
         let Some(prose) = prose.filter(|_| !diagnostic.is_telling()) else { return diagnostic };
         let mut prose = Self::of_words(report, rules, prose, stage);
@@ -86,13 +86,26 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// What the remote said, where a gateway of ours put its own name for the status before it:
-/// `5.1.0 - Unknown address error 550-'5.7.1 Access denied'` (Cisco).
+/// What the remote said, where a gateway put its own name for the status before it:
+/// `5.1.0 - Unknown address error 550-'5.7.1 Access denied'` (Cisco), as a whole or on a line of prose.
 fn remote_words(text: &str) -> &str {
-    let Some((status, rest)) = text.trim_start().split_once(" - ") else { return text };
-    let quoted = rest.find('\'').filter(|_| status.parse::<EnhancedStatus>().is_ok());
-    let start = quoted.and_then(|at| rest[..at].trim_end_matches(['-', ' ']).len().checked_sub(3));
-    start.and_then(|at| rest.get(at..)).filter(|it| it.as_bytes()[..3].iter().all(u8::is_ascii_digit)).unwrap_or(text)
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some(at) = gateway_name(line) {
+            return &text[start + at..];
+        }
+        start += line.len();
+    }
+    text
+}
+
+/// How far the gateway's own name for a status reaches at the start of a line.
+fn gateway_name(line: &str) -> Option<usize> {
+    let (status, rest) = line.split_once(" - ")?;
+    status.trim().parse::<EnhancedStatus>().ok()?;
+    let name = rest[..rest.find('\'')?].trim_end_matches(['-', ' ']);
+    let reply = name.get(name.len().checked_sub(3)?..).filter(|it| it.parse::<SmtpReply>().is_ok())?;
+    Some(status.len() + " - ".len() + name.len() - reply.len())
 }
 
 /// Puts the code that decides first: the first that is a refusal; a greeting or go-ahead before it is only the scene.
@@ -190,6 +203,7 @@ mod tests {
             ("550 5.1.1 no such user - sorry, it isn't here", "550 5.1.1 no such user - sorry, it isn't here"),
             ("5.1.2 - Bad destination host 'DNS Hard Error'", "5.1.2 - Bad destination host 'DNS Hard Error'"),
             ("5.1.1 - ä'", "5.1.1 - ä'"),
+            ("Not delivered:\n 5.1.0 - Unknown address error 550-'5.7.1 Denied'\n", "550-'5.7.1 Denied'\n"),
         ] {
             assert_eq!(remote_words(text), words);
         }
