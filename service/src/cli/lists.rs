@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::table::table;
 use crate::cli::{Exit, Output, setup};
 use crate::clock::Clock;
-use crate::store::check_name;
+use crate::config::ListName;
 
 /// Makes and lists suppression lists.
 #[derive(Debug, clap::Args)]
@@ -34,7 +34,8 @@ enum Command {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    check_name(text).map(|()| text.to_owned()).map_err(|it| it.to_string())
+    let name = ListName::parse(text).ok_or("a name has up to 150 of a-z, 0-9, - and _, in words with single dots between: acme.weekly")?;
+    Ok(name.as_str().to_owned())
 }
 
 /// A list as it is listed.

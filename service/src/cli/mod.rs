@@ -82,20 +82,20 @@ enum Exit {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Cli { config, command } = Cli::parse();
-    let config = config.as_deref();
+    let Cli { config: file, command } = Cli::parse();
+    let file = file.as_deref();
     let result = match &command {
-        Command::Serve(serve::Args {}) => serve::run(config),
+        Command::Serve(serve::Args {}) => serve::run(file),
         Command::Demo(args) => demo::run(args),
-        Command::Classify(args) => classify::run(args, config),
-        Command::Interpret(args) => interpret::run(args, config),
-        Command::Ingest(args) => ingest::run(args, config),
-        Command::Check(args) => check::run(args, config),
-        Command::Keys(args) => keys::run(args, config),
-        Command::Lists(args) => lists::run(args, config),
-        Command::Migrate(migrate::Args {}) => migrate::run(config),
-        Command::Rules(args) => rules::run(args, config),
-        Command::Config(args) => self::config::run(args, config),
+        Command::Classify(args) => classify::run(args, file),
+        Command::Interpret(args) => interpret::run(args, file),
+        Command::Ingest(args) => ingest::run(args, file),
+        Command::Check(args) => check::run(args, file),
+        Command::Keys(args) => keys::run(args, file),
+        Command::Lists(args) => lists::run(args, file),
+        Command::Migrate(migrate::Args {}) => migrate::run(file),
+        Command::Rules(args) => rules::run(args, file),
+        Command::Config(args) => config::run(args, file),
     };
     let exit = result.unwrap_or_else(|error| told(&error));
     ExitCode::from(exit as u8)
@@ -122,7 +122,7 @@ fn told(error: &anyhow::Error) -> Exit {
 fn is_configuration(error: &anyhow::Error) -> bool {
     let of_app = |it: &AppError| match it {
         AppError::Pepper(_) | AppError::Policy(_) | AppError::RulesFile { .. } | AppError::Rules(_) => true,
-        AppError::Store(_) | AppError::Listen { .. } | AppError::Fetcher(_) | AppError::Serve(_) => false,
+        AppError::Store(_) | AppError::Listen { .. } | AppError::Serve(_) => false,
     };
     error.chain().filter_map(|it| it.downcast_ref::<AppError>()).any(of_app)
 }

@@ -87,24 +87,57 @@ fn line(view: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bounce::classify::RuleId;
-    use bounce::classify::Rules;
+    use bounce::address::Address;
+    use bounce::classify::{RuleId, Rules};
     use bounce::report::Reading;
+    use bounce::status::{Class, EnhancedStatus};
 
     use super::*;
     use crate::cli::classify::judge;
 
-    const BOUNCE: &str = "From: MAILER-DAEMON@mx.example.com (Mail Delivery System)\nTo: news@example.org\nSubject: Undelivered Mail\n\
-        MIME-Version: 1.0\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\nIt failed.\n\n--b\n\
-        Content-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.com\n\n\
-        Original-Recipient: rfc822;Jane@Example.com\nFinal-Recipient: rfc822; jane@mail.example.com\nAction: failed\nStatus: 5.1.1\n\
-        Diagnostic-Code: smtp; 550 5.1.1 <jane@mail.example.com>: Recipient address rejected: User unknown\n\n--b\n\
-        Content-Type: text/rfc822-headers\n\nMessage-ID: <1@example.org>\nFrom: news@example.org\n\n--b--\n";
+    fn verdict(kind: Kind) -> Verdict {
+        Verdict {
+            kind,
+            bounce_type: Some(BounceType::Hard),
+            reason: Some(Reason::UserUnknown),
+            fault: Some(Fault::Recipient),
+            status: Some(EnhancedStatus::new(Class::Permanent, 1, 1)),
+            reply: SmtpReply::new(550),
+            stage: Some(Stage::RcptTo),
+            retry_after: None,
+            block_list: None,
+            rule: RuleId("some.rule".to_owned()),
+        }
+    }
 
     #[test]
     fn a_line_has_the_keys_of_the_contract_in_their_order() {
-        let judged = judge(BOUNCE.as_bytes(), Rules::builtin());
-        insta::assert_snapshot!(message("in/x.eml", &judged), @r#"{"path":"in/x.eml","kind":"bounce","dialect":"rfc3464","recipients":[{"recipient":"jane@example.com","original_recipient":"Jane@Example.com","kind":"bounce","bounce_type":"hard","reason":"user_unknown","fault":"recipient","status":"5.1.1","reply":550,"stage":null,"diagnostic":"550 5.1.1 <jane@mail.example.com>: Recipient address rejected: User unknown","message_id":"1@example.org","rule":"user.unknown"}],"notes":[]}"#);
+        let full = Report {
+            original_recipient: Some("Jane@Example.com".to_owned()),
+            diagnostic: Some("550 5.1.1 \"gone\"\nfor good".to_owned()),
+            message_id: Some("1@example.org".to_owned()),
+            ..Report::new(Kind::Bounce, Address::parse("Jane@Example.net").ok())
+        };
+        let nothing =
+            Verdict { bounce_type: None, reason: None, fault: None, status: None, reply: None, stage: None, ..verdict(Kind::Delayed) };
+        let reading = Reading {
+            kind: Kind::Bounce,
+            dialect: "postfix",
+            reports: vec![full, Report::new(Kind::Delayed, None)],
+            notes: vec![Note("odd".to_owned())],
+        };
+        let judged = Judged { reading, verdicts: vec![verdict(Kind::Bounce), nothing] };
+        let expected = [
+            r#"{"path":"in/x.eml","kind":"bounce","dialect":"postfix","recipients":["#,
+            r#"{"recipient":"jane@example.net","original_recipient":"Jane@Example.com","kind":"bounce","bounce_type":"hard","#,
+            r#""reason":"user_unknown","fault":"recipient","status":"5.1.1","reply":550,"stage":"rcpt_to","#,
+            r#""diagnostic":"550 5.1.1 \"gone\"\nfor good","message_id":"1@example.org","rule":"some.rule"},"#,
+            r#"{"recipient":null,"original_recipient":null,"kind":"delayed","bounce_type":null,"reason":null,"fault":null,"#,
+            r#""status":null,"reply":null,"stage":null,"diagnostic":null,"message_id":null,"rule":"some.rule"}"#,
+            r#"],"notes":["odd"]}"#,
+            "\n",
+        ];
+        assert_eq!(message("in/x.eml", &judged), expected.concat());
     }
 
     #[test]
@@ -120,18 +153,6 @@ mod tests {
 
     #[test]
     fn the_whole_goes_by_its_gravest_recipient() {
-        let verdict = |kind| Verdict {
-            kind,
-            bounce_type: None,
-            reason: None,
-            fault: None,
-            status: None,
-            reply: None,
-            stage: None,
-            retry_after: None,
-            block_list: None,
-            rule: RuleId("none".to_owned()),
-        };
         for (of_whole, of_each, expected) in [
             (Kind::Delayed, &[Kind::Delayed, Kind::Bounce][..], Kind::Bounce),
             (Kind::Bounce, &[Kind::Delayed, Kind::Delivered], Kind::Delayed),

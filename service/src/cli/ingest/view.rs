@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use bounce::report::Note;
 use serde::Serialize;
 
-use super::{Taken, Told};
+use super::{Lines, Taken, Told};
 use crate::store::{Accepted, ReceiptId};
 
 #[derive(Debug, Serialize)]
@@ -23,13 +23,13 @@ struct TakenView<'a> {
     error: Option<&'a str>,
 }
 
-/// Prints the line; an error goes to standard error as well, or alone if nobody wants the line.
-pub(super) fn print(taken: &Taken, quiet: bool) -> anyhow::Result<()> {
+/// Prints the line where it is wanted; an error goes to standard error in any case.
+pub(super) fn print(taken: &Taken, lines: Lines) -> anyhow::Result<()> {
     if let Err(error) = &taken.told {
         // Where standard error is closed nobody can be told; the exit code still says it.
         let _ = writeln!(io::stderr().lock(), "rebound: {}: {error}", taken.path);
     }
-    if !quiet {
+    if lines == Lines::All {
         writeln!(io::stdout().lock(), "{}", serde_json::to_string(&view(taken))?)?;
     }
     Ok(())
@@ -59,13 +59,23 @@ fn view(taken: &Taken) -> TakenView<'_> {
 #[cfg(test)]
 mod tests {
     use bounce::esp::Answer;
+    use bounce::kind::Kind;
 
     use super::*;
     use crate::cli::Exit;
     use crate::intake::Outcome;
 
     fn taken(accepted: Option<Accepted>) -> Taken {
-        let outcome = Outcome { accepted, notes: vec![Note("odd".to_owned())], answer: Answer::ok(), requests: Vec::new() };
+        let outcome = Outcome {
+            accepted,
+            state: None,
+            kind: Kind::Other,
+            dialect: "none",
+            recipients: Vec::new(),
+            notes: vec![Note("odd".to_owned())],
+            answer: Answer::ok(),
+            requests: Vec::new(),
+        };
         Taken { path: "x".to_owned(), exit: Exit::Success, told: Ok(Told { outcome, state: None }) }
     }
 

@@ -8,9 +8,9 @@ use bounce::classify::{Rules, classify};
 use bounce::kind::Kind;
 use bounce::report::Report;
 
+use crate::cli::Exit;
 use crate::cli::classify::{codes, headline};
 use crate::cli::page::{self, BOLD, field, styled, wrap};
-use crate::cli::Exit;
 
 /// Columns before the fields of a rule.
 const INDENT: usize = 2;
@@ -80,7 +80,10 @@ mod tests {
         let text = explain(Rules::builtin(), "550 5.1.1 No such user here");
         let plain = anstream::adapter::strip_str(&text).to_string();
         assert!(plain.starts_with("hard bounce, user_unknown (at fault: recipient)\n  codes     550 5.1.1\n"), "{plain}");
-        assert!(plain.contains("Rules that fit, the strongest first:") && plain.lines().all(|it| it.chars().count() <= page::WIDTH), "{plain}");
+        assert!(
+            plain.contains("Rules that fit, the strongest first:") && plain.lines().all(|it| it.chars().count() <= page::WIDTH),
+            "{plain}"
+        );
     }
 
     #[test]

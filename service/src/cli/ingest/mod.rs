@@ -48,6 +48,15 @@ pub(super) struct Args {
     paths: Vec<PathBuf>,
 }
 
+/// What is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    /// One for each message.
+    All,
+    /// None but errors.
+    Errors,
+}
+
 /// What messages are taken in with.
 struct Ingest {
     intake: Intake,
@@ -77,7 +86,9 @@ async fn ingest(args: &Args, config: Config) -> anyhow::Result<Exit> {
     let source = config.sources.iter().find(|it| it.name == args.source);
     match source {
         None => bail!("there is no source named {:?} in the configuration", args.source),
-        Some(it) if it.provider != MIME => bail!("source {:?} takes posts of {}, not messages; use one with provider = \"mime\"", it.name, it.provider),
+        Some(it) if it.provider != MIME => {
+            bail!("source {:?} takes posts of {}, not messages; use one with provider = \"mime\"", it.name, it.provider)
+        }
         Some(_) => {}
     }
     let store = Arc::new(setup::store(&config, &clock).await?);
@@ -93,7 +104,8 @@ async fn ingest(args: &Args, config: Config) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
     let committing = tokio::spawn(committer.run(clock.clone(), stop.clone()));
     let ingest = Arc::new(Ingest { intake, store: store.clone(), source, list, clock, max_body: config.http.max_body.bytes() });
-    let exit = take_all(ingest, messages::list(&args.paths), config.intake.queue.min(TOGETHER), args.quiet).await;
+    let lines = if args.quiet { Lines::Errors } else { Lines::All };
+    let exit = take_all(ingest, messages::list(&args.paths), config.intake.queue.min(TOGETHER), lines).await;
     stop.cancel();
     committing.await.context("the committer ended in a panic")?;
     store.close().await;
@@ -101,7 +113,7 @@ async fn ingest(args: &Args, config: Config) -> anyhow::Result<Exit> {
 }
 
 /// Takes in some at a time, tells of them in order, and stops where the rest has to be brought again.
-async fn take_all(ingest: Arc<Ingest>, entries: Vec<Entry>, together: usize, quiet: bool) -> anyhow::Result<Exit> {
+async fn take_all(ingest: Arc<Ingest>, entries: Vec<Entry>, together: usize, lines: Lines) -> anyhow::Result<Exit> {
     let (sender, mut found) = mpsc::channel(together);
     let reading = tokio::task::spawn_blocking(move || {
         // Whoever takes them in may have stopped; then there is nothing more to read.
@@ -113,9 +125,7 @@ async fn take_all(ingest: Arc<Ingest>, entries: Vec<Entry>, together: usize, qui
         let taking: Vec<_> = some.drain(..).map(|found| tokio::spawn(ingest.clone().take(found))).collect();
         for it in taking {
             let taken = it.await.context("taking a message in ended in a panic")?;
-            if !quiet || taken.exit != Exit::Success {
-                view::print(&taken, quiet)?;
-            }
+            view::print(&taken, lines)?;
             worst = worst.max(taken.exit);
         }
     }
