@@ -3,9 +3,10 @@
 
 use bounce::address::Address;
 use bounce::classify::codes::codes;
+use bounce::classify::reason::Reason;
 use bounce::classify::rules::Rules;
 use bounce::classify::{Verdict, classify};
-use bounce::kind::Kind;
+use bounce::kind::{BounceType, Kind};
 use bounce::report::Report;
 use bounce::status::Stage;
 
@@ -19,7 +20,7 @@ fn judge(remote_mta: &str, status: Option<&str>, stage: Option<Stage>, diagnosti
 }
 
 fn words(verdict: &Verdict) -> String {
-    let words = [verdict.reason.map(|it| it.as_str()), verdict.bounce_type.map(|it| it.as_str())];
+    let words = [verdict.reason.map(Reason::as_str), verdict.bounce_type.map(BounceType::as_str)];
     words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
@@ -173,7 +174,7 @@ fn the_command_that_was_refused_is_found_in_the_words() {
 
 #[test]
 fn waits_and_block_lists_are_taken_from_the_words() {
-    let wait = |diagnostic| judge("", None, None, diagnostic).retry_after.map(|it| it.whole_seconds());
+    let wait = |diagnostic| judge("", None, None, diagnostic).retry_after.map(time::Duration::whole_seconds);
     assert_eq!(wait("450 4.7.1 Greylisted, please try again in 300 seconds"), Some(300));
     assert_eq!(wait("451 4.7.1 Greylisted for 5 minutes"), Some(300));
     assert_eq!(wait("421 4.7.0 Too many messages, retry after 00:10:00"), Some(600));
@@ -199,6 +200,6 @@ fn a_bounce_never_turns_hard_by_words_about_somebody_else() {
         ("", None, "554 5.7.1 Your mail server does not exist in our list: unknown host"),
     ] {
         let verdict = judge(remote_mta, None, stage, diagnostic);
-        assert_eq!(verdict.bounce_type.map(|it| it.as_str()), Some("soft"), "{diagnostic} is {} by {}", words(&verdict), verdict.rule.0);
+        assert_eq!(verdict.bounce_type.map(BounceType::as_str), Some("soft"), "{diagnostic} is {} by {}", words(&verdict), verdict.rule.0);
     }
 }

@@ -200,8 +200,7 @@ pub fn load_rules(config: &Config) -> Result<Rules, AppError> {
 /// When the database is away.
 pub async fn declare_lists(store: &Store, config: &Config, clock: &Clock) -> Result<(), StoreError> {
     for list in &config.lists {
-        let honours: Option<Vec<Cause>> =
-            list.honours.as_ref().map(|it| it.iter().filter_map(|it| it.as_str().parse().ok()).collect());
+        let honours: Option<Vec<Cause>> = list.honours.as_ref().map(|it| it.iter().filter_map(|it| it.as_str().parse().ok()).collect());
         store.ensure_list(list.name.as_str(), honours.as_deref(), clock.now()).await?;
     }
     Ok(())

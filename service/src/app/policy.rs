@@ -55,8 +55,8 @@ fn signed(time: Duration) -> time::Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bounce::classify::reason::Reason;
     use crate::config::{ListConfig, ListName};
+    use bounce::classify::reason::Reason;
 
     #[test]
     fn a_root_list_has_its_own_policy_over_the_common_one() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bounce::policy::Cause;
 use entity::setting;
 use migration::Migrator;
-use sea_orm::{ActiveValue, ConnectOptions, ConnectionTrait, Database, EntityTrait, TransactionTrait};
+use sea_orm::{ActiveValue, ConnectOptions, ConnectionTrait, Database, EntityTrait};
 use sea_orm_migration::MigratorTrait;
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
@@ -151,7 +151,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn ensure_list(&self, name: &str, honours: Option<&[Cause]>, now: OffsetDateTime) -> Result<Arc<List>, StoreError> {
-        let tx = self.db.begin().await?;
+        let tx = dialect::begin(&self.db).await?;
         let list = self.lists.ensure(&tx, name, honours, now).await?;
         tx.commit().await?;
         Ok(list)

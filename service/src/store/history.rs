@@ -268,8 +268,8 @@ fn evidence(fact: &IncomingFact, source: &str) -> String {
     let said = &fact.testimony;
     let specific = match said.rule.split('.').next().unwrap_or_default() {
         "none" => 0,
-        "claim" => 1,
-        "reply" => 2,
+        "claim" | "kind" => 1,
+        "reply" | "stage" => 2,
         "code" => 3,
         _ => 4,
     };

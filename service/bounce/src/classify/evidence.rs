@@ -2,7 +2,7 @@
 //! which status wins (reference section 4.5 of the project: the remote's own words beat a status filled in by others),
 //! the command that was refused, the receiver.
 
-use crate::classify::codes::codes;
+use crate::classify::codes::{Disposition, codes};
 use crate::classify::reason::Reason;
 use crate::classify::rules::pattern::Facts;
 use crate::classify::rules::{Matched, Rules, Tier, Words};
@@ -26,23 +26,21 @@ pub(super) struct Evidence<'a> {
     pub(super) rule: Option<Matched<'a>>,
     /// Whether somebody said that it may work later.
     pub(super) transient: bool,
-    /// Whether the words name the address that failed.
-    pub(super) names_recipient: bool,
 }
 
 impl<'a> Evidence<'a> {
     pub(super) fn gather(report: &Report, rules: &'a Rules) -> Self {
-        let diagnostic = rules.read(remote_words(report.diagnostic.as_deref().unwrap_or_default()));
         let text = report.text.as_deref().filter(|it| Some(*it) != report.diagnostic.as_deref());
-        let Some(prose) = text.map(|it| rules.read(it)) else {
-            let stage = report.stage.or(diagnostic.stage());
-            return Self::of_words(report, rules, diagnostic, stage);
-        };
-        let stage = report.stage.or(diagnostic.stage()).or(prose.stage());
+        let diagnostic = rules.read(remote_words(report.diagnostic.as_deref().unwrap_or_default()));
+        // Prose is looked at only where something is missing: it is long, and further from the refusal.
+        let mut stage = report.stage.or(diagnostic.stage());
+        let mut prose = text.filter(|_| stage.is_none()).map(|it| rules.read(it));
+        stage = stage.or(prose.as_ref().and_then(Words::stage));
         let diagnostic = Self::of_words(report, rules, diagnostic, stage);
-        if diagnostic.is_telling() {
-            return diagnostic;
+        if !diagnostic.is_telling() {
+            prose = prose.or_else(|| text.map(|it| rules.read(it)));
         }
+        let Some(prose) = prose.filter(|_| !diagnostic.is_telling()) else { return diagnostic };
         let mut prose = Self::of_words(report, rules, prose, stage);
         // Prose adds words; codes of the diagnostic stand closer to the refusal.
         if diagnostic.reply.is_some() || diagnostic.status.is_some_and(|it| !it.is_bare()) {
@@ -58,10 +56,12 @@ impl<'a> Evidence<'a> {
         prose
     }
 
-    /// Whether nothing is left for prose to add: clear words, or vague ones beside a status that says what they mean.
+    /// Whether nothing is left for prose to add: clear words, vague ones beside a status that says what they mean, or a
+    /// status that blames the address. Prose has footers and advice, which speak of spam and viruses without meaning it.
     fn is_telling(&self) -> bool {
         let vague = self.rule.is_none_or(|it| it.tier == Tier::Weak);
-        !vague || (self.rule.is_some() && self.said.iter().filter_map(|it| it.status).any(|it| it.detail != 0))
+        let blamed = self.stated.is_some_and(|it| it.detail != 0 && codes().status(it).disposition == Disposition::Hard);
+        !vague || blamed || (self.rule.is_some() && self.said.iter().filter_map(|it| it.status).any(|it| it.detail != 0))
     }
 
     fn of_words(report: &Report, rules: &'a Rules, words: Words, stage: Option<Stage>) -> Self {
@@ -81,17 +81,7 @@ impl<'a> Evidence<'a> {
         };
         let rule = rules.best(&words, &facts);
         let classes = [report.status.map(|it| it.class), own.map(|it| it.class), reply.and_then(SmtpReply::class)];
-        Self {
-            transient: classes.contains(&Some(Class::Transient)),
-            names_recipient: names_recipient(report, &words.text),
-            words,
-            said,
-            stated,
-            status,
-            reply,
-            stage,
-            rule,
-        }
+        Self { transient: classes.contains(&Some(Class::Transient)), words, said, stated, status, reply, stage, rule }
     }
 }
 
@@ -154,7 +144,8 @@ fn host_in(text: &str) -> Option<&str> {
     name.contains('.').then_some(name)
 }
 
-fn names_recipient(report: &Report, text: &str) -> bool {
+/// Whether a text names the address that failed, or its local part.
+pub(super) fn names_recipient(report: &Report, text: &str) -> bool {
     let names = |address: &str| {
         let local = address.rsplit_once('@').map_or(address, |it| it.0);
         text.contains(&address.to_ascii_lowercase()) || (local.len() > 3 && text.contains(&local.to_ascii_lowercase()))
@@ -162,4 +153,9 @@ fn names_recipient(report: &Report, text: &str) -> bool {
     report.recipient.as_ref().is_some_and(|it| names(it.expose()))
         || report.original_recipient.as_deref().is_some_and(names)
         || report.final_recipient.as_deref().is_some_and(names)
+}
+
+/// Whether a text names the domain that failed.
+pub(super) fn names_domain(report: &Report, text: &str) -> bool {
+    report.recipient.as_ref().is_some_and(|it| text.contains(it.domain()))
 }

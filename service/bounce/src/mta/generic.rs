@@ -9,75 +9,6 @@ use crate::report::Report;
 use crate::report::human::{Mention, Shape};
 use crate::report::{original, verp};
 
-/// Words of failure near an address, in lower case.
-const FAILURE: &[&str] = &[
-    "fail",
-    "unknown",
-    "undeliver",
-    "not deliver",
-    "cannot",
-    "could not",
-    "can't",
-    "couldn't",
-    "unable",
-    "does not exist",
-    "doesn't exist",
-    "no such",
-    "not found",
-    "reject",
-    "invalid",
-    "full",
-    "quota",
-    "refused",
-    "denied",
-    "not listed",
-    "expired",
-    "unreachable",
-    "disabled",
-    "not exist",
-    "bounced",
-    "not known",
-    "not a valid",
-    "delayed",
-    "no mailbox",
-    "inactive",
-    "unavailable",
-    "error",
-    "fatal",
-    "temporar",
-    "over limit",
-    "exceed",
-    "blocked",
-    "spam",
-    "not allowed",
-    "not permitted",
-    "suspended",
-    "not accept",
-    "nicht",
-    "unbekannt",
-    "non ",
-    "inconnu",
-    "desconocid",
-    "sconosciut",
-    "nie ",
-    "не ",
-    "não",
-    "niet",
-    "退",
-    "不",
-    "できません",
-    "存在",
-    "undelivered",
-    "delivery",
-    "giving up",
-    "returned",
-    "timed out",
-    "wasn't able",
-    "no account",
-    "too large",
-    "too big",
-];
-
 /// Reads any bounce that names its recipient.
 pub(super) fn read(bounce: &Bounce<'_>) -> Option<Vec<Report>> {
     let chosen = match bounce.failed_recipients() {
@@ -108,7 +39,7 @@ struct Candidate<'m> {
 
 impl Candidate<'_> {
     fn fails(&self) -> bool {
-        reply::find(self.paragraph).is_some() || speaks_of_failure(self.paragraph)
+        reply::find(self.paragraph).is_some() || signs::speaks_of_failure(self.paragraph)
     }
 }
 
@@ -176,7 +107,7 @@ fn is_id(text: &str, mention: &Mention<'_>) -> bool {
 /// The candidates that the text speaks of as failed: those that lead their paragraph first, then those the returned message
 /// was for, then any beside words of failure.
 fn chosen(bounce: &Bounce<'_>, candidates: &[Candidate<'_>]) -> Vec<Address> {
-    if !speaks_of_failure(bounce.human.text) && !speaks_of_failure(bounce.subject) {
+    if !signs::speaks_of_failure(bounce.human.text) && !signs::speaks_of_failure(bounce.subject) {
         return Vec::new();
     }
     let listed = leading(candidates);
@@ -220,14 +151,9 @@ fn unique<'c, 'm: 'c>(candidates: impl Iterator<Item = &'c Candidate<'m>>) -> Ve
     candidates.map(|it| it.address.clone()).filter(|it| seen.insert(it.clone())).collect()
 }
 
-fn speaks_of_failure(text: &str) -> bool {
-    let text = text.to_lowercase();
-    FAILURE.iter().any(|it| text.contains(it))
-}
-
 /// Whom the returned message was for, or whom the return path tells, where the text speaks of failure and names nobody.
 pub(super) fn returned_to(bounce: &Bounce<'_>) -> Option<Report> {
-    if !speaks_of_failure(bounce.human.text) {
+    if !signs::speaks_of_failure(bounce.human.text) {
         return None;
     }
     let only = bounce.returned.filter(|it| !original::is_discussion(it)).and_then(|it| {

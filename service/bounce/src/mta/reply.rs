@@ -12,7 +12,7 @@ pub(crate) fn find(text: &str) -> Option<&str> {
         if matches!(letter, '2' | '4' | '5') && may_precede(previous) {
             let rest = text.get(at..).unwrap_or_default();
             if is_reply(rest, previous) {
-                best = Some(rest);
+                best = Some(unquoted(rest, previous));
                 if !rest.starts_with('2') {
                     break;
                 }
@@ -21,6 +21,18 @@ pub(crate) fn find(text: &str) -> Option<&str> {
         previous = letter;
     }
     best.filter(|it| !it.starts_with('2')).map(|it| without_trailer(capped(it, limits::DIAGNOSTIC_BYTES)))
+}
+
+/// Cuts a reply that stands in quotes (`Remote Server returned '550 …'`) at the closing one.
+fn unquoted(text: &str, opening: char) -> &str {
+    let closing = match opening {
+        '\'' | '"' | '`' => opening,
+        '“' => '”',
+        '«' => '»',
+        _ => return text,
+    };
+    let end = text.find("\n\n").unwrap_or(text.len());
+    text.get(..end).and_then(|it| it.rfind(closing)).and_then(|it| text.get(..it)).filter(|it| it.len() > 3).unwrap_or(text)
 }
 
 /// What reporters write after the reply, as the remote did not say it.
@@ -119,6 +131,7 @@ mod tests {
             ("Remote host said: 554 no\nGiving up on 10.0.0.1.", Some("554 no")),
             ("<<< 550 no such user\n550 5.1.1 <a@b.example>... User unknown\n", Some("550 no such user")),
             ("550-one\n550-two\n550 three\n421 four", Some("550-one\n550-two\n550 three")),
+            ("returned '550 5.1.1 user 'jane' unknown'\n\nmore", Some("550 5.1.1 user 'jane' unknown")),
             ("250 ok, then 554 refused", Some("554 refused")),
             ("over 500 MB of mail in 4500 places", None),
             ("250 ok", None),

@@ -48,7 +48,8 @@ fn arranged(groups: Vec<Group<'_>>) -> (Group<'_>, Vec<Group<'_>>) {
             let names_somebody = part.has(PER_RECIPIENT);
             if !names_somebody && (part.has(PER_MESSAGE) || !part.has(OUTCOME) && recipients.is_empty()) {
                 message.fields.extend(part.fields);
-            } else if let Some(last) = recipients.last_mut().filter(|it| !names_somebody && (!it.has(&["action"]) || !it.has(&["status"])))
+            } else if let Some(last) =
+                recipients.last_mut().filter(|it| !names_somebody && !OUTCOME.iter().any(|name| it.has(&[name]) && part.has(&[name])))
             {
                 // A blank line in the middle of a group.
                 last.fields.extend(part.fields);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::address::Address;
 use crate::limits;
-use crate::mta::reply;
+use crate::mta::{reply, signs};
 
 /// Headers that only a message that travelled has; they tell a pasted message from a summary of one.
 const TRAVELLED: &[&str] =
@@ -74,14 +74,28 @@ impl<'m> Human<'m> {
         self.text.get(..mention.at).and_then(|it| it.rsplit('\n').next()).unwrap_or_default()
     }
 
-    /// What the text says about an address: from the line that names it to the next blank line or the next address. Of
-    /// several places the one that holds a reply says most, then the one that begins with the address.
+    /// What the text says about an address: from the line that names it to the next blank line or the next address.
     pub(crate) fn about(&self, address: &str) -> Option<&'m str> {
+        self.place(address).map(|it| self.paragraph(it))
+    }
+
+    /// Everything from the line that names an address on, for a text about one recipient whose paragraph says too little;
+    /// all of it where the address stands at the end.
+    pub(crate) fn story(&self, address: Option<&str>) -> &'m str {
+        let rest = address.and_then(|it| self.place(it)).and_then(|it| self.text.get(it.at - self.before(it).len()..)).unwrap_or_default();
+        let rest = if says_little(rest, address.map_or(0, str::len)) { self.text } else { rest };
+        capped(rest.trim(), limits::DIAGNOSTIC_BYTES)
+    }
+
+    /// Where the text says most about an address: of several places the one that holds a reply, then the one beside words of
+    /// failure, then the one that begins with the address.
+    fn place(&self, address: &str) -> Option<&Mention<'m>> {
         let places = self.by_address.get(&address.to_lowercase())?.iter().filter_map(|it| self.mentions.get(*it));
         let told = places.map(|it| {
             let paragraph = self.paragraph(it);
             let says = paragraph.len() > it.word.len() + 12;
-            ((reply::find(paragraph).is_some(), says && it.leads, says, it.leads), paragraph)
+            let fails = says && signs::speaks_of_failure(paragraph);
+            ((reply::find(paragraph).is_some(), fails, says && it.leads, says, it.leads), it)
         });
         // The first of equals counts.
         told.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|it| it.1)
@@ -97,6 +111,15 @@ impl<'m> Human<'m> {
         capped(paragraph, limits::DIAGNOSTIC_BYTES)
     }
 }
+
+/// Whether a text about an address says hardly more than the address, or ends where the reason would begin.
+pub(crate) fn says_little(text: &str, address: usize) -> bool {
+    let letters = text.chars().filter(|it| it.is_alphanumeric()).count();
+    letters < address + ENOUGH || text.trim_end().ends_with(':')
+}
+
+/// Letters that make a reason.
+const ENOUGH: usize = 8;
 
 /// Cuts a text at a limit, on a character.
 pub(crate) fn capped(text: &str, limit: usize) -> &str {
@@ -116,7 +139,7 @@ fn paragraph_end(text: &str, skip: usize) -> usize {
         at += line.len();
         let words = if start == 0 { text.get(skip..at).unwrap_or_default() } else { line };
         if start > 0 && line.trim().is_empty() {
-            if said > 8 {
+            if said > ENOUGH {
                 return start;
             }
             continue;
