@@ -122,7 +122,7 @@ fn told(error: &anyhow::Error) -> Exit {
 fn is_configuration(error: &anyhow::Error) -> bool {
     let of_app = |it: &AppError| match it {
         AppError::Pepper(_) | AppError::Policy(_) | AppError::RulesFile { .. } | AppError::Rules(_) => true,
-        AppError::Store(_) | AppError::Listen { .. } | AppError::Fetcher(_) | AppError::Serve(_) => false,
+        AppError::Store(_) | AppError::Listen { .. } | AppError::Serve(_) => false,
     };
     error.chain().filter_map(|it| it.downcast_ref::<AppError>()).any(of_app)
 }
