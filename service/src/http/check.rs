@@ -12,12 +12,12 @@ use bounce::classify::reason::Reason;
 use bounce::policy::Cause;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
-use crate::http::parameters::{self, Query};
+use crate::http::parameters::{self, Params};
 use crate::http::problem::{Problem, ProblemView};
 use crate::http::views::{Moment, cause_words, reason_words};
 use crate::http::{State, check::lines::NDJSON};
@@ -28,7 +28,7 @@ use crate::telemetry;
 const STEP: usize = 2000;
 
 /// One address.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AskedOne {
@@ -131,8 +131,8 @@ pub(super) struct InvalidAddress {
     (status = 404, description = "no such list", body = ProblemView, content_type = "application/problem+json"),
     (status = 503, description = "the database is away", body = ProblemView, content_type = "application/problem+json"),
 ))]
-pub(super) async fn get_check(state: web::Data<State>, caller: Caller, asked: Query<AskedOne>) -> Result<web::Json<Checked>, Problem> {
-    let Query(asked) = asked;
+pub(super) async fn get_check(state: web::Data<State>, caller: Caller, asked: Params<AskedOne>) -> Result<web::Json<Checked>, Problem> {
+    let Params(asked) = asked;
     let list = caller.list(&state.store, &asked.list).await?;
     parameters::address(&asked.address)?;
     let mut check = Check::new(&state, list);
@@ -180,7 +180,7 @@ fn asked_many(request: &HttpRequest, body: &[u8]) -> Result<AskedMany, Problem> 
     if body::media_type(request) != NDJSON {
         return body::json(request, body);
     }
-    let Query(AskedLines { list }) = Query::of(request)?;
+    let Params(AskedLines { list }) = Params::of(request)?;
     Ok(AskedMany { list, addresses: lines::addresses(body)? })
 }
 

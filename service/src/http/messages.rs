@@ -7,12 +7,12 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use bounce::kind::Kind;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
-use crate::http::parameters::Query;
+use crate::http::parameters::Params;
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
 use crate::http::views::{ChangeView, EventView, Names, kind_words};
 use crate::http::{API_SOURCE, State};
@@ -22,7 +22,7 @@ use crate::store::{Accepted, List, ReceiptState, Store, StoreError, SubjectId};
 use crate::telemetry::Refused;
 
 /// Where a message belongs.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct For {
@@ -85,7 +85,7 @@ pub(super) struct Recorded {
 pub(super) async fn post_message(
     state: web::Data<State>,
     caller: Caller,
-    asked: Query<For>,
+    asked: Params<For>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<web::Json<Recorded>, Problem> {

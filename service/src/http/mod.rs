@@ -1,15 +1,22 @@
 //! The HTTP edge: every route on one page, handlers that extract, call and answer, and the one place where errors become
 //! statuses.
 
+mod addresses;
 mod body;
 mod check;
+mod codes;
+mod diagnose;
+mod docs;
 mod edge;
+mod feeds;
 mod health;
 mod keys;
+mod lists;
 mod messages;
 mod parameters;
 mod problem;
 mod routes;
+mod suppressions;
 mod views;
 mod webhooks;
 

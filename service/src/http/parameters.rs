@@ -14,9 +14,9 @@ const NOT_UTF8: char = '\u{fffd}';
 /// The query as what a route takes. A plus stands for itself: in the addresses that are asked for it means one, and
 /// nothing else here has a blank.
 #[derive(Debug)]
-pub(super) struct Query<T>(pub(super) T);
+pub(super) struct Params<T>(pub(super) T);
 
-impl<T: DeserializeOwned> Query<T> {
+impl<T: DeserializeOwned> Params<T> {
     /// Reads the query of a request.
     pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let query = request.query_string().replace('+', "%2B");
@@ -25,7 +25,7 @@ impl<T: DeserializeOwned> Query<T> {
     }
 }
 
-impl<T: DeserializeOwned> FromRequest for Query<T> {
+impl<T: DeserializeOwned> FromRequest for Params<T> {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
@@ -47,4 +47,12 @@ pub(super) fn entry(text: &str) -> Result<Address, AddressError> {
 /// No address has a replacement character; where one is, the text was not UTF-8.
 fn utf8(text: &str) -> Result<&str, AddressError> {
     if text.contains(NOT_UTF8) { Err(AddressError::Local) } else { Ok(text) }
+}
+
+/// How many items somebody asks for.
+pub(super) fn limit(asked: Option<u64>) -> Result<u64, Problem> {
+    match asked.unwrap_or(100) {
+        limit @ 1..=1000 => Ok(limit),
+        _ => Err(Problem::new(ProblemKind::InvalidRequest, "`limit` goes from 1 to 1000")),
+    }
 }

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, Route, web};
 
 use crate::http::edge::{self, Access};
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::{check, health, messages, webhooks};
+use crate::http::{addresses, check, codes, diagnose, docs, feeds, health, lists, messages, suppressions, webhooks};
 use crate::store::Scope;
 
 /// The method of a route. GET answers HEAD too.
@@ -34,8 +34,10 @@ const fn route(verb: Verb, path: &'static str, access: Access, to: fn() -> Route
 }
 
 use Access::{Key, Metrics, Open};
-use Scope::{Ingest, Read};
-use Verb::{Any, Get, Post};
+use Scope::{Ingest, Read, Write};
+use Verb::{Any, Delete, Get, Post, Put};
+
+const SUPPRESSION: &str = "/v1/lists/{list}/suppressions/{address}";
 
 /// The page. Lines of one path stand together.
 pub(super) const ROUTES: &[Entry] = &[
@@ -49,6 +51,20 @@ pub(super) const ROUTES: &[Entry] = &[
     route(Post, "/v1/messages", Key(Ingest), || web::to(messages::post_message)),
     route(Get, "/v1/check", Key(Read), || web::to(check::get_check)),
     route(Post, "/v1/check", Key(Read), || web::to(check::post_check)),
+    route(Get, "/v1/lists", Key(Read), || web::to(lists::get_lists)),
+    route(Get, SUPPRESSION, Key(Read), || web::to(suppressions::get_suppression)),
+    route(Put, SUPPRESSION, Key(Write), || web::to(suppressions::put_suppression)),
+    route(Delete, SUPPRESSION, Key(Write), || web::to(suppressions::delete_suppression)),
+    route(Get, "/v1/addresses/{address}", Key(Read), || web::to(addresses::get_address)),
+    route(Get, "/v1/events", Key(Read), || web::to(feeds::get_events)),
+    route(Get, "/v1/changes", Key(Read), || web::to(feeds::get_changes)),
+    route(Post, "/v1/diagnose", Key(Read), || web::to(diagnose::post_diagnose)),
+    route(Get, "/v1/codes", Key(Read), || web::to(codes::get_codes)),
+    route(Get, "/v1/codes/{code}", Key(Read), || web::to(codes::get_code)),
+    route(Get, "/openapi.json", Open, || web::to(docs::get_openapi)),
+    route(Get, "/docs", Open, || web::to(docs::get_docs_home)),
+    route(Get, "/docs/{file:.*}", Open, || web::to(docs::get_docs)),
+    route(Get, "/problems/{kind}", Open, || web::to(docs::get_problem)),
 ];
 
 /// Installs the page.

@@ -58,6 +58,12 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
         };
         let list = list_of(arrival, report, &mut notes);
         let (occurred_at, too_old) = occurred(report, arrival.received_at, max_fact_age);
+        if too_old {
+            notes.push(Note(format!(
+                "happened on {}, longer ago than intake.max_fact_age: recorded, but it counts for nothing",
+                occurred_at.date()
+            )));
+        }
         let message_keys = message_keys(arrival.source.provider.name(), report, &verdict, occurred_at);
         if verdict.kind == Kind::Delivered {
             incoming.deliveries.push(IncomingDelivery { list, address, occurred_at, message_keys });
