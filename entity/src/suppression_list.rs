@@ -18,8 +18,6 @@ pub struct Model {
     pub boundary_id: Uuid,
     /// JSON array of the automatic causes that block here; null for all.
     pub honours: Option<String>,
-    /// JSON object of policy overrides by reason; null for none. Read from the root.
-    pub policy: Option<String>,
     /// When it was created.
     pub created_at: OffsetDateTime,
 }

@@ -7,7 +7,6 @@ create table suppression_list ( -- Lists, as a tree by dotted name. A list never
   parent_id {uuid} references suppression_list (id), -- The list above; null for a root.
   boundary_id {uuid} not null references suppression_list (id), -- The root of the tree; facts never cross it.
   honours text, -- JSON array of the automatic causes that block here; null for all.
-  policy text, -- JSON object of policy overrides by reason; null for none. Read from the root.
   created_at {time} not null, -- When it was created.
   constraint list_name_is_unique unique (name),
   constraint list_name_is_at_most_150_octets check (length(name) between 1 and 150),

@@ -19,3 +19,5 @@ pub mod outbox;
 pub mod intake;
 pub mod inbound;
 pub mod http;
+pub mod app;
+pub mod cli;

@@ -1,3 +1,7 @@
-//! The program `rebound`.
+//! The program `rebound`. Everything it can do stands in [`service::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    service::cli::main()
+}

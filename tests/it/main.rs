@@ -7,4 +7,8 @@ mod relay_outages;
 mod relay_publishes;
 mod relay_replicas;
 mod relay_returns;
+mod river;
 mod servers;
+mod store_commit;
+mod store_convergence;
+mod store_schema;

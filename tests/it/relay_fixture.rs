@@ -6,15 +6,14 @@ use std::time::Duration;
 use bounce::address::Address;
 use bounce::classify::reason::Reason;
 use bounce::kind::{Attribution, BounceType, Kind};
-use bounce::policy::{Policy, Weight};
+use bounce::policy::Weight;
 use harness::{Published, TestBroker, TestDatabase, eventually};
 use lapin::options::BasicGetOptions;
 use sea_orm::{ConnectionTrait, Statement};
-use secrecy::SecretString;
 use service::clock::Clock;
 use service::config::{AmqpConfig, SecretUrl};
 use service::outbox::Relay;
-use service::store::{Accepted, Connect, Identity, Incoming, IncomingFact, List, ReceiptId, ReceiptState, Store, Testimony};
+use service::store::{Accepted, Incoming, IncomingFact, List, ReceiptId, ReceiptState, Store, Testimony};
 use service::telemetry::{RelayState, Telemetry};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -85,15 +84,7 @@ impl Outbox {
 
 /// The store at an address, which may be a proxy's.
 pub(crate) async fn open(url: &str) -> Arc<Store> {
-    let options = Connect {
-        url: SecretString::from(url),
-        max_connections: 4,
-        min_connections: 0,
-        acquire_timeout: Duration::from_secs(5),
-        statement_timeout: Duration::from_secs(30),
-    };
-    let identity = Identity::new(&SecretString::from("a pepper for the tests of the relay"));
-    Arc::new(Store::connect(&options, identity, Policy::default()).await.unwrap())
+    Arc::new(harness::store_at(url).await)
 }
 
 fn incoming(list: &Arc<List>, kind: Kind) -> Incoming {

@@ -6,14 +6,18 @@
 #![allow(clippy::missing_panics_doc, reason = "a harness that cannot do its part fails the test")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "as above: its panics are the reports of the tests")]
 
+mod app;
 mod broker;
 mod database;
 mod program;
+mod opened;
 mod proxy;
 mod wait;
 
+pub use app::{CERTIFICATE_URL, Plan, TOPIC, TestApp};
 pub use broker::{Published, TestBroker};
 pub use database::TestDatabase;
+pub use opened::{store_at, store_on};
 pub use program::rebound;
 pub use proxy::Proxy;
 pub use wait::{eventually, eventually_some};

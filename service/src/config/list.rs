@@ -133,6 +133,14 @@ impl ListConfig {
 
     pub(super) fn validate(&self, at: usize, checks: &mut Checks) {
         policy::validate(&self.policy, &format!("list[{at}]."), checks);
+        if self.name.parent().is_some() && !self.policy.is_empty() {
+            checks.problem(
+                &format!("list[{at}].policy"),
+                None,
+                &format!("stands at {}, but facts of a tree are weighed as one", self.name),
+                &format!("write it at the root of the tree, {}", self.name.root()),
+            );
+        }
     }
 }
 

@@ -156,7 +156,7 @@ impl Committer {
             }
         };
         self.telemetry.receipt_stored(&incoming.source, stored, receipt.0, incoming.size, since.elapsed());
-        let _ = done.send(Ok(accepted));
+        let _ = done.send(Ok((accepted, incoming.state)));
     }
 }
 

@@ -30,6 +30,10 @@ const LEVEL: i32 = 3;
 pub(super) struct Read {
     /// What to commit, if anything.
     pub incoming: Option<Incoming>,
+    /// What the whole is.
+    pub kind: Kind,
+    /// Who wrote it, as far as known.
+    pub dialect: &'static str,
     /// What was odd.
     pub notes: Vec<Note>,
     /// What the provider wants to hear.
@@ -54,6 +58,12 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
         };
         let list = list_of(arrival, report, &mut notes);
         let (occurred_at, too_old) = occurred(report, arrival.received_at, max_fact_age);
+        if too_old {
+            notes.push(Note(format!(
+                "happened on {}, longer ago than intake.max_fact_age: recorded, but it counts for nothing",
+                occurred_at.date()
+            )));
+        }
         let message_keys = message_keys(arrival.source.provider.name(), report, &verdict, occurred_at);
         if verdict.kind == Kind::Delivered {
             incoming.deliveries.push(IncomingDelivery { list, address, occurred_at, message_keys });
@@ -78,18 +88,31 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
         incoming.error = Some(notes.first().map_or_else(|| "nothing in it was understood".to_owned(), |it| it.0.clone()));
     }
     let nothing_to_keep = facts == 0 && incoming.state == ReceiptState::Processed;
-    Read { incoming: (!nothing_to_keep).then_some(incoming), notes, answer, requests }
+    Read { incoming: (!nothing_to_keep).then_some(incoming), kind: reading.kind, dialect: reading.dialect, notes, answer, requests }
 }
 
 /// A receipt that could not be read for a fault of ours.
 pub(super) fn quarantined(arrival: &Arrival, why: &str) -> Read {
     let incoming = receipt(arrival, ReceiptState::Quarantined, Some(why.to_owned()));
-    Read { incoming: Some(incoming), notes: vec![Note(why.to_owned())], answer: Answer::ok(), requests: Vec::new() }
+    Read {
+        incoming: Some(incoming),
+        kind: Kind::Other,
+        dialect: "none",
+        notes: vec![Note(why.to_owned())],
+        answer: Answer::ok(),
+        requests: Vec::new(),
+    }
 }
 
 fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<String>) -> Incoming {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&arrival.bytes);
+    // Handed in for two lists, the same bytes are two receipts.
+    if let Some(list) = &arrival.list {
+        context.update(list.id.0.as_bytes());
+    }
     let mut hash = [0; 32];
-    for (to, from) in hash.iter_mut().zip(digest::digest(&digest::SHA256, &arrival.bytes).as_ref()) {
+    for (to, from) in hash.iter_mut().zip(context.finish().as_ref()) {
         *to = *from;
     }
     Incoming {

@@ -13,9 +13,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bounce::address::Address;
 use bounce::classify::Rules;
 use bounce::esp::{Answer, Provider, Request, Unverified, Verified};
-use bounce::kind::Attribution;
+use bounce::kind::{Attribution, Kind};
 use bounce::report::Note;
 use bytes::Bytes;
 use time::OffsetDateTime;
@@ -23,7 +24,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::config::IntakeConfig;
-use crate::store::{Accepted, Incoming, List, Store, StoreError};
+use crate::store::{Accepted, Incoming, List, ReceiptState, Store, StoreError};
 use crate::telemetry::Telemetry;
 
 pub use source::{Source, Sources};
@@ -53,6 +54,14 @@ pub struct Arrival {
 pub struct Outcome {
     /// What was recorded; `None` when there was nothing to record (a click, a ping).
     pub accepted: Option<Accepted>,
+    /// What became of the receipt, where there is one.
+    pub state: Option<ReceiptState>,
+    /// What the whole is.
+    pub kind: Kind,
+    /// Who wrote it, as far as known.
+    pub dialect: &'static str,
+    /// Whom its facts are about.
+    pub recipients: Vec<Address>,
     /// What was odd.
     pub notes: Vec<Note>,
     /// What the provider wants to hear.
@@ -103,7 +112,7 @@ pub struct Committer {
 struct Waiting {
     incoming: Incoming,
     since: Instant,
-    done: oneshot::Sender<Result<Accepted, IntakeError>>,
+    done: oneshot::Sender<Result<(Accepted, ReceiptState), IntakeError>>,
 }
 
 /// Makes the two halves. `nudge` wakes the relay after each commit.
@@ -140,14 +149,16 @@ impl Intake {
             tokio::task::spawn_blocking(move || this.read(&arrival)).await.map_err(|_| IntakeError::Stopping)?
         };
         self.telemetry.receipt_interpreted(since.elapsed());
-        let Some(incoming) = read.incoming else {
-            return Ok(Outcome { accepted: None, notes: read.notes, answer: read.answer, requests: read.requests });
+        let interpret::Read { incoming, kind, dialect, notes, answer, requests } = read;
+        let Some(incoming) = incoming else {
+            return Ok(Outcome { accepted: None, state: None, kind, dialect, recipients: Vec::new(), notes, answer, requests });
         };
+        let recipients = incoming.facts.iter().map(|it| it.address.clone()).collect();
         let (done, committed) = oneshot::channel();
         place.send(Waiting { incoming, since, done });
         self.telemetry.intake_queue(self.capacity - self.queue.capacity(), self.capacity);
-        let accepted = committed.await.map_err(|_| IntakeError::Stopping)??;
-        Ok(Outcome { accepted: Some(accepted), notes: read.notes, answer: read.answer, requests: read.requests })
+        let (accepted, state) = committed.await.map_err(|_| IntakeError::Stopping)??;
+        Ok(Outcome { accepted: Some(accepted), state: Some(state), kind, dialect, recipients, notes, answer, requests })
     }
 
     /// Reads and judges, isolated from the rest.
@@ -174,3 +185,6 @@ fn decode(provider: &'static dyn Provider, arrival: &Arrival) -> bounce::esp::De
 
 /// Names of lists to lists, for sources that take the list from the report.
 type ListsByName = BTreeMap<String, Arc<List>>;
+
+#[cfg(test)]
+mod tests;

@@ -81,7 +81,7 @@ impl Store {
             suppression_change::Entity::insert(rows::row_of_change(&row).into_active_model()).exec_without_returning(&tx).await?;
             history.acts.push(row);
         }
-        let changes = history.decide(&self.policy, request.actor, now, position);
+        let changes = history.decide(self.policies.of(&request.list.name), request.actor, now, position);
         let standing = history.suppressions.iter().filter(|it| it.list == request.list.id).cloned().collect();
         write_suppressions(&tx, &histories, &changes).await?;
         let address = subjects.get(&subject).and_then(|it| it.address.as_deref());
@@ -90,7 +90,7 @@ impl Store {
             let list = self.lists.by_id(&tx, change.list).await?;
             messages.push(suppression_changed(change, Whereabouts { address, list: &list.name, revision: change.revision }));
         }
-        append(&tx, &messages, now).await?;
+        append(&tx, self.announces, &messages, now).await?;
         tx.commit().await?;
         Ok(Acted::Done { standing, changes })
     }

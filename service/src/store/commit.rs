@@ -11,6 +11,7 @@ use sea_orm::{
 };
 use time::OffsetDateTime;
 
+use crate::store::connect::Announces;
 use crate::store::error::{StoreError, bad_row};
 use crate::store::history::{History, Origin, Taken};
 use crate::store::ids::{EventId, ListId, ReceiptId, SubjectId};
@@ -133,7 +134,7 @@ impl Commit<'_> {
         written: &mut Written,
     ) -> Result<(Vec<Event>, Vec<SuppressionChange>), StoreError> {
         let identity = &self.store.identity;
-        let mut touched = BTreeSet::new();
+        let mut touched = BTreeMap::new();
         let mut said = Vec::new();
         for fact in &incoming.facts {
             let pair = (fact.list.boundary, identity.subject(&fact.address));
@@ -148,7 +149,7 @@ impl Commit<'_> {
                 Taken::Improved(_) => written.improved.insert(id),
                 Taken::Known(_) => continue,
             };
-            touched.insert(pair);
+            touched.insert(pair, self.store.policies.of(&fact.list.name));
             said.push((pair, id));
         }
         for delivery in &incoming.deliveries {
@@ -157,12 +158,12 @@ impl Commit<'_> {
             let keys = delivery.message_keys.iter().map(|it| identity.fact(pair.0, pair.1, bounce::kind::Kind::Bounce, it)).collect();
             history.take_in_delivery(delivery, keys);
             written.delivered.insert(pair);
-            touched.insert(pair);
+            touched.insert(pair, self.store.policies.of(&delivery.list.name));
         }
         let mut changes = Vec::new();
-        for pair in touched {
+        for (pair, policy) in touched {
             if let Some(history) = histories.get_mut(&pair) {
-                changes.extend(history.decide(&self.store.policy, "rebound", self.now, self.position));
+                changes.extend(history.decide(policy, "rebound", self.now, self.position));
             }
         }
         let events = said
@@ -252,7 +253,7 @@ impl Commit<'_> {
                 messages.push(suppression_changed(change, Whereabouts { revision: change.revision, ..whereabouts }));
             }
         }
-        append(self.tx, &messages, self.now).await
+        append(self.tx, self.store.announces, &messages, self.now).await
     }
 }
 
@@ -366,7 +367,15 @@ pub(super) async fn write_suppressions(
 }
 
 /// Appends messages to the outbox. Takes the transaction, so that it cannot be called outside one.
-pub(super) async fn append(tx: &DatabaseTransaction, messages: &[Message], now: OffsetDateTime) -> Result<(), StoreError> {
+pub(super) async fn append(
+    tx: &DatabaseTransaction,
+    announces: Announces,
+    messages: &[Message],
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    if announces == Announces::FeedsOnly {
+        return Ok(());
+    }
     for chunk in messages.chunks(ROWS_PER_STATEMENT) {
         let models = chunk.iter().map(|it| outbox::ActiveModel {
             sequence: ActiveValue::NotSet,

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bounce::policy::{Cause, Policy};
+use bounce::policy::Cause;
 use entity::setting;
 use migration::Migrator;
-use sea_orm::{ActiveValue, ConnectOptions, ConnectionTrait, Database, EntityTrait, TransactionTrait};
+use sea_orm::{ActiveValue, ConnectOptions, ConnectionTrait, Database, EntityTrait};
 use sea_orm_migration::MigratorTrait;
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
@@ -15,6 +15,7 @@ use crate::store::error::StoreError;
 use crate::store::identity::Identity;
 use crate::store::ids::ListId;
 use crate::store::lists::{List, Lists};
+use crate::store::policies::Policies;
 use crate::store::{Store, dialect};
 
 /// How to reach the database.
@@ -30,6 +31,17 @@ pub struct Connect {
     pub acquire_timeout: Duration,
     /// Longest run of one statement (Postgres).
     pub statement_timeout: Duration,
+    /// Whether messages go to the outbox.
+    pub announces: Announces,
+}
+
+/// Whether what is recorded is also put into the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announces {
+    /// A relay empties it.
+    Outbox,
+    /// There is no broker; the feeds are enough, and the outbox would only grow.
+    FeedsOnly,
 }
 
 /// How many connections there are.
@@ -46,7 +58,7 @@ impl Store {
     ///
     /// # Errors
     /// When the URL cannot be used at all.
-    pub async fn connect(options: &Connect, identity: Identity, policy: Policy) -> Result<Self, StoreError> {
+    pub async fn connect(options: &Connect, identity: Identity, policies: Policies) -> Result<Self, StoreError> {
         let mut connect = ConnectOptions::new(options.url.expose_secret());
         connect
             .max_connections(options.max_connections)
@@ -64,7 +76,7 @@ impl Store {
             connect.statement_timeout(options.statement_timeout).set_application_name("rebound");
         }
         let db = Database::connect(connect).await?;
-        Ok(Self { db, identity, policy, lists: Lists::default() })
+        Ok(Self { db, identity, policies, announces: options.announces, lists: Lists::default() })
     }
 
     /// Brings the schema up to date. Replicas that start at once wait for one another.
@@ -139,7 +151,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn ensure_list(&self, name: &str, honours: Option<&[Cause]>, now: OffsetDateTime) -> Result<Arc<List>, StoreError> {
-        let tx = self.db.begin().await?;
+        let tx = dialect::begin(&self.db).await?;
         let list = self.lists.ensure(&tx, name, honours, now).await?;
         tx.commit().await?;
         Ok(list)

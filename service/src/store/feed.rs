@@ -92,7 +92,8 @@ impl Store {
         Ok(Page { items, next, more })
     }
 
-    /// Changes of what lists say after a cursor. Acts are not among them: what follows from them is.
+    /// Changes of what lists say after a cursor, for one list with those on the lists above it. Acts are not among them: what
+    /// follows from them is.
     ///
     /// # Errors
     /// When the database is away.
@@ -103,8 +104,9 @@ impl Store {
             .filter(later(C::Position, C::Id, after))
             .filter(C::Position.lt(horizon))
             .filter(C::Act.is_null());
-        if let Some(lists) = self.visible_lists(visible).await? {
-            query = query.filter(C::ListId.is_in(lists.iter().map(|it| it.0)));
+        if let (Some(below), Visible::Below(list)) = (self.visible_lists(visible).await?, visible) {
+            // What stands above holds below; a mirror without it would mail whom it must not.
+            query = query.filter(C::ListId.is_in(below.iter().chain(&list.lineage).map(|it| it.0)));
         }
         let found = query.order_by_asc(C::Position).order_by_asc(C::Id).limit(limit + 1).all(&self.db).await?;
         let more = found.len() as u64 > limit;

@@ -268,15 +268,15 @@ fn evidence(fact: &IncomingFact, source: &str) -> String {
     let said = &fact.testimony;
     let specific = match said.rule.split('.').next().unwrap_or_default() {
         "none" => 0,
-        "claim" => 1,
-        "reply" => 2,
+        "claim" | "kind" => 1,
+        "reply" | "stage" => 2,
         "code" => 3,
         _ => 4,
     };
     let status = said.status.map_or(0, |it| if it.is_bare() { 1 } else { 2 });
     let content = format!("{:?}", Testimony { rules_version: String::new(), ..said.clone() });
     let mut context = digest::Context::new(&digest::SHA256);
-    for part in [source.as_bytes(), fact.list.id.0.as_bytes(), content.as_bytes()] {
+    for part in [source.as_bytes(), fact.list.name.as_bytes(), content.as_bytes()] {
         context.update(part);
     }
     let hash = context.finish();

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bounce::address::Address;
-use entity::{event, subject, suppression, suppression_change};
+use entity::{event, receipt, subject, suppression, suppression_change};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::store::Store;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, bad_row};
+use crate::store::ids::ReceiptId;
 use crate::store::lists::List;
-use crate::store::record::{Event, Suppression, SuppressionChange};
+use crate::store::record::{Event, ReceiptState, Suppression, SuppressionChange};
 use crate::store::rows;
 
 /// What is known of an address.
@@ -68,6 +69,15 @@ impl Store {
             suppressions: suppressions.into_iter().map(rows::suppression_from_row).collect::<Result<_, _>>()?,
             changes: changes.into_iter().map(rows::change_from_row).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// What became of a receipt; `None` when there is none of that id.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn receipt_state(&self, id: ReceiptId) -> Result<Option<ReceiptState>, StoreError> {
+        let row = receipt::Entity::find_by_id(id.0).one(&self.db).await?;
+        row.map(|it| it.state.parse().map_err(|it| bad_row("receipt", it))).transpose()
     }
 
     /// What stands for an address on a list and on those above it, lifted rows included.

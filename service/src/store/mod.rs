@@ -18,26 +18,27 @@ mod load;
 mod lookup;
 mod messages;
 mod outbox;
+mod policies;
 mod record;
 mod rows;
 
-use bounce::policy::Policy;
 use sea_orm::DatabaseConnection;
 
 pub use acts::{ActRequest, Acted};
 pub use check::{Answer, Blocked};
 pub use commit::Accepted;
-pub use connect::{Connect, PoolState};
+pub use connect::{Announces, Connect, PoolState};
 pub use dialect::{RelayLock, is_single_process, sqlite_file};
 pub use error::StoreError;
 pub use feed::{BadCursor, Cursor, Page, Visible};
 pub use identity::Identity;
 pub use ids::{ChangeId, EventId, KeyId, ListId, ReceiptId, SubjectId};
 pub use keys::{ApiKey, NewKey, Scope};
-pub use lists::{BadListName, List, check_name};
+pub use lists::List;
 pub use lookup::{Known, SubjectHistory};
 pub use messages::{EVENT_RECORDED, SUPPRESSION_CHANGED};
 pub use outbox::{OutboxState, Pending};
+pub use policies::Policies;
 pub use record::{Change, Event, Incoming, IncomingDelivery, IncomingFact, ReceiptState, Suppression, SuppressionChange, Testimony};
 pub use rows::{kept, without_nul};
 
@@ -46,6 +47,7 @@ pub use rows::{kept, without_nul};
 pub struct Store {
     db: DatabaseConnection,
     identity: Identity,
-    policy: Policy,
+    policies: Policies,
+    announces: Announces,
     lists: lists::Lists,
 }

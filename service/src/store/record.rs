@@ -32,7 +32,7 @@ pub struct Incoming {
     pub id: ReceiptId,
     /// Name of the source.
     pub source: String,
-    /// SHA-256 of the raw bytes.
+    /// SHA-256 of the raw bytes and of the list, where that was chosen apart from the source.
     pub digest: [u8; 32],
     /// The list it was taken in for.
     pub list: Arc<List>,

@@ -26,7 +26,7 @@ use self::metrics::Metrics;
 
 pub use self::chain::{chain, scrub};
 pub use self::log::{LogError, init};
-pub use self::request::RequestSpan;
+pub use self::request::{RequestId, RequestSpan};
 pub use self::words::{Answer, Published, Refused, RelayState, Stage, Stored};
 
 /// Label for a source that is not configured: names in URLs are anybody's to choose.

@@ -3,7 +3,7 @@
 //! command it answered.
 
 use crate::classify::codes::{Code, Disposition, codes};
-use crate::classify::evidence::Evidence;
+use crate::classify::evidence::{Evidence, names_domain, names_recipient};
 use crate::classify::reason::Reason;
 use crate::classify::rules::{Rules, Tier};
 use crate::classify::{RuleId, Verdict};
@@ -50,6 +50,11 @@ fn kind_of(report: &Report, evidence: &Evidence<'_>) -> Kind {
 }
 
 fn find(report: &Report, evidence: &Evidence<'_>) -> Finding {
+    let finding = weigh(report, evidence);
+    if finding.from_words { about_us(report, evidence, finding) } else { finding }
+}
+
+fn weigh(report: &Report, evidence: &Evidence<'_>) -> Finding {
     let rule = evidence.rule.filter(|it| it.rule.reason != Reason::Expired || it.tier == Tier::Operator);
     let by_rule = |tier: fn(Tier) -> bool| {
         rule.filter(|it| tier(it.tier)).map(|it| Finding {
@@ -59,18 +64,18 @@ fn find(report: &Report, evidence: &Evidence<'_>) -> Finding {
             rule: it.rule.id.clone(),
         })
     };
-    by_rule(|it| it < Tier::ReceiverCode)
+    by_rule(|it| it < Tier::Weak)
         .or_else(|| by_claim(report))
-        .or_else(|| by_rule(|it| it == Tier::ReceiverCode))
         .or_else(|| by_stage_and_status(evidence))
-        .or_else(|| evidence.status.filter(|it| it.detail != 0).and_then(by_status))
-        .or_else(|| by_nested_code(evidence))
+        .or_else(|| evidence.stated.filter(|it| it.detail != 0 && !beside_the_login(evidence)).and_then(by_status))
+        .or_else(|| expired_words(evidence))
+        .or_else(|| by_stage(report, evidence).filter(|_| evidence.stage < Some(Stage::RcptTo)))
         .or_else(|| by_rule(|it| it == Tier::Weak))
-        .or_else(|| evidence.status.filter(|it| it.subject != 0).and_then(by_status))
-        .or_else(|| by_stage(evidence))
+        .or_else(|| evidence.stated.filter(|it| it.subject != 0).and_then(by_status))
+        .or_else(|| by_stage(report, evidence))
         .or_else(|| evidence.reply.and_then(by_reply))
-        .or_else(|| evidence.status.and_then(by_status))
-        .or_else(|| expired(evidence))
+        .or_else(|| evidence.stated.and_then(by_status))
+        .or_else(|| expired_code(evidence))
         .unwrap_or_else(|| Finding {
             reason: Reason::Undetermined,
             if_permanent: BounceType::Soft,
@@ -104,19 +109,19 @@ fn by_code(code: &Code, family: &str) -> Option<Finding> {
     Some(Finding { reason, if_permanent, from_words: false, rule: format!("{family}.{}", code.code) })
 }
 
-/// Where a queue gave up, the last error it quotes is the cause.
-fn by_nested_code(evidence: &Evidence<'_>) -> Option<Finding> {
-    let mut inner = evidence.said.iter().skip(1).filter_map(|it| it.status).filter(|it| it.detail != 0);
-    let outer = evidence.status.filter(|it| codes().status(*it).reason == Some(Reason::Expired));
-    outer.and_then(|_| inner.find_map(by_status))
+/// The queue gave up, and says so in words.
+fn expired_words(evidence: &Evidence<'_>) -> Option<Finding> {
+    evidence.rule.filter(|it| it.rule.reason == Reason::Expired).map(|it| expired(it.rule.id.clone()))
 }
 
-fn expired(evidence: &Evidence<'_>) -> Option<Finding> {
-    let by_words = evidence.rule.filter(|it| it.rule.reason == Reason::Expired).map(|it| it.rule.id.clone());
-    let by_code =
-        evidence.status.map(|it| codes().status(it)).filter(|it| it.reason == Some(Reason::Expired)).map(|it| format!("code.{}", it.code));
-    let rule = by_words.or(by_code)?;
-    Some(Finding { reason: Reason::Expired, if_permanent: BounceType::Soft, from_words: false, rule })
+/// The queue gave up, and says so by its code.
+fn expired_code(evidence: &Evidence<'_>) -> Option<Finding> {
+    let code = evidence.status.map(|it| codes().status(it)).filter(|it| it.reason == Some(Reason::Expired));
+    code.map(|it| expired(format!("code.{}", it.code)))
+}
+
+fn expired(rule: String) -> Finding {
+    Finding { reason: Reason::Expired, if_permanent: BounceType::Soft, from_words: false, rule }
 }
 
 /// Codes that mean one thing at the login and another at the recipient.
@@ -131,8 +136,15 @@ fn by_stage_and_status(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
+/// Whether a status of the login stands beside a reply that no login gets: such receivers mean a policy of theirs, and
+/// even vague words say more.
+fn beside_the_login(evidence: &Evidence<'_>) -> bool {
+    let of_login = evidence.stated.is_some_and(|it| codes().status(it).reason == Some(Reason::SubmissionAuth));
+    of_login && evidence.stage != Some(Stage::Auth) && matches!(evidence.reply.map(SmtpReply::code), Some(450..=452 | 550..=554))
+}
+
 /// What a reply that may mean anything means at the command it answered.
-fn by_stage(evidence: &Evidence<'_>) -> Option<Finding> {
+fn by_stage(report: &Report, evidence: &Evidence<'_>) -> Option<Finding> {
     let stage = evidence.stage?;
     let reason = match (stage, evidence.reply.map(SmtpReply::code)) {
         (Stage::Connect | Stage::Ehlo, Some(550 | 554)) => Reason::ReputationBlock,
@@ -145,9 +157,25 @@ fn by_stage(evidence: &Evidence<'_>) -> Option<Finding> {
         (Stage::Data | Stage::EndOfData, Some(550 | 554)) => Reason::PolicyRejected,
         _ => return None,
     };
-    let named = reason == Reason::AddressSyntax && evidence.names_recipient;
+    let named = reason == Reason::AddressSyntax && names_recipient(report, &evidence.words.text);
     let if_permanent = if named { BounceType::Hard } else { BounceType::Soft };
     Some(Finding { reason, if_permanent, from_words: false, rule: format!("stage.{stage}") })
+}
+
+/// Words about an address or a name are about ours where the recipient's was not named yet, or where a server that
+/// answers for the recipient's domain speaks of a missing one.
+fn about_us(report: &Report, evidence: &Evidence<'_>, finding: Finding) -> Finding {
+    let of_address = matches!(finding.reason, Reason::UserUnknown | Reason::DomainUnknown | Reason::DomainNoMail | Reason::AddressSyntax);
+    let generic = evidence.rule.is_some_and(|it| matches!(it.tier, Tier::Generic | Tier::Weak));
+    let elsewhere = finding.reason == Reason::DomainUnknown && generic && evidence.reply.is_some() && !of_routing(evidence);
+    let text = &evidence.words.text;
+    let reason = match evidence.stage {
+        Some(Stage::MailFrom) if of_address => Reason::SenderRejected,
+        Some(Stage::Ehlo) if of_address => Reason::ReverseDns,
+        _ if elsewhere && !names_domain(report, text) && !text.contains("recipient") => Reason::SenderRejected,
+        _ => return finding,
+    };
+    Finding { reason, if_permanent: BounceType::Soft, ..finding }
 }
 
 /// Hard only if everything agrees that the address is at fault and that it is for good.
@@ -157,18 +185,32 @@ fn bounce_type(report: &Report, evidence: &Evidence<'_>, finding: &Finding) -> B
         return if senders_fault { BounceType::Soft } else { claimed };
     }
     let before_recipient = matches!(evidence.stage, Some(Stage::Connect | Stage::Ehlo | Stage::StartTls | Stage::Auth | Stage::MailFrom));
-    let gave_up = evidence.rule.is_some_and(|it| it.rule.reason == Reason::Expired) || evidence.words.gave_up();
+    let refused = evidence.said.iter().any(|it| it.class() == Some(Class::Permanent));
+    let gave_up = evidence.rule.is_some_and(|it| it.rule.reason == Reason::Expired) || (evidence.words.gave_up() && !refused);
     let for_good = !evidence.transient && !gave_up && !before_recipient;
-    if for_good && !contradicted(evidence, finding) { finding.if_permanent } else { BounceType::Soft }
+    if for_good && !contradicted(report, evidence, finding) { finding.if_permanent } else { BounceType::Soft }
 }
 
-/// Whether words blame the address where the status blames the sender, and do not say which address they mean.
-fn contradicted(evidence: &Evidence<'_>, finding: &Finding) -> bool {
-    const NOUNS: [&str; 8] = ["recipient", "user", "mailbox", "account", "address", "rcpt", "customer", "inbox"];
-    let blocked = evidence.status.is_some_and(|it| codes().status(it).disposition == Disposition::Block);
-    let generic = evidence.rule.is_some_and(|it| matches!(it.tier, Tier::Generic | Tier::Weak));
-    let pattern = evidence.rule.and_then(|it| it.pattern).unwrap_or_default();
-    finding.from_words && blocked && generic && !evidence.names_recipient && !NOUNS.iter().any(|it| pattern.contains(it))
+/// Whether words seem to blame the address and may as well speak of the sender.
+fn contradicted(report: &Report, evidence: &Evidence<'_>, finding: &Finding) -> bool {
+    const NOUNS: [&str; 9] = ["recipient", "user", "mailbox", "account", "address", "rcpt", "customer", "inbox", "host does not accept"];
+    let Some(matched) = evidence.rule.filter(|it| finding.from_words && matches!(it.tier, Tier::Generic | Tier::Weak)) else {
+        return false;
+    };
+    let text = &evidence.words.text;
+    if matched.tier == Tier::Weak {
+        return !names_recipient(report, text);
+    }
+    let of_policy = |it: EnhancedStatus| it.subject == 7 || (it.subject == 1 && matches!(it.detail, 7 | 8));
+    let blocked = evidence.status.is_some_and(|it| of_policy(it) && codes().status(it).disposition == Disposition::Block);
+    let pattern = matched.pattern.unwrap_or_default();
+    blocked && !names_recipient(report, text) && !NOUNS.iter().any(|it| pattern.contains(it))
+}
+
+/// Whether the status says that the way to the recipient was not found: a server that answers and speaks of a missing
+/// domain means the sender's otherwise.
+fn of_routing(evidence: &Evidence<'_>) -> bool {
+    evidence.status.is_some_and(|it| matches!((it.subject, it.detail), (1, 0..=3) | (4, 0 | 4 | 310)))
 }
 
 #[cfg(test)]

@@ -18,14 +18,14 @@ use crate::classify::reason::{Fault, Reason};
 pub use crate::classify::rules::Rules;
 use crate::kind::{BounceType, Kind};
 use crate::report::Report;
-use crate::status::{EnhancedStatus, SmtpReply, Stage};
+use crate::status::{Class, EnhancedStatus, SmtpReply, Stage};
 
 /// What a report means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// What happened, after all evidence: a final failure that calls itself delayed is a bounce.
     pub kind: Kind,
-    /// Hard or soft; only for bounces and `suppressed`.
+    /// Hard or soft; only for bounces.
     pub bounce_type: Option<BounceType>,
     /// Why; only for bounces, delays, `suppressed` and `rejected`.
     pub reason: Option<Reason>,
@@ -79,15 +79,29 @@ pub struct RuleId(pub String);
 #[must_use]
 pub fn classify(report: &Report, rules: &Rules) -> Verdict {
     match report.kind {
-        Kind::Bounce | Kind::Delayed | Kind::Rejected => judge::judge(report, rules),
+        Kind::Bounce | Kind::Delayed => judge::judge(report, rules),
+        // The recipient never had the chance to fail.
+        Kind::Rejected => Verdict { bounce_type: None, ..judge::judge(report, rules) },
         Kind::Suppressed => Verdict {
-            bounce_type: Some(BounceType::Hard),
             reason: Some(Reason::Suppressed),
             fault: Some(Reason::Suppressed.fault()),
             rule: RuleId("kind.suppressed".to_owned()),
             ..plain(report)
         },
+        Kind::Delivered => delivered(report),
         _ => plain(report),
+    }
+}
+
+/// A verdict on a delivery: the codes it was accepted with.
+fn delivered(report: &Report) -> Verdict {
+    let text = report.diagnostic.as_deref().or(report.text.as_deref()).unwrap_or_default();
+    let said = said::codes_in(&text::normalise(text));
+    let accepted: Vec<_> = said.iter().filter(|it| it.class() == Some(Class::Success)).collect();
+    Verdict {
+        status: report.status.or_else(|| accepted.iter().find_map(|it| it.status)),
+        reply: report.reply.or_else(|| accepted.iter().find_map(|it| it.reply)),
+        ..plain(report)
     }
 }
 

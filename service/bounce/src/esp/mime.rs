@@ -57,8 +57,11 @@ impl Provider for Mime {
     }
 }
 
-/// The message in a post.
-fn message<'a>(post: &Unverified<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
+/// The message in a post, raw or in a form.
+///
+/// # Errors
+/// [`Refusal::MediaType`] or [`Refusal::Malformed`], when there is none in it.
+pub fn message<'a>(post: &Unverified<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
     let content_type = post.header("content-type").unwrap_or_default();
     let found = match form::media_type(content_type).as_str() {
         "" | "message/rfc822" | "message/global" | "text/plain" | "application/octet-stream" => Cow::Borrowed(post.body),

@@ -7,76 +7,7 @@ use super::{Bounce, address, failure, reply, signs};
 use crate::address::Address;
 use crate::report::Report;
 use crate::report::human::{Mention, Shape};
-use crate::report::original;
-
-/// Words of failure near an address, in lower case.
-const FAILURE: &[&str] = &[
-    "fail",
-    "unknown",
-    "undeliver",
-    "not deliver",
-    "cannot",
-    "could not",
-    "can't",
-    "couldn't",
-    "unable",
-    "does not exist",
-    "doesn't exist",
-    "no such",
-    "not found",
-    "reject",
-    "invalid",
-    "full",
-    "quota",
-    "refused",
-    "denied",
-    "not listed",
-    "expired",
-    "unreachable",
-    "disabled",
-    "not exist",
-    "bounced",
-    "not known",
-    "not a valid",
-    "delayed",
-    "no mailbox",
-    "inactive",
-    "unavailable",
-    "error",
-    "fatal",
-    "temporar",
-    "over limit",
-    "exceed",
-    "blocked",
-    "spam",
-    "not allowed",
-    "not permitted",
-    "suspended",
-    "not accept",
-    "nicht",
-    "unbekannt",
-    "non ",
-    "inconnu",
-    "desconocid",
-    "sconosciut",
-    "nie ",
-    "не ",
-    "não",
-    "niet",
-    "退",
-    "不",
-    "できません",
-    "存在",
-    "undelivered",
-    "delivery",
-    "giving up",
-    "returned",
-    "timed out",
-    "wasn't able",
-    "no account",
-    "too large",
-    "too big",
-];
+use crate::report::{original, verp};
 
 /// Reads any bounce that names its recipient.
 pub(super) fn read(bounce: &Bounce<'_>) -> Option<Vec<Report>> {
@@ -94,15 +25,9 @@ pub(super) fn read(bounce: &Bounce<'_>) -> Option<Vec<Report>> {
 }
 
 /// A report with what the text says about an address, or all of the text if it says nothing of it.
-pub(super) fn about(bounce: &Bounce<'_>, address: Address) -> Report {
+fn about(bounce: &Bounce<'_>, address: Address) -> Report {
     let own = bounce.human.about(address.expose());
-    let text = own.filter(|it| it.len() > address.expose().len() + 12 || bounce.human.mentions().len() > 20).unwrap_or(bounce.human.text);
-    let mut report = failure(address, own.unwrap_or(text));
-    if report.diagnostic.is_none() {
-        report.text = None;
-        super::describe(&mut report, crate::report::human::capped(text, crate::limits::DIAGNOSTIC_BYTES));
-    }
-    report
+    failure(address, own.unwrap_or_else(|| crate::report::human::capped(bounce.human.text, crate::limits::DIAGNOSTIC_BYTES)))
 }
 
 struct Candidate<'m> {
@@ -114,7 +39,7 @@ struct Candidate<'m> {
 
 impl Candidate<'_> {
     fn fails(&self) -> bool {
-        reply::find(self.paragraph).is_some() || speaks_of_failure(self.paragraph)
+        reply::find(self.paragraph).is_some() || signs::speaks_of_failure(self.paragraph)
     }
 }
 
@@ -124,7 +49,7 @@ fn candidates<'m>(bounce: &Bounce<'m>) -> Vec<Candidate<'m>> {
     let mut found = Vec::new();
     for mention in bounce.human.mentions() {
         let Some(address) = address(mention.word) else { continue };
-        if insiders.contains(&address) || is_id(bounce.human.text, mention) {
+        if insiders.contains(&address) || is_example(bounce.human.text, mention) || is_id(bounce.human.text, mention) {
             continue;
         }
         let shape = bounce.human.shape(mention);
@@ -164,6 +89,14 @@ fn is_system(address: &Address) -> bool {
         && !local.is_empty()
 }
 
+/// Whether an address only shows what one may look like.
+fn is_example(text: &str, mention: &Mention<'_>) -> bool {
+    let before = text.get(..mention.at).unwrap_or_default();
+    let words: Vec<String> = before.split_whitespace().rev().take(4).map(str::to_lowercase).collect();
+    words.first().is_some_and(|it| it == "if" || it == "try")
+        || words.iter().any(|it| matches!(it.trim_matches(['(', ',', ':']), "e.g." | "e.g" | "example" | "instance" | "z.b." | "exemple"))
+}
+
 /// Whether a word with an `@` is a message id.
 fn is_id(text: &str, mention: &Mention<'_>) -> bool {
     let before = text.get(..mention.at).unwrap_or_default();
@@ -174,7 +107,7 @@ fn is_id(text: &str, mention: &Mention<'_>) -> bool {
 /// The candidates that the text speaks of as failed: those that lead their paragraph first, then those the returned message
 /// was for, then any beside words of failure.
 fn chosen(bounce: &Bounce<'_>, candidates: &[Candidate<'_>]) -> Vec<Address> {
-    if !speaks_of_failure(bounce.human.text) && !speaks_of_failure(bounce.subject) {
+    if !signs::speaks_of_failure(bounce.human.text) && !signs::speaks_of_failure(bounce.subject) {
         return Vec::new();
     }
     let listed = leading(candidates);
@@ -218,15 +151,22 @@ fn unique<'c, 'm: 'c>(candidates: impl Iterator<Item = &'c Candidate<'m>>) -> Ve
     candidates.map(|it| it.address.clone()).filter(|it| seen.insert(it.clone())).collect()
 }
 
-fn speaks_of_failure(text: &str) -> bool {
-    let text = text.to_lowercase();
-    FAILURE.iter().any(|it| text.contains(it))
+/// Whom the returned message was for, or whom the return path tells, where the text speaks of failure and names nobody.
+pub(super) fn returned_to(bounce: &Bounce<'_>) -> Option<Report> {
+    if !signs::speaks_of_failure(bounce.human.text) {
+        return None;
+    }
+    let only = bounce.returned.filter(|it| !original::is_discussion(it)).and_then(|it| {
+        let mut to = original::to(it).into_iter();
+        to.next().filter(|_| to.next().is_none())
+    });
+    let address = only.or_else(|| signs::by_system(bounce.mail).then(|| from_return_path(bounce)).flatten())?;
+    Some(failure(address, bounce.human.text))
 }
 
-/// Whom the returned message was for, where the text speaks of failure and names nobody.
-pub(super) fn returned_to(bounce: &Bounce<'_>) -> Option<Report> {
-    let returned = bounce.returned.filter(|it| speaks_of_failure(bounce.human.text) && !original::is_discussion(it))?;
-    let mut to = original::to(returned).into_iter();
-    let only = to.next().filter(|_| to.next().is_none())?;
-    Some(failure(only, bounce.human.text))
+/// The recipient that the address the bounce was sent to carries (VERP).
+fn from_return_path(bounce: &Bounce<'_>) -> Option<Address> {
+    let headers = bounce.mail.headers();
+    let paths = ["to", "delivered-to", "x-original-to", "envelope-to"].into_iter().filter_map(|it| headers.first(it));
+    paths.flat_map(|it| original::addresses(&it)).find_map(|it| verp::recipient(&it))
 }

@@ -1,6 +1,7 @@
 //! Free-form dialects: bounces that were written for people. One file for each mail server that needs one, and a generic
 //! reader for the rest. Readers get a [`Bounce`], which has been looked through once for all of them.
 
+mod bare;
 mod exim;
 mod fml;
 mod generic;
@@ -43,6 +44,7 @@ pub(crate) const ORDER: &[Dialect] = &[
     Dialect { name: "fml", read: fml::read },
     Dialect { name: "exim", read: exim::read },
     Dialect { name: "qsbmf", read: qsbmf::read },
+    Dialect { name: "bare", read: bare::read },
     Dialect { name: "generic", read: generic::read },
 ];
 
@@ -65,14 +67,19 @@ pub(crate) fn failure(address: Address, text: &str) -> Report {
 
 /// Puts the text about a recipient into a report, and what the remote said into its diagnostic.
 pub(crate) fn describe(report: &mut Report, text: &str) {
-    if report.diagnostic.is_none() {
-        report.diagnostic = reply::find(text).map(reply::joined);
-        if report.diagnostic.is_some() && report.diagnostic_type.is_none() {
-            report.diagnostic_type = Some("smtp".to_owned());
-        }
-    }
+    diagnose(report, text);
     if report.text.is_none() && !text.trim().is_empty() {
         report.text = Some(text.trim().to_owned());
+    }
+}
+
+/// Finds in a text what the remote said, for a report that does not tell it.
+pub(crate) fn diagnose(report: &mut Report, text: &str) {
+    if report.diagnostic.is_none()
+        && let Some(reply) = reply::find(text)
+    {
+        report.diagnostic = Some(reply::joined(reply));
+        report.diagnostic_type.get_or_insert_with(|| "smtp".to_owned());
     }
 }
 

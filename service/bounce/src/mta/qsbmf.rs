@@ -26,7 +26,14 @@ pub(super) fn read(bounce: &Bounce<'_>) -> Option<Vec<Report>> {
         if let Some(address) = address(mention.word)
             && seen.insert(address.clone())
         {
-            reports.push(failure(address, human.paragraph(mention)));
+            let paragraph = human.paragraph(mention);
+            let mut report = failure(address, paragraph);
+            if report.diagnostic.is_none() {
+                // No remote spoke: the code in parentheses is qmail's own.
+                report.status =
+                    paragraph.rsplit_once("(#").and_then(|(_, rest)| rest.split_once(')')).and_then(|(code, _)| code.parse().ok());
+            }
+            reports.push(report);
         }
     }
     (!reports.is_empty()).then_some(reports)

@@ -12,7 +12,7 @@ pub(crate) fn find(text: &str) -> Option<&str> {
         if matches!(letter, '2' | '4' | '5') && may_precede(previous) {
             let rest = text.get(at..).unwrap_or_default();
             if is_reply(rest, previous) {
-                best = Some(rest);
+                best = Some(unquoted(rest, previous));
                 if !rest.starts_with('2') {
                     break;
                 }
@@ -20,7 +20,55 @@ pub(crate) fn find(text: &str) -> Option<&str> {
         }
         previous = letter;
     }
-    best.filter(|it| !it.starts_with('2')).map(|it| capped(it, limits::DIAGNOSTIC_BYTES).trim())
+    best.filter(|it| !it.starts_with('2')).map(|it| without_trailer(capped(it, limits::DIAGNOSTIC_BYTES)))
+}
+
+/// Cuts a reply that stands in quotes (`Remote Server returned '550 …'`) at the closing one.
+fn unquoted(text: &str, opening: char) -> &str {
+    let closing = match opening {
+        '\'' | '"' | '`' => opening,
+        '“' => '”',
+        '«' => '»',
+        _ => return text,
+    };
+    let end = text.find("\n\n").unwrap_or(text.len());
+    text.get(..end).and_then(|it| it.rfind(closing)).and_then(|it| text.get(..it)).filter(|it| it.len() > 3).unwrap_or(text)
+}
+
+/// What reporters write after the reply, as the remote did not say it.
+const TRAILERS: &[&str] = &[
+    "(in reply to ",
+    "\nGiving up on ",
+    "Giving up on ",
+    "I'm not going to try again",
+    "\nRemote system:",
+    "\n  Remote system:",
+    "Reporting-MTA:",
+    "\n\nMessage details:",
+    "\n----- Original message",
+];
+
+/// Cuts off what the reporter added.
+fn without_trailer(text: &str) -> &str {
+    let end = TRAILERS.iter().filter_map(|it| text.find(it)).min().unwrap_or(text.len()).min(reply_end(text));
+    text.get(..end).unwrap_or(text).trim()
+}
+
+/// Where the next reply or command of a transcript begins, after a reply that is complete (`550 `, not `550-`).
+fn reply_end(text: &str) -> usize {
+    let mut complete = text.as_bytes().get(3) != Some(&b'-');
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let plain = line.strip_prefix("<<< ").unwrap_or(line);
+        let coded =
+            plain.len() > 4 && plain.bytes().take(3).all(|it| it.is_ascii_digit()) && matches!(plain.as_bytes().get(3), Some(b' ' | b'-'));
+        if at > 0 && (line.starts_with(">>>") || complete && coded) {
+            return at;
+        }
+        complete = complete || coded && plain.as_bytes().get(3) == Some(&b' ');
+        at += line.len();
+    }
+    at
 }
 
 fn may_precede(letter: char) -> bool {
@@ -34,8 +82,16 @@ fn is_reply(text: &str, previous: char) -> bool {
         return false;
     }
     match after {
-        b'-' | b' ' => rest.first().is_some_and(|it| !it.is_ascii_whitespace()) && !is_quantity(rest),
-        b'\n' => previous == '\n',
+        // 550-first line, 550 text, and a line that was folded right after the code
+        b'-' | b' ' | b'\n' => {
+            let begins = after != b'\n' || matches!(previous, '\n' | ' ');
+            let folded = rest.iter().take_while(|it| it.is_ascii_whitespace()).take(40).count();
+            let next = rest.get(folded..).unwrap_or_default();
+            begins
+                && next.first().is_some_and(|it| it.is_ascii_graphic() || *it >= 0x80)
+                && (after != b'-' || folded == 0)
+                && !is_quantity(next)
+        }
         b',' | b';' | b':' => rest.first() == Some(&b' '),
         _ => false,
     }
@@ -71,6 +127,11 @@ mod tests {
             ("Remote host said: 550 5.1.1 no such user", Some("550 5.1.1 no such user")),
             ("host [10.0.0.1] said: 550-first\n550 second", Some("550-first\n550 second")),
             ("(reason: 452 4.2.2 full)", Some("452 4.2.2 full)")),
+            ("host said: 550\n    no such user (in reply to RCPT TO command)", Some("550\n    no such user")),
+            ("Remote host said: 554 no\nGiving up on 10.0.0.1.", Some("554 no")),
+            ("<<< 550 no such user\n550 5.1.1 <a@b.example>... User unknown\n", Some("550 no such user")),
+            ("550-one\n550-two\n550 three\n421 four", Some("550-one\n550-two\n550 three")),
+            ("returned '550 5.1.1 user 'jane' unknown'\n\nmore", Some("550 5.1.1 user 'jane' unknown")),
             ("250 ok, then 554 refused", Some("554 refused")),
             ("over 500 MB of mail in 4500 places", None),
             ("250 ok", None),

@@ -138,17 +138,27 @@ const SUBJECTS: &[&str] = &[
     "recipient unknown",
 ];
 
-/// Whether the outside of a mail says that it may be a bounce.
+/// Whether the outside of a mail says that it may be a bounce. A subject or first words are enough only where nothing says
+/// that a person passes on a bounce of theirs.
 pub(crate) fn is_bounce(mail: &Mail<'_>) -> bool {
+    is_report(mail) || (by_subject(mail) || by_text(mail)) && !is_passed_on(mail)
+}
+
+/// Whether a mail system sent it, or somebody who wants no answer.
+pub(crate) fn is_report(mail: &Mail<'_>) -> bool {
     let headers = mail.headers();
     let is_empty_path = mail.header("return-path").is_some_and(|it| matches!(it.trim(), "<>" | ""));
     headers.has("x-failed-recipients")
         || headers.has("x-ms-exchange-message-is-ndr")
         || mail.report_type() == Some("delivery-status")
         || by_system(mail)
-        || by_subject(mail)
         || is_empty_path
-        || by_text(mail)
+}
+
+/// Whether a person answers or forwards.
+fn is_passed_on(mail: &Mail<'_>) -> bool {
+    let subject = mail.header("subject").unwrap_or_default().trim_start().to_lowercase();
+    ["re:", "aw:", "fw:", "fwd:", "wg:", "tr:", "rv:", "i:", "sv:", "odp:"].iter().any(|it| subject.starts_with(it))
 }
 
 /// First words of texts that nobody but a mail system writes, in lower case.
@@ -185,4 +195,79 @@ pub(crate) fn by_system(mail: &Mail<'_>) -> bool {
 pub(crate) fn by_subject(mail: &Mail<'_>) -> bool {
     let subject = mail.header("subject").unwrap_or_default().to_lowercase();
     SUBJECTS.iter().any(|it| subject.contains(it))
+}
+
+/// Words of failure, in lower case.
+const FAILURE: &[&str] = &[
+    "fail",
+    "unknown",
+    "undeliver",
+    "not deliver",
+    "cannot",
+    "could not",
+    "can't",
+    "couldn't",
+    "unable",
+    "does not exist",
+    "doesn't exist",
+    "no such",
+    "not found",
+    "reject",
+    "invalid",
+    "full",
+    "quota",
+    "refused",
+    "denied",
+    "not listed",
+    "expired",
+    "unreachable",
+    "disabled",
+    "not exist",
+    "bounced",
+    "not known",
+    "not a valid",
+    "delayed",
+    "no mailbox",
+    "inactive",
+    "unavailable",
+    "error",
+    "fatal",
+    "temporar",
+    "over limit",
+    "exceed",
+    "blocked",
+    "spam",
+    "not allowed",
+    "not permitted",
+    "suspended",
+    "not accept",
+    "nicht",
+    "unbekannt",
+    "non ",
+    "inconnu",
+    "desconocid",
+    "sconosciut",
+    "nie ",
+    "не ",
+    "não",
+    "niet",
+    "退",
+    "不",
+    "できません",
+    "存在",
+    "undelivered",
+    "delivery",
+    "giving up",
+    "returned",
+    "timed out",
+    "wasn't able",
+    "no account",
+    "too large",
+    "too big",
+];
+
+/// Whether a text speaks of something that failed.
+pub(crate) fn speaks_of_failure(text: &str) -> bool {
+    let text = text.to_lowercase();
+    FAILURE.iter().any(|it| text.contains(it))
 }

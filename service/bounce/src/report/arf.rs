@@ -57,7 +57,8 @@ fn feedback(mail: &Mail<'_>, returned: Option<&Message<'_>>) -> Option<Complaint
     recipients.dedup();
     recipients.truncate(limits::RECIPIENTS);
     if recipients.is_empty() && !redacted {
-        recipients.extend(returned.and_then(reader));
+        let path = group.get("original-mail-from").and_then(recipient::from_typed);
+        recipients.extend(returned.and_then(reader).or_else(|| path.and_then(|it| super::verp::recipient(&it))));
     }
     let mut reports: Vec<Report> = recipients.into_iter().map(|it| Report::new(kind, Some(it))).collect();
     if reports.is_empty() {

@@ -48,7 +48,8 @@ fn arranged(groups: Vec<Group<'_>>) -> (Group<'_>, Vec<Group<'_>>) {
             let names_somebody = part.has(PER_RECIPIENT);
             if !names_somebody && (part.has(PER_MESSAGE) || !part.has(OUTCOME) && recipients.is_empty()) {
                 message.fields.extend(part.fields);
-            } else if let Some(last) = recipients.last_mut().filter(|it| !names_somebody && (!it.has(&["action"]) || !it.has(&["status"])))
+            } else if let Some(last) =
+                recipients.last_mut().filter(|it| !names_somebody && !OUTCOME.iter().any(|name| it.has(&[name]) && part.has(&[name])))
             {
                 // A blank line in the middle of a group.
                 last.fields.extend(part.fields);
@@ -77,7 +78,8 @@ fn split(group: Group<'_>) -> Vec<Group<'_>> {
 fn begins_recipient(current: &Group<'_>, field: &Field<'_>) -> bool {
     let is = |name: &str| field.name.eq_ignore_ascii_case(name);
     if is("final-recipient") || is("original-recipient") {
-        let complete = current.has(&["final-recipient"]) && current.has(&["action", "status"]);
+        let follows_final = current.fields.last().is_some_and(|it| it.name.eq_ignore_ascii_case("final-recipient"));
+        let complete = !follows_final && current.has(&["final-recipient"]) && current.has(&["action", "status"]);
         current.has(&[field.name])
             || (is("original-recipient") && complete)
             || (current.has(PER_MESSAGE) && !current.has(PER_RECIPIENT) && !current.has(OUTCOME))
@@ -107,7 +109,8 @@ fn report(message: &Group<'_>, group: &Group<'_>) -> Report {
         let looks_typed = !kind.is_empty() && !kind.starts_with(|it: char| it.is_ascii_digit());
         let text = if looks_typed { text } else { value.as_str() };
         report.diagnostic_type = looks_typed.then_some(kind);
-        report.diagnostic = (!text.is_empty()).then(|| capped(text, limits::DIAGNOSTIC_BYTES).to_owned());
+        // `X-Unix; 255` is an exit status: the words are in the human part.
+        report.diagnostic = text.contains(|it: char| it.is_alphabetic()).then(|| capped(text, limits::DIAGNOSTIC_BYTES).to_owned());
     }
     let either = |name: &str| group.get(name).or_else(|| message.get(name));
     report.reporting_mta = either("reporting-mta").and_then(host);

@@ -5,10 +5,14 @@ use std::collections::HashMap;
 
 use crate::address::Address;
 use crate::limits;
+use crate::mta::{reply, signs};
 
 /// Headers that only a message that travelled has; they tell a pasted message from a summary of one.
 const TRAVELLED: &[&str] =
     &["received", "message-id", "return-path", "mime-version", "dkim-signature", "content-type", "delivered-to", "x-mailer"];
+
+/// How many places that name one address are weighed against each other.
+const MENTIONS_WEIGHED: usize = 8;
 
 /// A text for people, cut where a pasted message begins.
 #[derive(Debug)]
@@ -18,7 +22,7 @@ pub(crate) struct Human<'m> {
     /// The message pasted below it, from its first header on.
     pub(crate) pasted: Option<&'m str>,
     mentions: Vec<Mention<'m>>,
-    by_address: HashMap<String, usize>,
+    by_address: HashMap<String, Vec<usize>>,
 }
 
 /// An address that the text names.
@@ -38,16 +42,13 @@ pub(crate) type Shape<'m> = (&'m str, Option<char>);
 impl<'m> Human<'m> {
     /// Looks through a text.
     pub(crate) fn new(whole: &'m str) -> Self {
-        let (text, pasted) = match pasted_at(whole) {
-            Some(at) => (whole.get(..at).unwrap_or(whole), whole.get(at..)),
-            None => (whole, None),
-        };
+        let (text, pasted) = cut(whole);
         let mentions = mentions(text);
-        let mut by_address: HashMap<String, usize> = HashMap::new();
+        let mut by_address: HashMap<String, Vec<usize>> = HashMap::new();
         for (number, mention) in mentions.iter().enumerate() {
-            let place = by_address.entry(mention.word.to_lowercase()).or_insert(number);
-            if mention.leads && mentions.get(*place).is_some_and(|it| !it.leads) {
-                *place = number;
+            let places = by_address.entry(mention.word.to_lowercase()).or_default();
+            if places.len() < MENTIONS_WEIGHED {
+                places.push(number);
             }
         }
         Self { text, pasted, mentions, by_address }
@@ -75,8 +76,29 @@ impl<'m> Human<'m> {
 
     /// What the text says about an address: from the line that names it to the next blank line or the next address.
     pub(crate) fn about(&self, address: &str) -> Option<&'m str> {
-        let mention = self.mentions.get(*self.by_address.get(&address.to_lowercase())?)?;
-        Some(self.paragraph(mention))
+        self.place(address).map(|it| self.paragraph(it))
+    }
+
+    /// Everything from the line that names an address on, for a text about one recipient whose paragraph says too little;
+    /// all of it where the address stands at the end.
+    pub(crate) fn story(&self, address: Option<&str>) -> &'m str {
+        let rest = address.and_then(|it| self.place(it)).and_then(|it| self.text.get(it.at - self.before(it).len()..)).unwrap_or_default();
+        let rest = if says_little(rest, address.map_or(0, str::len)) { self.text } else { rest };
+        capped(rest.trim(), limits::DIAGNOSTIC_BYTES)
+    }
+
+    /// Where the text says most about an address: of several places the one that holds a reply, then the one beside words of
+    /// failure, then the one that begins with the address.
+    fn place(&self, address: &str) -> Option<&Mention<'m>> {
+        let places = self.by_address.get(&address.to_lowercase())?.iter().filter_map(|it| self.mentions.get(*it));
+        let told = places.map(|it| {
+            let paragraph = self.paragraph(it);
+            let says = paragraph.len() > it.word.len() + 12;
+            let fails = says && signs::speaks_of_failure(paragraph);
+            ((reply::find(paragraph).is_some(), fails, says && it.leads, says, it.leads), it)
+        });
+        // The first of equals counts.
+        told.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|it| it.1)
     }
 
     /// The paragraph that begins with the line of a mention.
@@ -89,6 +111,15 @@ impl<'m> Human<'m> {
         capped(paragraph, limits::DIAGNOSTIC_BYTES)
     }
 }
+
+/// Whether a text about an address says hardly more than the address, or ends where the reason would begin.
+pub(crate) fn says_little(text: &str, address: usize) -> bool {
+    let letters = text.chars().filter(|it| it.is_alphanumeric()).count();
+    letters < address + ENOUGH || text.trim_end().ends_with(':')
+}
+
+/// Letters that make a reason.
+const ENOUGH: usize = 8;
 
 /// Cuts a text at a limit, on a character.
 pub(crate) fn capped(text: &str, limit: usize) -> &str {
@@ -108,7 +139,7 @@ fn paragraph_end(text: &str, skip: usize) -> usize {
         at += line.len();
         let words = if start == 0 { text.get(skip..at).unwrap_or_default() } else { line };
         if start > 0 && line.trim().is_empty() {
-            if said > 8 {
+            if said > ENOUGH {
                 return start;
             }
             continue;
@@ -155,6 +186,9 @@ fn mentions(text: &str) -> Vec<Mention<'_>> {
         let Some(word) = text.get(start..end) else { continue };
         let word = word.trim_end_matches(['.', '-', '_']);
         let opening = word.len() - word.trim_start_matches(['\'', '`', '.', '=', '*', '|', '/']).len();
+        // Exchange of old: c=US;a= ;p=Corp;dda:SMTP=jane@corp.example
+        let typed = word.get(opening..opening + 5).is_some_and(|it| it.eq_ignore_ascii_case("smtp="));
+        let opening = if typed { opening + 5 } else { opening };
         let word = word.get(opening..).unwrap_or_default();
         let plain = word
             .split_once('@')
@@ -195,6 +229,72 @@ fn is_local(byte: u8) -> bool {
                 | b'}'
                 | b'~'
         )
+}
+
+/// Parts what people are told from the message below it: at a separator, or where header lines begin.
+fn cut(whole: &str) -> (&str, Option<&str>) {
+    let pasted = pasted_at(whole);
+    let end = separator_at(whole).into_iter().chain(pasted).min().unwrap_or(whole.len());
+    (whole.get(..end).unwrap_or(whole), pasted.and_then(|it| whole.get(it..)))
+}
+
+/// Words that announce a copy of the message, in lower case.
+const ANNOUNCEMENTS: &[&str] = &[
+    "original message follows",
+    "message headers follow",
+    "this is a copy of",
+    "is a copy of the message",
+    "is a copy of your message",
+    "copy of the original message",
+    "original message as received",
+    "header of the source mail",
+    "unsent message below",
+    "returned message below",
+    "original message headers:",
+    "original message header:",
+];
+
+/// Words for a message in the languages of separators such as `----- Original message -----`.
+const MESSAGES: &[&str] = &[
+    "original message",
+    "forwarded message",
+    "nachricht",
+    "mensaje",
+    "message d",
+    "messaggio",
+    "mensagem",
+    "bericht",
+    "сообщени",
+    "wiadomość",
+    "メッセージ",
+    "邮件",
+    "郵件",
+    "meddelande",
+    "besked",
+    "zpráva",
+    "ileti",
+];
+
+/// Where a line announces that a copy of the message follows.
+fn separator_at(text: &str) -> Option<usize> {
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let trimmed = line.trim();
+        if start == 0 || trimmed.len() < 12 || trimmed.len() > 120 {
+            continue;
+        }
+        let line = trimmed.to_lowercase();
+        let dashed = trimmed.starts_with("---") || trimmed.starts_with("===");
+        let ends = trimmed.ends_with(['.', ':', '-', '=']);
+        if (dashed || ends) && ANNOUNCEMENTS.iter().any(|it| line.contains(it))
+            || dashed && trimmed.ends_with("--") && MESSAGES.iter().any(|it| line.contains(it))
+        {
+            return Some(start);
+        }
+    }
+    None
 }
 
 /// Where a pasted message begins: a run of header lines of which one is of a message that travelled.

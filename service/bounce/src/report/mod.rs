@@ -14,6 +14,7 @@ mod mdn;
 pub(crate) mod original;
 pub(crate) mod recipient;
 pub(crate) mod stage;
+pub(crate) mod verp;
 
 use std::collections::BTreeMap;
 
@@ -187,16 +188,12 @@ fn sorted(mail: &Mail<'_>, human: &Human<'_>, returned: Option<&Message<'_>>, wr
     }
     let subject = mail.header("subject").unwrap_or_default();
     let bounce = Bounce { mail, human, returned, subject: &subject };
-    if let Some(reading) = status(&bounce) {
+    if let Some(reading) = status_part(&bounce).and_then(|it| status(&bounce, it)) {
         return reading;
     }
     let is_bounce = mta::signs::is_bounce(mail);
-    if is_bounce {
-        let read =
-            prose(&bounce, mta::read(&bounce)).or_else(|| wrapped(&bounce, wrapping)).or_else(|| prose(&bounce, mta::returned_to(&bounce)));
-        if let Some(reading) = read {
-            return reading;
-        }
+    if is_bounce && let Some(reading) = words(&bounce, wrapping) {
+        return reading;
     }
     if let Some(report) = autoreply::read(mail) {
         return Reading { kind: report.kind, dialect: "rfc3834", reports: vec![report], notes: Vec::new() };
@@ -209,10 +206,20 @@ fn sorted(mail: &Mail<'_>, human: &Human<'_>, returned: Option<&Message<'_>>, wr
     Reading { kind: Kind::Other, dialect: "none", reports: Vec::new(), notes }
 }
 
+/// Reads a bounce without a machine part: what stands pasted in the text before prose, names before guesses.
+fn words(bounce: &Bounce<'_>, wrapping: Wrapping) -> Option<Reading> {
+    let pasted = bounce.human.pasted.and_then(|_| wrapped(bounce, wrapping));
+    pasted
+        .or_else(|| pasted_status(bounce.mail.human()).and_then(|it| status(bounce, dsn::read(it))))
+        .or_else(|| prose(bounce, mta::read(bounce)))
+        .or_else(|| wrapped(bounce, wrapping))
+        .or_else(|| prose(bounce, mta::returned_to(bounce)))
+}
+
 /// A report that a gateway passed on inside a message of its own, which names nobody (RFC 6522 section 3 allows a report to
 /// be forwarded). Only one level is opened.
 fn wrapped(bounce: &Bounce<'_>, wrapping: Wrapping) -> Option<Reading> {
-    if wrapping == Wrapping::Inner {
+    if wrapping == Wrapping::Inner || !mta::signs::by_system(bounce.mail) {
         return None;
     }
     let octets = original::octets(bounce.mail, bounce.human)?;
@@ -227,30 +234,34 @@ fn wrapped(bounce: &Bounce<'_>, wrapping: Wrapping) -> Option<Reading> {
 fn prose(bounce: &Bounce<'_>, read: Option<(&'static str, Vec<Report>)>) -> Option<Reading> {
     let (name, mut reports) = read?;
     let dialect = match name {
-        "generic" | "qsbmf" => dialect::of(bounce.mail, bounce.human).unwrap_or(name),
+        "generic" | "qsbmf" | "bare" => dialect::of(bounce.mail, bounce.human).unwrap_or(name),
         name => name,
     };
     settle(bounce, dialect, &mut reports);
     Some(Reading { kind: gravest(&reports), dialect, reports, notes: Vec::new() })
 }
 
-/// Reads the delivery status of a mail that has one.
-fn status(bounce: &Bounce<'_>) -> Option<Reading> {
-    let mut status = match bounce.mail.part(dsn::TYPES) {
-        Some(part) => match dsn::read(&part.text(limits::REPORT_BYTES)) {
-            // The blank line in front of the fields may be missing, so that they stand in the header of the part.
-            status if status.reports.is_empty() => dsn::read(&part.header_text()),
-            status => status,
-        },
-        None => dsn::read(pasted_status(bounce.mail.human())?),
-    };
+/// The delivery status of a mail that has one.
+fn status_part(bounce: &Bounce<'_>) -> Option<dsn::Status> {
+    let part = bounce.mail.part(dsn::TYPES)?;
+    let status = dsn::read(&part.text(limits::REPORT_BYTES));
+    // The blank line in front of the fields may be missing, so that they stand in the header of the part.
+    Some(if status.reports.is_empty() { dsn::read(&part.header_text()) } else { status })
+}
+
+/// Completes what a delivery status says with what the rest of the mail tells.
+fn status(bounce: &Bounce<'_>, mut status: dsn::Status) -> Option<Reading> {
     let mut notes = Vec::new();
     if status.cut {
         notes.push(Note("there are more recipients than the limit; the rest was left out".to_owned()));
     }
     let dialect = dialect::of(bounce.mail, bounce.human).unwrap_or("rfc3464");
     prefer_known(bounce, &mut status.reports);
+    let groups = status.reports.len();
     name_recipients(bounce, &mut status.reports);
+    if status.reports.len() < groups {
+        notes.push(Note(format!("{} of {groups} recipient groups name nobody and were left out", groups - status.reports.len())));
+    }
     if status.reports.is_empty() {
         return None;
     }
@@ -312,14 +323,33 @@ fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
     for report in reports.iter_mut() {
         let names =
             [report.recipient.as_ref().map(|it| it.expose().to_owned()), report.final_recipient.clone(), report.original_recipient.clone()];
-        let own = names.iter().flatten().find_map(|it| bounce.human.about(it));
-        let text = own.or_else(|| alone.then(|| human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES)));
-        if let Some(text) = text {
+        let known = names.iter().flatten().find(|it| bounce.human.about(it).is_some());
+        if let Some(text) = known.and_then(|it| bounce.human.about(it)) {
             mta::describe(report, text);
         }
+        if alone {
+            mta::diagnose(report, bounce.human.text);
+            if report.text.as_deref().is_none_or(|it| human::says_little(it, known.map_or(0, String::len)) || finality::goes_on(it)) {
+                let story = bounce.human.story(known.map(String::as_str));
+                report.text = (!story.is_empty()).then(|| story.to_owned());
+            }
+        }
         let told = [report.text.as_deref(), report.diagnostic.as_deref()];
-        report.stage = report.stage.or_else(|| told.into_iter().flatten().find_map(stage::find));
+        report.stage = report.stage.or_else(|| told.into_iter().flatten().find_map(|it| stage::find(&mta::reply::joined(it))));
         finality::settle(report, dialect, bounce.human.text, bounce.subject);
+        drop_repetitions(report);
+    }
+}
+
+/// Leaves `original_recipient` and `final_recipient` only where they say more than `recipient`.
+fn drop_repetitions(report: &mut Report) {
+    let repeats =
+        |text: &Option<String>| text.as_deref().and_then(recipient::from_text).is_some_and(|it| Some(&it) == report.recipient.as_ref());
+    if repeats(&report.original_recipient) {
+        report.original_recipient = None;
+    }
+    if repeats(&report.final_recipient) {
+        report.final_recipient = None;
     }
 }
 
@@ -331,7 +361,9 @@ fn tie(reports: &mut [Report], returned: &Message<'_>) {
         if report.message_id.is_none() {
             report.message_id.clone_from(&id);
         }
-        report.hints = hints.clone();
+        if report.hints == Hints::default() {
+            report.hints.clone_from(&hints);
+        }
     }
 }
 

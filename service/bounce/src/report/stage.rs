@@ -54,8 +54,8 @@ const PHRASES: &[(&str, Stage)] = &[
     ("does not like recipient", Stage::RcptTo),
     ("sender was rejected", Stage::MailFrom),
     ("failed after i sent the message", Stage::EndOfData),
-    ("connected but greeting failed", Stage::Connect),
-    ("connected but my name was rejected", Stage::Ehlo),
+    ("greeting failed", Stage::Connect),
+    ("my name was rejected", Stage::Ehlo),
     ("failed on data command", Stage::Data),
     // Yahoo
     ("[rcpt_to]", Stage::RcptTo),

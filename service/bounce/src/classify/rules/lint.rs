@@ -40,6 +40,14 @@ pub enum Finding {
     },
 }
 
+impl Finding {
+    /// Whether the rules do not do what they say. An overlap is only a remark: the order of the rules settles it.
+    #[must_use]
+    pub const fn is_defect(&self) -> bool {
+        !matches!(self, Self::Overlap { .. })
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

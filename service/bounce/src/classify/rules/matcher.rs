@@ -179,14 +179,14 @@ mod tests {
     #[test]
     fn words_match_anywhere_and_may_overlap() {
         assert_eq!(hits(&["user unknown", "unknown user", "unknown"], "user unknown user"), [0, 2, 1]);
-        assert!(hits(&["quota"], "no such user").is_empty());
+        assert_eq!(hits(&["quota"], "no such user"), [0_u32; 0]);
     }
 
     #[test]
     fn fragments_must_come_in_order_and_apart() {
         assert_eq!(hits(&["client ... blocked using"], "client host [x] blocked using y"), [0]);
-        assert!(hits(&["client ... blocked using"], "blocked using y, client").is_empty());
-        assert!(hits(&["aba ... aba"], "ababa").is_empty());
+        assert_eq!(hits(&["client ... blocked using"], "blocked using y, client"), [0_u32; 0]);
+        assert_eq!(hits(&["aba ... aba"], "ababa"), [0_u32; 0]);
         assert_eq!(hits(&["aba ... aba"], "aba aba"), [0]);
         assert_eq!(hits(&["a1 ... b1", "a1 ... c1"], "a1 c1 b1"), [1, 0]);
     }
@@ -194,9 +194,9 @@ mod tests {
     #[test]
     fn edges_keep_words_whole() {
         assert_eq!(hits(&["|spf|"], "the spf check"), [0]);
-        assert!(hits(&["|spf|"], "aspf spfx").is_empty());
+        assert_eq!(hits(&["|spf|"], "aspf spfx"), [0_u32; 0]);
         assert_eq!(hits(&["_416|"], "ofr_416 [x]"), [0]);
-        assert!(hits(&["_416|"], "ofr_4161").is_empty());
+        assert_eq!(hits(&["_416|"], "ofr_4161"), [0_u32; 0]);
         assert_eq!(hits(&["|ящик|"], "ваш ящик полон"), [0]);
     }
 }

@@ -52,12 +52,12 @@ pub enum Tier {
     Operator,
     /// The words of the receiver that refused.
     Receiver,
+    /// A code that the receiver uses in its own way.
+    ReceiverCode,
     /// Words that only one receiver writes, met elsewhere.
     Distinct,
     /// Words that mean the same everywhere.
     Generic,
-    /// A code that the receiver uses in its own way.
-    ReceiverCode,
     /// Words so vague that a specific status says more.
     Weak,
 }
@@ -214,7 +214,8 @@ impl Rules {
             return None;
         }
         let pattern = pattern.and_then(|it| rule.any.get(it as usize)).map(String::as_str);
-        let last_resort = rule.reason == Reason::Expired && tier != Tier::Operator;
+        // That time ran out is said of every failure that lasted; any clear word says more, a vague one does not.
+        let last_resort = tier == Tier::Weak || (rule.reason == Reason::Expired && tier != Tier::Operator);
         Some(((last_resort, tier, index), Matched { rule, pattern, tier }))
     }
 
