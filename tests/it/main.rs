@@ -1,6 +1,7 @@
 //! The end-to-end tests: one binary, one file per flow and scenario.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what a test does not expect ends it")]
 
+mod relay_blocked;
 mod relay_fixture;
 mod relay_outages;
 mod relay_publishes;

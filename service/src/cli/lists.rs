@@ -34,8 +34,8 @@ enum Command {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    let name = ListName::parse(text).ok_or("a name has up to 150 of a-z, 0-9, - and _, in words with single dots between: acme.weekly")?;
-    Ok(name.as_str().to_owned())
+    let wrong = || "use words of a-z, 0-9, '-' and '_' with single dots between, at most 150 octets".to_owned();
+    ListName::parse(text).map(|it| it.as_str().to_owned()).ok_or_else(wrong)
 }
 
 /// A list as it is listed.

@@ -80,12 +80,11 @@ impl<'m> Human<'m> {
         self.place(address).map(|it| self.paragraph(it))
     }
 
-    /// Everything from the line that names an address on, for a text about one recipient whose paragraph says too little;
-    /// all of it where the address stands at the end.
+    /// Everything from the line that names an address on, for a text about one recipient whose paragraph says too little.
     pub(crate) fn story(&self, address: Option<&str>) -> &'m str {
-        let rest = address.and_then(|it| self.place(it)).and_then(|it| self.text.get(it.at - self.before(it).len()..)).unwrap_or_default();
-        let rest = if says_little(rest, address.map_or(0, str::len)) { self.text } else { rest };
-        capped(rest.trim(), limits::DIAGNOSTIC_BYTES)
+        let place = address.and_then(|it| self.place(it));
+        let story = place.and_then(|it| self.text.get(it.at - self.before(it).len()..)).unwrap_or_default();
+        capped(story.trim(), limits::DIAGNOSTIC_BYTES)
     }
 
     /// Where the text says most about an address: of several places the one that holds a reply, then the one beside words of
@@ -111,12 +110,6 @@ impl<'m> Human<'m> {
         let paragraph = from_line.get(..end).unwrap_or(from_line).trim();
         capped(paragraph, limits::PARAGRAPH_BYTES)
     }
-}
-
-/// Whether a text about an address says hardly more than the address, or ends where the reason would begin.
-pub(crate) fn says_little(text: &str, address: usize) -> bool {
-    let letters = text.chars().filter(|it| it.is_alphanumeric()).count();
-    letters < address + ENOUGH || text.trim_end().ends_with(':')
 }
 
 /// Letters that make a reason.

@@ -337,9 +337,12 @@ fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
         }
         if alone {
             mta::diagnose(report, bounce.human.text);
-            if report.text.as_deref().is_none_or(|it| human::says_little(it, known.map_or(0, String::len)) || Outlook::of(it).goes_on) {
+            if report.diagnostic.is_none() || report.text.is_none() {
                 let story = bounce.human.story(known.map(String::as_str));
-                report.text = (!story.is_empty()).then(|| story.to_owned());
+                let whole = human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES);
+                let told = [report.text.as_deref().unwrap_or_default(), story, whole];
+                let telling = told.into_iter().find(|it| mta::signs::names_a_cause(it)).unwrap_or(whole);
+                report.text = (!telling.is_empty()).then(|| telling.to_owned());
             }
         }
         let told = [report.text.as_deref(), report.diagnostic.as_deref()];

@@ -17,8 +17,8 @@ use crate::cli::messages::{self, Entry, Found};
 use crate::cli::{Exit, setup, told};
 use crate::clock::Clock;
 use crate::config::{Config, MIME};
-use crate::intake::{self, Arrival, Intake, IntakeError, Outcome, Source, Sources};
-use crate::store::{List, Store};
+use crate::intake::{self, Arrival, Intake, Outcome, Source, Sources};
+use crate::store::List;
 use crate::telemetry::{Telemetry, chain};
 
 /// Messages that are taken in at the same time.
@@ -60,7 +60,6 @@ enum Lines {
 /// What messages are taken in with.
 struct Ingest {
     intake: Intake,
-    store: Arc<Store>,
     source: Arc<Source>,
     list: Option<Arc<List>>,
     clock: Clock,
@@ -103,7 +102,7 @@ async fn ingest(args: &Args, config: Config) -> anyhow::Result<Exit> {
     let (intake, committer) = intake::channel(store.clone(), rules, config.intake.clone(), telemetry, Arc::new(Notify::new()));
     let stop = CancellationToken::new();
     let committing = tokio::spawn(committer.run(clock.clone(), stop.clone()));
-    let ingest = Arc::new(Ingest { intake, store: store.clone(), source, list, clock, max_body: config.http.max_body.bytes() });
+    let ingest = Arc::new(Ingest { intake, source, list, clock, max_body: config.http.max_body.bytes() });
     let lines = if args.quiet { Lines::Errors } else { Lines::All };
     let exit = take_all(ingest, messages::list(&args.paths), config.intake.queue.min(TOGETHER), lines).await;
     stop.cancel();
@@ -140,15 +139,7 @@ async fn take_all(ingest: Arc<Ingest>, entries: Vec<Entry>, together: usize, lin
 struct Taken {
     path: String,
     exit: Exit,
-    told: Result<Told, String>,
-}
-
-/// What is told of a message that was taken in.
-#[derive(Debug)]
-struct Told {
-    outcome: Outcome,
-    /// What became of the receipt, if there is one that is new.
-    state: Option<crate::store::ReceiptState>,
+    told: Result<Outcome, String>,
 }
 
 impl Ingest {
@@ -176,19 +167,9 @@ impl Ingest {
             received_at: self.clock.now(),
             list: self.list.clone(),
         };
-        match self.accept(arrival).await {
-            Ok(told) => Taken { path, exit: Exit::Success, told: Ok(told) },
+        match self.intake.accept(arrival).await {
+            Ok(outcome) => Taken { path, exit: Exit::Success, told: Ok(outcome) },
             Err(error) => failed(path, Exit::Again, &error),
         }
-    }
-
-    async fn accept(&self, arrival: Arrival) -> Result<Told, IntakeError> {
-        let outcome = self.intake.accept(arrival).await?;
-        let state = match &outcome.accepted {
-            // It is committed; only what it is called is asked for here.
-            Some(crate::store::Accepted::New { receipt, .. }) => self.store.receipt_state(*receipt).await.unwrap_or_default(),
-            _ => None,
-        };
-        Ok(Told { outcome, state })
     }
 }

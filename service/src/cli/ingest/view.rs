@@ -2,18 +2,20 @@
 
 use std::io::{self, Write as _};
 
+use bounce::kind::Kind;
 use bounce::report::Note;
 use serde::Serialize;
 
-use super::{Lines, Taken, Told};
-use crate::store::{Accepted, ReceiptId};
+use super::{Lines, Taken};
+use crate::store::{Accepted, ReceiptId, ReceiptState};
 
 #[derive(Debug, Serialize)]
 struct TakenView<'a> {
     path: &'a str,
-    /// `processed`, `unrecognised`, `quarantined`, `duplicate`, `ignored` (nothing in it to record) or `failed`.
-    outcome: &'static str,
+    /// As `POST /v1/messages` says it: `recorded`, `duplicate`, `unrecognised`, `quarantined` or `nothing`; or `failed`.
+    status: &'static str,
     receipt_id: Option<ReceiptId>,
+    kind: Option<Kind>,
     /// Facts that were not known.
     events: usize,
     /// Changes of what lists say.
@@ -36,59 +38,68 @@ pub(super) fn print(taken: &Taken, lines: Lines) -> anyhow::Result<()> {
 }
 
 fn view(taken: &Taken) -> TakenView<'_> {
-    let bare = TakenView { path: &taken.path, outcome: "failed", receipt_id: None, events: 0, changes: 0, notes: &[], error: None };
-    match &taken.told {
-        Err(error) => TakenView { error: Some(error), ..bare },
-        Ok(Told { outcome, state }) => {
-            let bare = TakenView { notes: &outcome.notes, ..bare };
-            match &outcome.accepted {
-                None => TakenView { outcome: "ignored", ..bare },
-                Some(Accepted::Duplicate { receipt }) => TakenView { outcome: "duplicate", receipt_id: Some(*receipt), ..bare },
-                Some(Accepted::New { receipt, events, changes }) => TakenView {
-                    outcome: state.map_or("processed", crate::store::ReceiptState::as_str),
-                    receipt_id: Some(*receipt),
-                    events: events.len(),
-                    changes: changes.len(),
-                    ..bare
-                },
-            }
+    let (status, receipt_id, kind, events, changes) = ("failed", None, None, 0, 0);
+    let failed = TakenView { path: &taken.path, status, receipt_id, kind, events, changes, notes: &[], error: None };
+    let outcome = match &taken.told {
+        Ok(outcome) => outcome,
+        Err(error) => return TakenView { error: Some(error), ..failed },
+    };
+    let kept = TakenView { status: status_of(outcome.state), kind: Some(outcome.kind), notes: &outcome.notes, ..failed };
+    match &outcome.accepted {
+        None => kept,
+        Some(Accepted::Duplicate { receipt }) => TakenView { status: "duplicate", receipt_id: Some(*receipt), ..kept },
+        Some(Accepted::New { receipt, events, changes }) => {
+            TakenView { receipt_id: Some(*receipt), events: events.len(), changes: changes.len(), ..kept }
         }
+    }
+}
+
+const fn status_of(state: Option<ReceiptState>) -> &'static str {
+    match state {
+        Some(ReceiptState::Processed) => "recorded",
+        Some(ReceiptState::Unrecognised) => "unrecognised",
+        Some(ReceiptState::Quarantined) => "quarantined",
+        None => "nothing",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use bounce::esp::Answer;
-    use bounce::kind::Kind;
 
     use super::*;
     use crate::cli::Exit;
     use crate::intake::Outcome;
 
-    fn taken(accepted: Option<Accepted>) -> Taken {
+    fn taken(accepted: Option<Accepted>, state: Option<ReceiptState>) -> Taken {
         let outcome = Outcome {
             accepted,
-            state: None,
-            kind: Kind::Other,
-            dialect: "none",
+            state,
+            kind: Kind::Bounce,
+            dialect: "postfix",
             recipients: Vec::new(),
             notes: vec![Note("odd".to_owned())],
             answer: Answer::ok(),
             requests: Vec::new(),
         };
-        Taken { path: "x".to_owned(), exit: Exit::Success, told: Ok(Told { outcome, state: None }) }
+        Taken { path: "x".to_owned(), exit: Exit::Success, told: Ok(outcome) }
     }
 
     #[test]
     fn a_line_says_what_became_of_a_message() {
         let line = |it: &Taken| serde_json::to_string(&view(it)).unwrap();
         let receipt = ReceiptId::default();
-        assert_eq!(
-            line(&taken(Some(Accepted::Duplicate { receipt }))),
-            format!(r#"{{"path":"x","outcome":"duplicate","receipt_id":"{receipt}","events":0,"changes":0,"notes":["odd"]}}"#)
-        );
-        assert_eq!(line(&taken(None)), r#"{"path":"x","outcome":"ignored","receipt_id":null,"events":0,"changes":0,"notes":["odd"]}"#);
+        let of = |status, id: &str| {
+            format!(r#"{{"path":"x","status":"{status}","receipt_id":{id},"kind":"bounce","events":0,"changes":0,"notes":["odd"]}}"#)
+        };
+        let id = format!("\"{receipt}\"");
+        let new = || Some(Accepted::New { receipt, events: Vec::new(), changes: Vec::new() });
+        assert_eq!(line(&taken(new(), Some(ReceiptState::Processed))), of("recorded", &id));
+        assert_eq!(line(&taken(new(), Some(ReceiptState::Unrecognised))), of("unrecognised", &id));
+        assert_eq!(line(&taken(Some(Accepted::Duplicate { receipt }), Some(ReceiptState::Processed))), of("duplicate", &id));
+        assert_eq!(line(&taken(None, None)), of("nothing", "null"));
         let failed = Taken { path: "x".to_owned(), exit: Exit::Again, told: Err("away".to_owned()) };
-        assert_eq!(line(&failed), r#"{"path":"x","outcome":"failed","receipt_id":null,"events":0,"changes":0,"notes":[],"error":"away"}"#);
+        let expected = r#"{"path":"x","status":"failed","receipt_id":null,"kind":null,"events":0,"changes":0,"notes":[],"error":"away"}"#;
+        assert_eq!(line(&failed), expected);
     }
 }
