@@ -187,7 +187,7 @@ impl Bench {
     }
 
     /// The value of a series of `/metrics`.
-    fn metric(&self, series: &str) -> f64 {
+    fn metric(&self, series: &str) -> u64 {
         let page = self.state.telemetry.render();
         let value = page.lines().find_map(|it| it.strip_prefix(series)).unwrap_or_else(|| panic!("no {series} in\n{page}"));
         value.trim().parse().unwrap()

@@ -143,7 +143,7 @@ fn builder(config: &FetchConfig) -> ClientBuilder {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
@@ -157,7 +157,7 @@ mod tests {
     }
 
     /// A server without TLS, how often it was asked, and a fetcher that may talk to it.
-    fn bench() -> (String, Arc<AtomicUsize>, Fetcher) {
+    pub(in crate::inbound) fn bench() -> (String, Arc<AtomicUsize>, Fetcher) {
         let (asked, pem) = (Arc::new(AtomicUsize::new(0)), certificate());
         let counter = asked.clone();
         let server = HttpServer::new(move || {

@@ -22,7 +22,7 @@ async fn a_block_stands_until_it_is_lifted() {
     assert_eq!((&blocked["suppressed"], causes(&blocked)), (&true.into(), vec![("manual_block", true)]));
     assert_eq!(blocked["causes"][0]["note"], "asked by ␀telephone");
     assert_eq!(bench.get(JANE).await.json(), blocked);
-    assert_eq!(bench.metric("rebound_suppressions_changed_total{cause=\"manual_block\",change=\"added\"}"), 1.0);
+    assert_eq!(bench.metric("rebound_suppressions_changed_total{cause=\"manual_block\",change=\"added\"}"), 1);
     let lifted = bench.send(bench.request("DELETE", &format!("{JANE}?note=back")).bearer_auth(&bench.key)).await.json();
     assert_eq!((&lifted["suppressed"], causes(&lifted)), (&false.into(), vec![("manual_block", false)]));
     let again = bench.send(bench.request("DELETE", JANE).bearer_auth(&bench.key)).await;

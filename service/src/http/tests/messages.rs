@@ -16,7 +16,7 @@ async fn a_bounce_is_recorded_and_blocks() {
     assert_eq!((&change["change"], &change["list"], &change["provisional"]), (&"added".into(), &"acme".into(), &true.into()));
     assert_eq!(change["recipient"], "jane@example.org");
     assert_eq!(bench.cause("acme.weekly", "jane@example.org").await.as_deref(), Some("hard"));
-    assert_eq!(bench.metric("rebound_receipts_stored_total{outcome=\"new\",source=\"api\"}"), 1.0);
+    assert_eq!(bench.metric("rebound_receipts_stored_total{outcome=\"new\",source=\"api\"}"), 1);
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ async fn a_signed_bounce_blocks_and_comes_twice_without_harm() {
     let events = bench.get("/v1/events").await.json();
     assert_eq!(events["items"].as_array().unwrap().len(), 1);
     assert_eq!((&events["items"][0]["attribution"], &events["items"][0]["source"]), (&"signed".into(), &"ses".into()));
-    assert_eq!(bench.metric("rebound_receipts_stored_total{outcome=\"duplicate\",source=\"ses\"}"), 2.0);
+    assert_eq!(bench.metric("rebound_receipts_stored_total{outcome=\"duplicate\",source=\"ses\"}"), 2);
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn a_forged_post_is_refused_and_counted() {
     let answered = deliver(&bench, forged).await;
     assert_eq!((answered.status, answered.problem().as_str()), (401, "unauthorized"));
     assert_eq!(bench.cause("acme", "john@example.org").await, None);
-    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"ses\",why=\"credentials\"}"), 1.0);
+    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"ses\",why=\"credentials\"}"), 1);
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn what_no_provider_sends_is_refused() {
         let answered = deliver(&bench, body.to_vec()).await;
         assert_eq!((answered.status, answered.problem().as_str()), (400, "invalid-body"), "{}", String::from_utf8_lossy(body));
     }
-    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"ses\",why=\"malformed\"}"), 6.0);
+    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"ses\",why=\"malformed\"}"), 6);
     let get = bench.send(bench.request("GET", "/webhooks/ses")).await;
     assert_eq!((get.status, get.header("allow")), (405, "POST"));
 }
@@ -121,7 +121,7 @@ async fn what_is_signed_but_not_understood_is_kept() {
     let bench = amazon.bench().await;
     let post = amazon.post(CERTIFICATE, NoticeKind::Notification(None), r#"{"eventType":"Invented","mail":{}}"#);
     assert_eq!(deliver(&bench, post).await.status, 200);
-    assert_eq!(bench.metric("rebound_receipts_stored_total{outcome=\"unrecognised\",source=\"ses\"}"), 1.0);
+    assert_eq!(bench.metric("rebound_receipts_stored_total{outcome=\"unrecognised\",source=\"ses\"}"), 1);
 }
 
 #[tokio::test]
