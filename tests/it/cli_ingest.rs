@@ -65,7 +65,8 @@ async fn a_piped_message_is_committed_before_the_program_ends_well() {
     }
 }
 
-#[tokio::test]
+// Several threads: the wire has to work while the program is waited for.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_away_asks_the_mail_server_to_come_again() {
     let database = TestDatabase::postgres().await;
     let wire = Proxy::refusing(database.url());
