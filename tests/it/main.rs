@@ -5,6 +5,7 @@ mod cli_classify;
 mod cli_demo;
 mod cli_ingest;
 mod cli_serve;
+mod relay_blocked;
 mod relay_fixture;
 mod relay_outages;
 mod relay_publishes;

@@ -174,6 +174,11 @@ impl Running {
         eventually(&format!("the relay is {state} (it is {})", self.state()), || async { self.state() == state }).await;
     }
 
+    /// Whether the metrics have that line.
+    pub(crate) fn shows(&self, line: &str) -> bool {
+        self.telemetry.render().lines().any(|it| it == line)
+    }
+
     /// Reads a series of the metrics.
     pub(crate) fn measured(&self, series: &str) -> f64 {
         let page = self.telemetry.render();

@@ -103,7 +103,7 @@ async fn two_replicas_that_take_in_the_same_at_once_neither_race_nor_deadlock() 
             }
         }
     });
-    tokio::time::timeout(Duration::from_secs(60), futures_util::future::join_all(commits)).await.expect("nobody waits for ever");
+    tokio::time::timeout(Duration::from_mins(1), futures_util::future::join_all(commits)).await.expect("nobody waits for ever");
     let page = one.events_after(Cursor::START, &Visible::All, 1000).await.unwrap();
     assert_eq!(page.items.len(), 40);
     assert_eq!(one.outbox_state().await.unwrap().depth, 80, "one message for the event and one for the list, each once");

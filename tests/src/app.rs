@@ -100,7 +100,7 @@ impl Plan {
         TestApp {
             address,
             key: secret.expose_secret().to_owned(),
-            client: Client::builder().timeout(Duration::from_secs(60)).build().expect("a client"),
+            client: Client::builder().timeout(Duration::from_mins(1)).build().expect("a client"),
             amazon: KeyPair::from_pkcs8(&key.serialize_der()).expect("a key"),
             stop,
             running: Some(running),

@@ -21,12 +21,18 @@ pub const FIELD_BYTES: usize = 64 * 1024;
 pub const RECIPIENTS: usize = 1_000;
 /// Octets kept of a diagnostic or of the human text about one recipient.
 pub const DIAGNOSTIC_BYTES: usize = 8 * 1024;
+/// Octets of human text looked at around one address.
+pub const PARAGRAPH_BYTES: usize = 4 * 1024;
+/// Addresses looked at in human text.
+pub const MENTIONS: usize = 2 * RECIPIENTS;
 /// Octets of one encoded word (RFC 2047 section 2 allows 75; many write more).
 pub const ENCODED_WORD_BYTES: usize = 1_000;
 /// Headers of the returned message kept as hints.
 pub const HINT_HEADERS: usize = 64;
 /// Octets kept of one such header.
 pub const HINT_BYTES: usize = 1_000;
+/// Octets kept of all of them together: every report on a message carries them.
+pub const HINTS_BYTES: usize = 16 * 1024;
 /// Notes kept on one message.
 pub const NOTES: usize = 20;
 

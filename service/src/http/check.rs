@@ -22,7 +22,7 @@ use crate::http::problem::{Problem, ProblemView};
 use crate::http::views::{Moment, cause_words, reason_words};
 use crate::http::{State, check::lines::NDJSON};
 use crate::store::{Answer, Blocked, List, Store, StoreError};
-use crate::telemetry;
+use crate::telemetry::Answer as Said;
 
 /// Addresses asked for at once; between two such steps others get their turn.
 const STEP: usize = 2000;
@@ -76,6 +76,7 @@ enum Asked {
         "event_id": "0199c0de-7a11-7000-8000-000000000002"}],
     "invalid": [{"address": "nobody", "error": "the address is not of the form local@domain"}]
 }))]
+#[expect(clippy::struct_field_names, reason = "the names of the wire")]
 pub(super) struct Checked {
     /// How many were asked for.
     checked: usize,
@@ -242,8 +243,8 @@ impl Check {
     fn tell(&self) {
         let Counts { checked, suppressed, invalid } = self.counts;
         let clear = checked.saturating_sub(suppressed + invalid);
-        use telemetry::Answer::{Clear, Invalid, Suppressed};
-        self.state.telemetry.check_answered(&[(Suppressed, suppressed), (Clear, clear), (Invalid, invalid)], self.begun.elapsed());
+        let answers = [(Said::Suppressed, suppressed), (Said::Clear, clear), (Said::Invalid, invalid)];
+        self.state.telemetry.check_answered(&answers, self.begun.elapsed());
     }
 }
 

@@ -44,13 +44,12 @@ impl Keys {
             return Err(unknown());
         }
         let hash = sha256(secret.as_bytes());
-        let key = match self.found.get(&hash).await {
-            Some(key) => key,
-            None => {
-                let key = Arc::new(store.find_key(secret).await?.ok_or_else(unknown)?);
-                self.found.insert(hash, key.clone()).await;
-                key
-            }
+        let key = if let Some(key) = self.found.get(&hash).await {
+            key
+        } else {
+            let key = Arc::new(store.find_key(secret).await?.ok_or_else(unknown)?);
+            self.found.insert(hash, key.clone()).await;
+            key
         };
         if key.is_live(now) { Ok(Caller(key)) } else { Err(unknown()) }
     }

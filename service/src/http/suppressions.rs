@@ -128,8 +128,7 @@ pub(super) async fn put_suppression(
     let body = body::read(&request, payload, Limit(state.config.http.max_body, "http.max_body")).await?;
     let entry: ManualEntry = if body.is_empty() { ManualEntry::default() } else { body::json(&request, &body)? };
     let acts = acts_of(&state, &caller, &list, &address, &entry).await?;
-    act(&state, &caller, ActRequest { list: list.clone(), address: &address, acts: &acts, actor: caller.name(), note: note(entry.note)? })
-        .await?;
+    act(&state, ActRequest { list: list.clone(), address: &address, acts: &acts, actor: caller.name(), note: note(entry.note)? }).await?;
     Ok(web::Json(standing(&state, &list, &address).await?))
 }
 
@@ -159,8 +158,7 @@ pub(super) async fn delete_suppression(
         Some(Manual::ManualBlock) => &[Act::Unblock],
         Some(Manual::ManualAllow) => &[Act::Disallow],
     };
-    act(&state, &caller, ActRequest { list: list.clone(), address: &address, acts, actor: caller.name(), note: note(lift.0.note)? })
-        .await?;
+    act(&state, ActRequest { list: list.clone(), address: &address, acts, actor: caller.name(), note: note(lift.0.note)? }).await?;
     Ok(web::Json(standing(&state, &list, &address).await?))
 }
 
@@ -199,7 +197,7 @@ async fn acts_of(state: &State, caller: &Caller, list: &Arc<List>, address: &Add
 }
 
 /// Carries out what a person wants, counts what it changed, and wakes the relay.
-async fn act(state: &State, caller: &Caller, request: ActRequest<'_>) -> Result<(), Problem> {
+async fn act(state: &State, request: ActRequest<'_>) -> Result<(), Problem> {
     let list = request.list.clone();
     match state.store.act(request, state.clock.now()).await? {
         Acted::Done { changes, .. } => {
@@ -211,17 +209,14 @@ async fn act(state: &State, caller: &Caller, request: ActRequest<'_>) -> Result<
             state.nudge.notify_one();
             Ok(())
         }
-        Acted::Inherited { from } => Err(inherited(caller, &list, from)),
+        Acted::Inherited { from } => {
+            let detail = format!("it stands on {from}, above {}; lift it there", list.name);
+            Err(Problem::new(ProblemKind::Conflict, detail).at_list(from))
+        }
         Acted::Nothing => {
             Err(Problem::new(ProblemKind::NotFound, format!("nothing of this kind stands on {} for this address", list.name)))
         }
     }
-}
-
-fn inherited(caller: &Caller, list: &List, from: String) -> Problem {
-    let own = caller.confined_to().is_some_and(|it| !list.lineage.contains(&it.id) || it.name.len() > from.len());
-    let how = if own { "this key does not reach that list" } else { "lift it there" };
-    Problem::new(ProblemKind::Conflict, format!("it stands on {from}, above {}; {how}", list.name)).at_list(from)
 }
 
 fn note(text: Option<String>) -> Result<Option<String>, Problem> {

@@ -152,6 +152,7 @@ impl EventView {
 
 /// What a list says of an address for one cause.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the wire")]
 pub(super) struct SuppressionView {
     /// Name of the list where it stands.
     list: Option<String>,

@@ -30,7 +30,7 @@ impl Provider for Plain {
     fn decode(&self, post: &Verified<'_>) -> Decoded {
         let body = String::from_utf8_lossy(post.post().body);
         assert!(body != "panic", "as asked");
-        let reports = match bounce::address::Address::parse(&body) {
+        let reports = match Address::parse(&body) {
             Ok(address) => {
                 let mut report = Report::new(Kind::Bounce, Some(address));
                 report.diagnostic = Some("550 5.1.1 user \0 unknown".to_owned());

@@ -168,3 +168,47 @@ fn declared(name: &str, error: lapin::Error, other: fn(String, lapin::Error) -> 
         _ => LinkError::Declare(name.to_owned(), error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lapin::protocol::{AMQPError, AMQPSoftError};
+
+    use super::*;
+    use crate::telemetry::chain;
+
+    #[test]
+    fn a_url_that_cannot_be_read_is_not_quoted() {
+        for url in ["amqp:rebound:s3cret", "amqp://rebound:s3cret@mq:port", "s3cret", "amqp://mq/%2f?heartbeat=s3cret"] {
+            let error = uri(&SecretUrl::new(url)).unwrap_err();
+            assert!(matches!(error, LinkError::Url) && !chain(&error).contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_url_may_ask_for_another_heartbeat() {
+        let heartbeat = |it| uri(&SecretUrl::new(it)).unwrap().query.heartbeat;
+        assert_eq!(heartbeat("amqp://mq/%2f"), Some(HEARTBEAT));
+        assert_eq!(heartbeat("amqp://mq/%2f?heartbeat=60"), Some(60));
+    }
+
+    #[test]
+    fn what_is_there_already_and_is_different_is_told_with_key_and_remedy() {
+        let refused =
+            |kind: AMQPSoftError| lapin::Error::from(ErrorKind::ProtocolError(AMQPError::new(kind.into(), "inequivalent".into())));
+        let text = chain(&declared("rebound", refused(AMQPSoftError::PRECONDITIONFAILED), LinkError::OtherExchange));
+        assert!(
+            text.contains("\"rebound\" (amqp.exchange)") && text.contains("amqp.declare = false") && text.contains("inequivalent"),
+            "{text}"
+        );
+        let text = chain(&declared("events", refused(AMQPSoftError::PRECONDITIONFAILED), LinkError::OtherQueue));
+        assert!(text.contains("\"events\" (amqp.queue)"), "{text}");
+        let text = chain(&declared("events", refused(AMQPSoftError::ACCESSREFUSED), LinkError::OtherQueue));
+        assert!(text.starts_with("\"events\" could not be declared"), "{text}");
+    }
+
+    #[test]
+    fn a_text_of_more_than_255_octets_is_no_short_string() {
+        assert!(short(&"a".repeat(255)).is_some());
+        assert!(short(&"a".repeat(256)).is_none());
+    }
+}

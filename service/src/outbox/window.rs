@@ -81,7 +81,7 @@ impl Publisher<'_> {
             }
         }
         let heard = self.hear(handed, &mut outcome.broken).await;
-        for (it, verdict) in heard.iter().zip(judge(&heard, outcome.broken.is_none())) {
+        for (it, verdict) in heard.iter().zip(judge(&heard, if outcome.broken.is_none() { Window::Whole } else { Window::CutShort })) {
             let what = match verdict {
                 Verdict::Published => {
                     outcome.done.push(it.message.sequence);
@@ -188,15 +188,24 @@ enum Verdict<'a> {
     Undecided,
 }
 
-/// Decides what is published. `all` says that every confirm of the window is here; without it the return of a message whose
-/// confirm handed out another's may still have been on its way, and the message is left undecided.
-fn judge<'a>(heard: &'a [Heard<'_>], all: bool) -> Vec<Verdict<'a>> {
+/// How much of a window was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Window {
+    /// Every confirm.
+    Whole,
+    /// Those that came before the connection broke.
+    CutShort,
+}
+
+/// Decides what is published. In a window cut short, the return of a message whose confirm handed out another's may have
+/// been on its way; such a message is left undecided.
+fn judge<'a>(heard: &'a [Heard<'_>], window: Window) -> Vec<Verdict<'a>> {
     let returned: HashMap<&str, &str> =
         heard.iter().filter_map(|it| it.returned.as_ref()).map(|it| (it.message_id.as_str(), it.why.as_str())).collect();
     let judge_one = |it: &Heard<'_>| match (returned.get(message_id(it.message).as_str()), it.answer) {
         (Some(why), _) => Verdict::Returned(why),
         (None, Answer::Nack) => Verdict::Nacked,
-        (None, Answer::Ack) if all || it.returned.is_none() => Verdict::Published,
+        (None, Answer::Ack) if window == Window::Whole || it.returned.is_none() => Verdict::Published,
         (None, Answer::Ack) => Verdict::Undecided,
     };
     heard.iter().map(judge_one).collect()
@@ -234,28 +243,28 @@ mod tests {
     fn a_return_counts_for_the_message_it_names_and_not_for_the_confirm_it_came_with() {
         let (routed, lost) = (message(1), message(2));
         let heard = [heard(&routed, Answer::Ack, Some(&lost)), heard(&lost, Answer::Ack, None)];
-        assert_eq!(judge(&heard, true), [Verdict::Published, Verdict::Returned("returned")]);
+        assert_eq!(judge(&heard, Window::Whole), [Verdict::Published, Verdict::Returned("returned")]);
     }
 
     #[test]
     fn a_return_that_came_with_a_later_confirm_counts_too() {
         let (lost, routed) = (message(1), message(2));
         let heard = [heard(&lost, Answer::Ack, None), heard(&routed, Answer::Ack, Some(&lost))];
-        assert_eq!(judge(&heard, true), [Verdict::Returned("returned"), Verdict::Published]);
+        assert_eq!(judge(&heard, Window::Whole), [Verdict::Returned("returned"), Verdict::Published]);
     }
 
     #[test]
     fn in_a_window_cut_short_a_confirm_with_the_return_of_another_proves_nothing() {
         let (one, other, third) = (message(1), message(2), message(3));
         let heard = [heard(&one, Answer::Ack, Some(&other)), heard(&third, Answer::Ack, None)];
-        assert_eq!(judge(&heard, false), [Verdict::Undecided, Verdict::Published]);
-        assert_eq!(judge(&heard, true), [Verdict::Published, Verdict::Published]);
+        assert_eq!(judge(&heard, Window::CutShort), [Verdict::Undecided, Verdict::Published]);
+        assert_eq!(judge(&heard, Window::Whole), [Verdict::Published, Verdict::Published]);
     }
 
     #[test]
     fn a_nack_is_a_refusal() {
         let (one, other) = (message(1), message(2));
         let heard = [heard(&one, Answer::Nack, None), heard(&other, Answer::Nack, Some(&other))];
-        assert_eq!(judge(&heard, true), [Verdict::Nacked, Verdict::Returned("returned")]);
+        assert_eq!(judge(&heard, Window::Whole), [Verdict::Nacked, Verdict::Returned("returned")]);
     }
 }

@@ -5,7 +5,7 @@
 use crate::classify::codes::{Code, Disposition, codes};
 use crate::classify::evidence::{Evidence, names_domain, names_recipient};
 use crate::classify::reason::Reason;
-use crate::classify::rules::{Rules, Tier};
+use crate::classify::rules::{Matched, Rules, Tier};
 use crate::classify::{RuleId, Verdict};
 use crate::kind::{BounceType, Kind};
 use crate::report::Report;
@@ -26,9 +26,11 @@ pub(super) fn judge(report: &Report, rules: &Rules) -> Verdict {
     let kind = kind_of(report, &evidence);
     let finding = find(report, &evidence);
     let retry_after = evidence.words.wait();
-    let names_a_list =
-        matches!(finding.reason, Reason::DnsblListed | Reason::ReputationBlock | Reason::PolicyRejected | Reason::SpamContent);
-    let block_list = rules.block_list(&evidence.words).filter(|_| names_a_list).map(str::to_owned);
+    let block_list = match finding.reason {
+        Reason::DnsblListed => rules.block_list(&evidence.words).or_else(|| evidence.words.zone()),
+        Reason::ReputationBlock | Reason::PolicyRejected | Reason::SpamContent => rules.block_list(&evidence.words),
+        _ => None,
+    };
     Verdict {
         kind,
         bounce_type: (kind == Kind::Bounce).then(|| bounce_type(report, &evidence, &finding)),
@@ -38,7 +40,7 @@ pub(super) fn judge(report: &Report, rules: &Rules) -> Verdict {
         reply: evidence.reply,
         stage: evidence.stage,
         retry_after,
-        block_list,
+        block_list: block_list.map(str::to_owned),
         rule: RuleId(finding.rule),
     }
 }
@@ -56,21 +58,17 @@ fn find(report: &Report, evidence: &Evidence<'_>) -> Finding {
 
 fn weigh(report: &Report, evidence: &Evidence<'_>) -> Finding {
     let rule = evidence.rule.filter(|it| it.rule.reason != Reason::Expired || it.tier == Tier::Operator);
-    let by_rule = |tier: fn(Tier) -> bool| {
-        rule.filter(|it| tier(it.tier)).map(|it| Finding {
-            reason: it.rule.reason,
-            if_permanent: it.rule.bounce_type.unwrap_or(it.rule.reason.permanent_type()),
-            from_words: true,
-            rule: it.rule.id.clone(),
-        })
-    };
-    by_rule(|it| it < Tier::Weak)
+    let clear = rule.filter(|it| it.tier < Tier::Weak);
+    let vague = rule.filter(|it| it.tier == Tier::Weak);
+    clear
+        .map(by_rule)
         .or_else(|| by_claim(report))
         .or_else(|| by_stage_and_status(evidence))
         .or_else(|| evidence.stated.filter(|it| it.detail != 0 && !beside_the_login(evidence)).and_then(by_status))
         .or_else(|| expired_words(evidence))
+        .or_else(|| vague.filter(|it| it.rule.reason == Reason::ServerError).map(by_rule))
         .or_else(|| by_stage(report, evidence).filter(|_| evidence.stage < Some(Stage::RcptTo)))
-        .or_else(|| by_rule(|it| it == Tier::Weak))
+        .or_else(|| vague.map(by_rule))
         .or_else(|| evidence.stated.filter(|it| it.subject != 0).and_then(by_status))
         .or_else(|| by_stage(report, evidence))
         .or_else(|| evidence.reply.and_then(by_reply))
@@ -82,6 +80,12 @@ fn weigh(report: &Report, evidence: &Evidence<'_>) -> Finding {
             from_words: false,
             rule: "none".to_owned(),
         })
+}
+
+fn by_rule(matched: Matched<'_>) -> Finding {
+    let rule = matched.rule;
+    let if_permanent = rule.bounce_type.unwrap_or(rule.reason.permanent_type());
+    Finding { reason: rule.reason, if_permanent, from_words: true, rule: rule.id.clone() }
 }
 
 fn by_claim(report: &Report) -> Option<Finding> {
@@ -165,9 +169,11 @@ fn by_stage(report: &Report, evidence: &Evidence<'_>) -> Option<Finding> {
 /// Words about an address or a name are about ours where the recipient's was not named yet, or where a server that
 /// answers for the recipient's domain speaks of a missing one.
 fn about_us(report: &Report, evidence: &Evidence<'_>, finding: Finding) -> Finding {
+    if !evidence.rule.is_some_and(|it| matches!(it.tier, Tier::Generic | Tier::Weak)) {
+        return finding;
+    }
     let of_address = matches!(finding.reason, Reason::UserUnknown | Reason::DomainUnknown | Reason::DomainNoMail | Reason::AddressSyntax);
-    let generic = evidence.rule.is_some_and(|it| matches!(it.tier, Tier::Generic | Tier::Weak));
-    let elsewhere = finding.reason == Reason::DomainUnknown && generic && evidence.reply.is_some() && !of_routing(evidence);
+    let elsewhere = finding.reason == Reason::DomainUnknown && evidence.reply.is_some() && !of_routing(evidence);
     let text = &evidence.words.text;
     let reason = match evidence.stage {
         Some(Stage::MailFrom) if of_address => Reason::SenderRejected,

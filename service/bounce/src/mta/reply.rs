@@ -4,23 +4,19 @@
 use crate::limits;
 use crate::report::human::capped;
 
-/// The reply inside a text, from its code on.
+/// The reply inside a text, from its code on. A 2yz reply is only a step on the way to the one that counts.
 pub(crate) fn find(text: &str) -> Option<&str> {
-    let mut best = None;
     let mut previous = '\n';
     for (at, letter) in text.char_indices() {
-        if matches!(letter, '2' | '4' | '5') && may_precede(previous) {
+        if matches!(letter, '4' | '5') && may_precede(previous) {
             let rest = text.get(at..).unwrap_or_default();
             if is_reply(rest, previous) {
-                best = Some(unquoted(rest, previous));
-                if !rest.starts_with('2') {
-                    break;
-                }
+                return Some(without_trailer(unquoted(capped(rest, limits::DIAGNOSTIC_BYTES), previous)));
             }
         }
         previous = letter;
     }
-    best.filter(|it| !it.starts_with('2')).map(|it| without_trailer(capped(it, limits::DIAGNOSTIC_BYTES)))
+    None
 }
 
 /// Cuts a reply that stands in quotes (`Remote Server returned '550 …'`) at the closing one.
@@ -78,7 +74,7 @@ fn may_precede(letter: char) -> bool {
 /// Whether a text begins with a reply code and goes on like a reply; `previous` stands in front of it.
 fn is_reply(text: &str, previous: char) -> bool {
     let &[class, second, third, after, ref rest @ ..] = text.as_bytes() else { return false };
-    if !matches!(class, b'2' | b'4' | b'5') || !second.is_ascii_digit() || !third.is_ascii_digit() {
+    if !matches!(class, b'4' | b'5') || !second.is_ascii_digit() || !third.is_ascii_digit() {
         return false;
     }
     match after {

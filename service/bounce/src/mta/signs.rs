@@ -2,9 +2,10 @@
 //! whether free text is worth reading as a bounce at all.
 
 use crate::mail::Mail;
+use crate::report::phrases::Phrases;
 
 /// Names that mail systems write under.
-const AUTHORS: &[&str] = &[
+static AUTHORS: Phrases = Phrases::new(&[
     "mailer-daemon",
     "mailerdaemon",
     "mail-daemon",
@@ -34,10 +35,10 @@ const AUTHORS: &[&str] = &[
     "mail daemon",
     "non-delivery",
     "delivery notification",
-];
+]);
 
 /// What subjects of bounces hold, in lower case.
-const SUBJECTS: &[&str] = &[
+static SUBJECTS: Phrases = Phrases::new(&[
     "undeliver",
     "undelivered",
     "delivery fail",
@@ -136,7 +137,7 @@ const SUBJECTS: &[&str] = &[
     "permanent delivery",
     "mail rejected",
     "recipient unknown",
-];
+]);
 
 /// Whether the outside of a mail says that it may be a bounce. A subject or first words are enough only where nothing says
 /// that a person passes on a bounce of theirs.
@@ -162,7 +163,7 @@ fn is_passed_on(mail: &Mail<'_>) -> bool {
 }
 
 /// First words of texts that nobody but a mail system writes, in lower case.
-const TEXTS: &[&str] = &[
+static TEXTS: Phrases = Phrases::new(&[
     "this message was created automatically by mail delivery software",
     "this is an automatically generated delivery status notification",
     "this is the mail system at host",
@@ -176,29 +177,26 @@ const TEXTS: &[&str] = &[
     "\"eventtype\":\"",
     "could not be delivered to one or more",
     "final-recipient:",
-];
+]);
 
 /// Whether the text begins like one of a mail system.
 fn by_text(mail: &Mail<'_>) -> bool {
-    let text = crate::report::human::capped(mail.human(), 3_000).to_lowercase();
-    TEXTS.iter().any(|it| text.contains(it)) || mail.headers().has("x-mlserver")
+    TEXTS.found_in(crate::report::human::capped(mail.human(), 3_000)) || mail.headers().has("x-mlserver")
 }
 
 /// Whether a mail system wrote it.
 pub(crate) fn by_system(mail: &Mail<'_>) -> bool {
-    let from = mail.header("from").unwrap_or_default().to_lowercase();
-    let path = mail.header("return-path").unwrap_or_default().to_lowercase();
-    AUTHORS.iter().any(|it| from.contains(it)) || path.contains("mailer-daemon")
+    let path = || mail.header("return-path").unwrap_or_default().to_ascii_lowercase();
+    mail.header("from").is_some_and(|it| AUTHORS.found_in(&it)) || path().contains("mailer-daemon")
 }
 
 /// Whether the subject is one of a bounce.
 pub(crate) fn by_subject(mail: &Mail<'_>) -> bool {
-    let subject = mail.header("subject").unwrap_or_default().to_lowercase();
-    SUBJECTS.iter().any(|it| subject.contains(it))
+    mail.header("subject").is_some_and(|it| SUBJECTS.found_in(&it))
 }
 
 /// Words of failure, in lower case.
-const FAILURE: &[&str] = &[
+static FAILURE: Phrases = Phrases::new(&[
     "fail",
     "unknown",
     "undeliver",
@@ -264,10 +262,100 @@ const FAILURE: &[&str] = &[
     "no account",
     "too large",
     "too big",
-];
+]);
 
 /// Whether a text speaks of something that failed.
 pub(crate) fn speaks_of_failure(text: &str) -> bool {
-    let text = text.to_lowercase();
-    FAILURE.iter().any(|it| text.contains(it))
+    FAILURE.found_in(text)
+}
+
+/// Words that name a cause, in lower case: more than that something failed.
+static CAUSES: Phrases = Phrases::new(&[
+    "unknown",
+    "not found",
+    "no such",
+    "not exist",
+    "n't exist",
+    "no mailbox",
+    "no account",
+    "n't have",
+    "not listed",
+    "not recognized",
+    "not known",
+    "not a valid",
+    "invalid",
+    "illegal",
+    "quota",
+    "full",
+    "over limit",
+    "exceed",
+    "too large",
+    "too big",
+    "size",
+    "disabled",
+    "inactive",
+    "suspended",
+    "expired",
+    "not responding",
+    "not reachable",
+    "unreachable",
+    "timed out",
+    "timeout",
+    "time-out",
+    "refused",
+    "reject",
+    "denied",
+    "blocked",
+    "blacklist",
+    "spam",
+    "virus",
+    "not allowed",
+    "not permitted",
+    "not authorized",
+    "not accept",
+    "be found",
+    "couldn't find",
+    "could not find",
+    "cannot find",
+    "lookup",
+    "relay",
+    "loop",
+    "hops",
+    "policy",
+    "no longer",
+    "has moved",
+    "temporar",
+    "unrouteable",
+    "unroutable",
+    "exit status",
+    "child process",
+    "permission",
+    "not collected",
+    "not been collected",
+    "unavailable",
+    "bad address",
+    "not accepting",
+    "unbekannt",
+    "voll",
+    "inconnu",
+    "desconoc",
+    "sconosciut",
+    "onbekend",
+    "nieznan",
+    "неизвест",
+    "не найден",
+    "не существует",
+    "переполн",
+    "ha expirado",
+    "存在",
+    "一杯",
+    "見つかり",
+    "超過",
+    "已满",
+    "拒绝",
+]);
+
+/// Whether a text names a cause.
+pub(crate) fn names_a_cause(text: &str) -> bool {
+    CAUSES.found_in(text)
 }

@@ -204,3 +204,93 @@ fn prefer_members_of_an_alias(reports: &mut [Report]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipients(text: &str) -> Vec<Option<String>> {
+        read(text).reports.into_iter().map(|it| it.recipient.map(|it| it.expose().to_owned())).collect()
+    }
+
+    #[test]
+    fn actions_are_read_with_the_words_servers_invented() {
+        for (value, expected) in [
+            ("failed", Some(Action::Failed)),
+            ("FAILED (bad mailbox)", Some(Action::Failed)),
+            ("undeliverable", Some(Action::Failed)),
+            ("expired", Some(Action::Failed)),
+            ("deliverable", Some(Action::Delivered)),
+            ("delayed", Some(Action::Delayed)),
+            ("relayed", Some(Action::Relayed)),
+            ("expanded", Some(Action::Expanded)),
+            ("pending", None),
+            ("", None),
+        ] {
+            assert_eq!(action(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_read_with_what_stands_around_it() {
+        for (value, expected) in [
+            ("5.1.1", Some("5.1.1")),
+            ("5.1.1 (bad destination)", Some("5.1.1")),
+            ("5.1.1.", Some("5.1.1")),
+            ("#5.1.1", Some("5.1.1")),
+            ("550 5.7.1 no", Some("5.7.1")),
+            ("511", Some("5.1.1")),
+            ("541", Some("5.4.1")),
+            ("550", None),
+            ("6.1.1", None),
+            ("", None),
+        ] {
+            assert_eq!(status(value).map(|it| it.to_string()).as_deref(), expected, "{value}");
+        }
+        assert_eq!(leading_reply("550 5.7.1 no").map(SmtpReply::code), Some(550));
+        assert_eq!(leading_reply("550"), None);
+    }
+
+    #[test]
+    fn groups_are_told_apart_without_blank_lines() {
+        let text = "Reporting-MTA: dns; a.example\nFinal-Recipient: rfc822; a@x.example\nAction: failed\nStatus: 5.1.1\n\
+            Original-Recipient: rfc822; b@x.example\nFinal-Recipient: rfc822; b@x.example\nAction: delayed\nStatus: 4.2.2\n";
+        let status = read(text);
+        assert_eq!(status.reports.iter().map(|it| it.kind).collect::<Vec<_>>(), [Kind::Bounce, Kind::Delayed]);
+        assert_eq!(recipients(text), [Some("a@x.example".to_owned()), Some("b@x.example".to_owned())]);
+    }
+
+    #[test]
+    fn action_may_come_first_and_original_last() {
+        let text = "Reporting-MTA: dns; a.example\n\nAction: failed\nFinal-Recipient: rfc822; a@x.example\n\
+            Original-Recipient: rfc822; o@x.example\nDiagnostic-Code: smtp; 550 no\nStatus: 5.1.1\n";
+        assert_eq!(recipients(text), [Some("o@x.example".to_owned())]);
+        assert_eq!(read(text).reports[0].diagnostic.as_deref(), Some("550 no"));
+    }
+
+    #[test]
+    fn several_diagnostics_are_one() {
+        let text = "Final-Recipient: rfc822; a@x.example\nAction: failed\nDiagnostic-Code: smtp; 550-one\nDiagnostic-Code: smtp; 550 two\n";
+        assert_eq!(read(text).reports[0].diagnostic.as_deref(), Some("550-one 550 two"));
+    }
+
+    #[test]
+    fn one_recipient_more_than_the_limit_is_left_out() {
+        let groups = |count: usize| {
+            (0..count).fold(String::new(), |all, it| all + &format!("Final-Recipient: rfc822; a{it}@x.example\nAction: failed\n\n"))
+        };
+        let fits = read(&groups(limits::RECIPIENTS));
+        assert_eq!((fits.reports.len(), fits.cut), (limits::RECIPIENTS, false));
+        let over = read(&groups(limits::RECIPIENTS + 1));
+        assert_eq!((over.reports.len(), over.cut), (limits::RECIPIENTS, true));
+    }
+
+    #[test]
+    fn a_diagnostic_is_cut_at_the_limit() {
+        let text = format!(
+            "Final-Recipient: rfc822; a@x.example\nAction: failed\nDiagnostic-Code: smtp; 550 {}\n",
+            "x".repeat(limits::DIAGNOSTIC_BYTES)
+        );
+        assert_eq!(read(&text).reports[0].diagnostic.as_ref().map(String::len), Some(limits::DIAGNOSTIC_BYTES));
+    }
+}

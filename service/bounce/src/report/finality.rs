@@ -2,10 +2,12 @@
 //! lifetime `delayed`, and free text says it in words.
 
 use super::Report;
+use super::phrases::Phrases;
 use crate::kind::{Action, Kind};
+use crate::status::Class;
 
 /// Words of a queue that gave up, in lower case.
-const GAVE_UP: &[&str] = &[
+static GAVE_UP: Phrases = Phrases::new(&[
     "envelope expired",
     "message expired",
     "message timed out",
@@ -31,10 +33,10 @@ const GAVE_UP: &[&str] = &[
     "queue lifetime exceeded",
     "permanent error",
     "permanent fatal error",
-];
+]);
 
 /// Words of a queue that goes on, in lower case.
-const GOES_ON: &[&str] = &[
+static GOES_ON: Phrases = Phrases::new(&[
     "will be retried",
     "will be attempted",
     "will continue",
@@ -75,37 +77,83 @@ const GOES_ON: &[&str] = &[
     "pas encore été",
     "aún no se ha",
     "не удалось пока",
-];
+]);
 
-/// Whether a text says that no more attempts follow.
-pub(crate) fn gave_up(text: &str) -> bool {
-    let text = text.to_lowercase();
-    GAVE_UP.iter().any(|it| text.contains(it))
+/// What a text says of further attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outlook {
+    /// No more attempts follow.
+    pub(crate) gave_up: bool,
+    /// More attempts follow.
+    pub(crate) goes_on: bool,
 }
 
-/// Whether a text says that more attempts follow.
-pub(crate) fn goes_on(text: &str) -> bool {
-    let text = text.to_lowercase();
-    GOES_ON.iter().any(|it| text.contains(it))
+impl Outlook {
+    pub(crate) fn of(text: &str) -> Self {
+        Self { gave_up: GAVE_UP.found_in(text), goes_on: GOES_ON.found_in(text) }
+    }
+}
+
+/// What the whole of a mail says of further attempts; looked up once for all its recipients.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whole {
+    pub(super) human: Outlook,
+    pub(super) subject: Outlook,
 }
 
 /// Sets the kind of a report that calls itself delayed, or says nothing, by what its text says.
-pub(super) fn settle(report: &mut Report, dialect: &str, human: &str, subject: &str) {
+pub(super) fn settle(report: &mut Report, dialect: &str, whole: Whole) {
+    let text = report.text.as_deref().map(Outlook::of);
     match (report.action, report.kind) {
         (Some(Action::Delayed), Kind::Delayed) => {
             // nullmailer reports only when it has given up, whatever word it uses.
-            let own_words = [&report.diagnostic, &report.text].into_iter().flatten().any(|it| gave_up(it));
+            let gave_up = text.is_some_and(|it| it.gave_up) || report.diagnostic.as_deref().is_some_and(|it| Outlook::of(it).gave_up);
             let expired = report.status.is_some_and(|it| (it.subject, it.detail) == (4, 7)) && report.retry_until.is_none();
-            if dialect == "nullmailer" || own_words && !report.text.as_deref().is_some_and(goes_on) || expired && gave_up(human) {
+            if dialect == "nullmailer" || gave_up && text.is_none_or(|it| !it.goes_on) || expired && whole.human.gave_up {
                 report.kind = Kind::Bounce;
             }
         }
-        (None, Kind::Bounce) if report.status.is_none_or(|it| it.class != crate::status::Class::Permanent) => {
-            let text = report.text.as_deref().unwrap_or(human);
-            if goes_on(subject) || (goes_on(text) || goes_on(human)) && !gave_up(text) && !gave_up(human) {
+        (None, Kind::Bounce) if report.status.is_none_or(|it| it.class != Class::Permanent) => {
+            let text = text.unwrap_or(whole.human);
+            let goes_on = text.goes_on || whole.human.goes_on;
+            let gave_up = text.gave_up || whole.human.gave_up;
+            if whole.subject.goes_on || goes_on && !gave_up {
                 report.kind = Kind::Delayed;
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(action: Option<Action>, text: &str, human: &str, subject: &str) -> Kind {
+        let mut report = Report::new(if action.is_some() { Kind::Delayed } else { Kind::Bounce }, None);
+        report.action = action;
+        report.text = Some(text.to_owned());
+        settle(&mut report, "generic", Whole { human: Outlook::of(human), subject: Outlook::of(subject) });
+        report.kind
+    }
+
+    #[test]
+    fn a_queue_that_gave_up_is_final_whatever_it_calls_itself() {
+        for (text, kind) in [
+            ("jane@corp.example: Envelope expired", Kind::Bounce),
+            ("Giving up.", Kind::Bounce),
+            ("Deferred: connection timed out", Kind::Delayed),
+            ("If it fails we are giving up in 3 days; it will be retried", Kind::Delayed),
+        ] {
+            assert_eq!(settled(Some(Action::Delayed), text, "", ""), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_warning_in_prose_is_not_final() {
+        assert_eq!(settled(None, "busy", "Message will be retried for 2 more days", ""), Kind::Delayed);
+        assert_eq!(settled(None, "busy", "", "Warning: could not send message for past 4 hours"), Kind::Delayed);
+        assert_eq!(settled(None, "busy", "It will be retried no more: we have given up", ""), Kind::Bounce);
+        assert_eq!(settled(None, "no such user", "This is a permanent error", ""), Kind::Bounce);
     }
 }

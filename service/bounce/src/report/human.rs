@@ -71,7 +71,8 @@ impl<'m> Human<'m> {
 
     /// The blanks and signs between the beginning of the line and a mention.
     pub(crate) fn before(&self, mention: &Mention<'_>) -> &'m str {
-        self.text.get(..mention.at).and_then(|it| it.rsplit('\n').next()).unwrap_or_default()
+        let before = tail(self.text.get(..mention.at).unwrap_or_default(), REACH);
+        before.rsplit('\n').next().unwrap_or_default()
     }
 
     /// What the text says about an address: from the line that names it to the next blank line or the next address.
@@ -79,12 +80,11 @@ impl<'m> Human<'m> {
         self.place(address).map(|it| self.paragraph(it))
     }
 
-    /// Everything from the line that names an address on, for a text about one recipient whose paragraph says too little;
-    /// all of it where the address stands at the end.
+    /// Everything from the line that names an address on, for a text about one recipient whose paragraph says too little.
     pub(crate) fn story(&self, address: Option<&str>) -> &'m str {
-        let rest = address.and_then(|it| self.place(it)).and_then(|it| self.text.get(it.at - self.before(it).len()..)).unwrap_or_default();
-        let rest = if says_little(rest, address.map_or(0, str::len)) { self.text } else { rest };
-        capped(rest.trim(), limits::DIAGNOSTIC_BYTES)
+        let place = address.and_then(|it| self.place(it));
+        let story = place.and_then(|it| self.text.get(it.at - self.before(it).len()..)).unwrap_or_default();
+        capped(story.trim(), limits::DIAGNOSTIC_BYTES)
     }
 
     /// Where the text says most about an address: of several places the one that holds a reply, then the one beside words of
@@ -103,23 +103,27 @@ impl<'m> Human<'m> {
 
     /// The paragraph that begins with the line of a mention.
     pub(crate) fn paragraph(&self, mention: &Mention<'m>) -> &'m str {
-        let line = self.text.get(..mention.at).and_then(|it| it.rfind('\n')).map_or(0, |it| it + 1);
-        let from_line = self.text.get(line..).unwrap_or_default();
+        let line = mention.at - self.before(mention).len();
+        let from_line = capped(self.text.get(line..).unwrap_or_default(), REACH + limits::PARAGRAPH_BYTES);
         let skip = mention.at - line + mention.word.len();
         let end = paragraph_end(from_line, skip);
         let paragraph = from_line.get(..end).unwrap_or(from_line).trim();
-        capped(paragraph, limits::DIAGNOSTIC_BYTES)
+        capped(paragraph, limits::PARAGRAPH_BYTES)
     }
-}
-
-/// Whether a text about an address says hardly more than the address, or ends where the reason would begin.
-pub(crate) fn says_little(text: &str, address: usize) -> bool {
-    let letters = text.chars().filter(|it| it.is_alphanumeric()).count();
-    letters < address + ENOUGH || text.trim_end().ends_with(':')
 }
 
 /// Letters that make a reason.
 const ENOUGH: usize = 8;
+
+/// How far before an address its line is looked at; some bounces are one line of a megabyte.
+const REACH: usize = 500;
+
+/// The end of a text, no longer than a limit.
+fn tail(text: &str, limit: usize) -> &str {
+    let start = text.len().saturating_sub(limit);
+    let start = (start..=text.len()).find(|it| text.is_char_boundary(*it)).unwrap_or(start);
+    text.get(start..).unwrap_or_default()
+}
 
 /// Cuts a text at a limit, on a character.
 pub(crate) fn capped(text: &str, limit: usize) -> &str {
@@ -148,7 +152,7 @@ fn paragraph_end(text: &str, skip: usize) -> usize {
             return start;
         }
         said += words.bytes().filter(u8::is_ascii_alphanumeric).count();
-        if at > limits::DIAGNOSTIC_BYTES {
+        if at > limits::PARAGRAPH_BYTES {
             break;
         }
     }
@@ -170,7 +174,7 @@ fn mentions(text: &str) -> Vec<Mention<'_>> {
     let mut found = Vec::new();
     let mut after = 0;
     for at in memchr::memchr_iter(b'@', bytes) {
-        if at < after || found.len() >= limits::RECIPIENTS * 4 {
+        if at < after || found.len() >= limits::MENTIONS {
             continue;
         }
         let floor = at.saturating_sub(200).max(after);
@@ -194,7 +198,7 @@ fn mentions(text: &str) -> Vec<Mention<'_>> {
             .split_once('@')
             .is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.') || !local.is_empty() && !domain.is_empty());
         if plain {
-            let before = text.get(..start).and_then(|it| it.rsplit('\n').next()).unwrap_or_default();
+            let before = tail(text.get(..start).unwrap_or_default(), REACH).rsplit('\n').next().unwrap_or_default();
             let leads = before.len() < 40
                 && before.chars().all(|it| it.is_whitespace() || matches!(it, '<' | '"' | '\'' | '*' | '-' | '•' | '[' | '(' | '>' | '·'));
             found.push(Mention { word, at: start + opening, leads });
@@ -367,11 +371,11 @@ mod tests {
 
     #[test]
     fn a_long_paragraph_is_cut_at_the_limit() {
-        let text = format!("a@b.example: {}", "ä".repeat(limits::DIAGNOSTIC_BYTES));
+        let text = format!("a@b.example: {}", "ä".repeat(limits::PARAGRAPH_BYTES));
         assert!(
             Human::new(&text)
                 .about("a@b.example")
-                .is_some_and(|it| it.len() <= limits::DIAGNOSTIC_BYTES && it.len() > limits::DIAGNOSTIC_BYTES - 4)
+                .is_some_and(|it| it.len() <= limits::PARAGRAPH_BYTES && it.len() > limits::PARAGRAPH_BYTES - 4)
         );
     }
 }

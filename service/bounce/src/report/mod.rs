@@ -12,6 +12,7 @@ pub(crate) mod finality;
 pub(crate) mod human;
 mod mdn;
 pub(crate) mod original;
+pub(crate) mod phrases;
 pub(crate) mod recipient;
 pub(crate) mod stage;
 pub(crate) mod verp;
@@ -26,6 +27,7 @@ use crate::kind::{Action, BounceType, FeedbackType, Kind};
 use crate::limits;
 use crate::mail::{Mail, Message};
 use crate::mta::{self, Bounce};
+use crate::report::finality::Outlook;
 use crate::report::human::Human;
 use crate::status::{EnhancedStatus, SmtpReply, Stage};
 
@@ -230,15 +232,20 @@ fn wrapped(bounce: &Bounce<'_>, wrapping: Wrapping) -> Option<Reading> {
     Some(read_at(&inner, Wrapping::Inner)).filter(|it| !it.reports.is_empty())
 }
 
+/// Note on a mail that names too many.
+const TOO_MANY: &str = "there are more recipients than the limit; the rest was left out";
+
 /// Completes what was read of a bounce that was written for people.
 fn prose(bounce: &Bounce<'_>, read: Option<(&'static str, Vec<Report>)>) -> Option<Reading> {
     let (name, mut reports) = read?;
+    let notes = if reports.len() > limits::RECIPIENTS { vec![Note(TOO_MANY.to_owned())] } else { Vec::new() };
+    reports.truncate(limits::RECIPIENTS);
     let dialect = match name {
         "generic" | "qsbmf" | "bare" => dialect::of(bounce.mail, bounce.human).unwrap_or(name),
         name => name,
     };
     settle(bounce, dialect, &mut reports);
-    Some(Reading { kind: gravest(&reports), dialect, reports, notes: Vec::new() })
+    Some(Reading { kind: gravest(&reports), dialect, reports, notes })
 }
 
 /// The delivery status of a mail that has one.
@@ -253,7 +260,7 @@ fn status_part(bounce: &Bounce<'_>) -> Option<dsn::Status> {
 fn status(bounce: &Bounce<'_>, mut status: dsn::Status) -> Option<Reading> {
     let mut notes = Vec::new();
     if status.cut {
-        notes.push(Note("there are more recipients than the limit; the rest was left out".to_owned()));
+        notes.push(Note(TOO_MANY.to_owned()));
     }
     let dialect = dialect::of(bounce.mail, bounce.human).unwrap_or("rfc3464");
     prefer_known(bounce, &mut status.reports);
@@ -320,6 +327,7 @@ fn name_recipients(bounce: &Bounce<'_>, reports: &mut Vec<Report>) {
 /// Adds what the human part says about each recipient, and decides what is final.
 fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
     let alone = reports.len() == 1;
+    let whole = finality::Whole { human: Outlook::of(bounce.human.text), subject: Outlook::of(bounce.subject) };
     for report in reports.iter_mut() {
         let names =
             [report.recipient.as_ref().map(|it| it.expose().to_owned()), report.final_recipient.clone(), report.original_recipient.clone()];
@@ -329,14 +337,17 @@ fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
         }
         if alone {
             mta::diagnose(report, bounce.human.text);
-            if report.text.as_deref().is_none_or(|it| human::says_little(it, known.map_or(0, String::len)) || finality::goes_on(it)) {
+            if report.diagnostic.is_none() || report.text.is_none() {
                 let story = bounce.human.story(known.map(String::as_str));
-                report.text = (!story.is_empty()).then(|| story.to_owned());
+                let whole = human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES);
+                let told = [report.text.as_deref().unwrap_or_default(), story, whole];
+                let telling = told.into_iter().find(|it| mta::signs::names_a_cause(it)).unwrap_or(whole);
+                report.text = (!telling.is_empty()).then(|| telling.to_owned());
             }
         }
         let told = [report.text.as_deref(), report.diagnostic.as_deref()];
         report.stage = report.stage.or_else(|| told.into_iter().flatten().find_map(|it| stage::find(&mta::reply::joined(it))));
-        finality::settle(report, dialect, bounce.human.text, bounce.subject);
+        finality::settle(report, dialect, whole);
         drop_repetitions(report);
     }
 }
@@ -373,4 +384,41 @@ fn gravest(reports: &[Report]) -> Kind {
         .into_iter()
         .find(|kind| reports.iter().any(|it| it.kind == *kind))
         .unwrap_or(Kind::Other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounce(text: &str) -> Reading {
+        let raw = format!("Return-Path: <>\nFrom: MAILER-DAEMON@x.example\nTo: us@y.example\nSubject: failure notice\n\n{text}");
+        read(&Mail::parse(raw.as_bytes()))
+    }
+
+    #[test]
+    fn one_recipient_more_than_the_limit_is_left_out_of_prose_too() {
+        let text = |count: usize| (0..count).fold(String::new(), |all, it| all + &format!("<a{it}@x.example>:\n550 no\n\n"));
+        let fits = bounce(&text(limits::RECIPIENTS));
+        assert_eq!((fits.reports.len(), fits.notes.len()), (limits::RECIPIENTS, 0));
+        let over = bounce(&text(limits::RECIPIENTS + 1));
+        assert_eq!((over.reports.len(), over.notes.len()), (limits::RECIPIENTS, 1));
+        assert!(bounce(&text(limits::MENTIONS + 1)).reports.len() <= limits::RECIPIENTS);
+    }
+
+    #[test]
+    fn notes_hold_no_address() {
+        let reading = bounce(
+            "Reporting-MTA: dns; x\n\nFinal-Recipient: rfc822; root\nAction: failed\n\nFinal-Recipient: rfc822; a@x.example\nAction: failed\n",
+        );
+        assert_eq!(reading.reports.len(), 1);
+        assert!(!reading.notes.is_empty() && reading.notes.iter().all(|it| !it.0.contains('@')), "{:?}", reading.notes);
+    }
+
+    #[test]
+    fn the_gravest_report_names_the_whole() {
+        let kinds = |kinds: &[Kind]| gravest(&kinds.iter().map(|it| Report::new(*it, None)).collect::<Vec<_>>());
+        assert_eq!(kinds(&[Kind::Delivered, Kind::Delayed, Kind::Bounce]), Kind::Bounce);
+        assert_eq!(kinds(&[Kind::Delivered, Kind::Delayed]), Kind::Delayed);
+        assert_eq!(kinds(&[]), Kind::Other);
+    }
 }

@@ -28,7 +28,7 @@ struct RecipientView<'a> {
     original_recipient: Option<&'a str>,
     kind: Kind,
     bounce_type: Option<BounceType>,
-    reason: Option<Reason>,
+    reason: Option<&'static str>,
     fault: Option<Fault>,
     status: Option<String>,
     reply: Option<u16>,
@@ -67,7 +67,7 @@ fn recipient<'a>(report: &'a Report, verdict: &'a Verdict) -> RecipientView<'a> 
         original_recipient: report.original_recipient.as_deref(),
         kind: verdict.kind,
         bounce_type: verdict.bounce_type,
-        reason: verdict.reason,
+        reason: reason(verdict),
         fault: verdict.fault,
         status: verdict.status.map(|it| it.to_string()),
         reply: verdict.reply.map(SmtpReply::code),
@@ -76,6 +76,13 @@ fn recipient<'a>(report: &'a Report, verdict: &'a Verdict) -> RecipientView<'a> 
         message_id: report.message_id.as_deref(),
         rule: &verdict.rule.0,
     }
+}
+
+/// The reason of a failure. A complaint and a delivery have none; there the kind stands in its place, so that a table over
+/// reasons has a row for everything that was judged.
+fn reason(verdict: &Verdict) -> Option<&'static str> {
+    let of_kind = matches!(verdict.kind, Kind::Complaint | Kind::Unsubscribe | Kind::Delivered).then(|| verdict.kind.as_str());
+    verdict.reason.map(Reason::as_str).or(of_kind)
 }
 
 fn line(view: &impl Serialize) -> String {

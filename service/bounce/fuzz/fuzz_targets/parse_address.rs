@@ -1,0 +1,14 @@
+//! Any text as an address: what parses is within the limits of RFC 5321, twice over, and shows nothing when printed.
+#![no_main]
+
+use bounce::address::Address;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    if let Ok(address) = Address::parse_entry(text) {
+        assert!(address.local().len() <= 128 && address.domain().len() <= 255);
+        let shown = address.to_string();
+        assert!(shown.ends_with(address.domain()));
+        assert!(address.local().chars().count() < 2 || !shown.contains(address.local()));
+    }
+});

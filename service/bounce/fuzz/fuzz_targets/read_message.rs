@@ -1,0 +1,20 @@
+//! Any bytes as a mail: reading never panics, keeps its limits and reads the same twice.
+#![no_main]
+
+use bounce::limits;
+use bounce::mail::Mail;
+use bounce::report;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|raw: &[u8]| {
+    let mail = Mail::parse(raw);
+    let reading = report::read(&mail);
+    assert!(mail.human().len() <= limits::TEXT_BYTES * 4);
+    assert!(reading.reports.len() <= limits::RECIPIENTS && reading.notes.len() <= limits::NOTES);
+    for report in &reading.reports {
+        for text in [&report.diagnostic, &report.text].into_iter().flatten() {
+            assert!(text.len() <= limits::DIAGNOSTIC_BYTES);
+        }
+    }
+    assert_eq!(reading, report::read(&Mail::parse(raw)));
+});
