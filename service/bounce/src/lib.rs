@@ -9,6 +9,7 @@ mod vocabulary;
 pub mod address;
 pub mod classify;
 pub mod esp;
+pub mod evaluate;
 pub mod kind;
 pub mod limits;
 pub mod mail;

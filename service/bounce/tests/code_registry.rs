@@ -3,6 +3,7 @@
 
 use bounce::classify::classify;
 use bounce::classify::codes::{Code, Disposition, codes};
+use bounce::classify::reason::{Fault, Reason};
 use bounce::classify::rules::Rules;
 use bounce::kind::{BounceType, Kind};
 use bounce::report::Report;
@@ -49,8 +50,8 @@ fn a_bare_code_is_judged_as_its_row_says() {
 fn a_block_of_the_table_is_the_fault_of_the_sender_or_no_strike() {
     let blocked = codes().all().iter().filter(|it| it.disposition == Disposition::Block);
     for code in blocked {
-        let fault = code.reason.map(|it| it.fault());
-        let blames = matches!(fault.map(|it| it.as_str()), Some("recipient" | "mailbox"));
+        let fault = code.reason.map(Reason::fault);
+        let blames = matches!(fault.map(Fault::as_str), Some("recipient" | "mailbox"));
         assert!(!blames, "{} blames the address", code.code);
     }
 }

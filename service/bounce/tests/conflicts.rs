@@ -3,9 +3,10 @@
 
 use bounce::address::Address;
 use bounce::classify::codes::codes;
+use bounce::classify::reason::Reason;
 use bounce::classify::rules::Rules;
 use bounce::classify::{Verdict, classify};
-use bounce::kind::Kind;
+use bounce::kind::{BounceType, Kind};
 use bounce::report::Report;
 use bounce::status::Stage;
 
@@ -19,7 +20,7 @@ fn judge(remote_mta: &str, status: Option<&str>, stage: Option<Stage>, diagnosti
 }
 
 fn words(verdict: &Verdict) -> String {
-    let words = [verdict.reason.map(|it| it.as_str()), verdict.bounce_type.map(|it| it.as_str())];
+    let words = [verdict.reason.map(Reason::as_str), verdict.bounce_type.map(BounceType::as_str)];
     words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
@@ -173,10 +174,11 @@ fn the_command_that_was_refused_is_found_in_the_words() {
 
 #[test]
 fn waits_and_block_lists_are_taken_from_the_words() {
-    let wait = |diagnostic| judge("", None, None, diagnostic).retry_after.map(|it| it.whole_seconds());
+    let wait = |diagnostic| judge("", None, None, diagnostic).retry_after.map(time::Duration::whole_seconds);
     assert_eq!(wait("450 4.7.1 Greylisted, please try again in 300 seconds"), Some(300));
     assert_eq!(wait("451 4.7.1 Greylisted for 5 minutes"), Some(300));
     assert_eq!(wait("421 4.7.0 Too many messages, retry after 00:10:00"), Some(600));
+    assert_eq!(wait("450 4.7.1 Greylisted, try again in 2 hours, do not wait for us"), Some(7200));
     assert_eq!(wait("450 4.7.1 Greylisted"), None);
     let list = |diagnostic| judge("", None, None, diagnostic).block_list;
     assert_eq!(list("554 Client host [192.0.2.1] blocked using zen.spamhaus.org; see x").as_deref(), Some("zen.spamhaus.org"));
@@ -199,6 +201,22 @@ fn a_bounce_never_turns_hard_by_words_about_somebody_else() {
         ("", None, "554 5.7.1 Your mail server does not exist in our list: unknown host"),
     ] {
         let verdict = judge(remote_mta, None, stage, diagnostic);
-        assert_eq!(verdict.bounce_type.map(|it| it.as_str()), Some("soft"), "{diagnostic} is {} by {}", words(&verdict), verdict.rule.0);
+        assert_eq!(verdict.bounce_type.map(BounceType::as_str), Some("soft"), "{diagnostic} is {} by {}", words(&verdict), verdict.rule.0);
+    }
+}
+
+#[test]
+fn the_same_words_mean_the_person_at_home_and_the_domain_abroad() {
+    let mut report = Report::new(Kind::Bounce, Address::parse("jane@customer.example").ok());
+    report.text = Some("jane@customer.example\n    Unrouteable address".to_owned());
+    for (reporting_mta, expected) in [
+        (None, "domain_unknown hard"),
+        (Some("relay.sender.example"), "domain_unknown hard"),
+        (Some("notcustomer.example"), "domain_unknown hard"),
+        (Some("customer.example"), "user_unknown hard"),
+        (Some("mx1.Customer.example"), "user_unknown hard"),
+    ] {
+        report.reporting_mta = reporting_mta.map(str::to_owned);
+        assert_eq!(words(&classify(&report, Rules::builtin())), expected, "{reporting_mta:?}");
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use bounce::address::Address;
 use bounce::classify::classify;
+use bounce::classify::reason::Reason;
 use bounce::classify::rules::Rules;
-use bounce::kind::Kind;
+use bounce::kind::{BounceType, Kind};
 use bounce::report::Report;
 
 const ROWS: &str = include_str!("data/receiver_patterns.csv");
@@ -28,7 +29,7 @@ fn every_receiver_is_understood_in_its_own_words() {
     for record in csv::Reader::from_reader(ROWS.as_bytes()).into_deserialize() {
         let (row, remote_mta, diagnostic, reason, bounce_type): (u16, String, String, String, String) = record.unwrap();
         let verdict = classify(&report(&remote_mta, &diagnostic), Rules::builtin());
-        let found = (verdict.reason.map_or("", |it| it.as_str()), verdict.bounce_type.map_or("", |it| it.as_str()));
+        let found = (verdict.reason.map_or("", Reason::as_str), verdict.bounce_type.map_or("", BounceType::as_str));
         if found != (reason.as_str(), bounce_type.as_str()) {
             wrong.push(format!("row {row}: {diagnostic:?} is {found:?} by {}, expected ({reason}, {bounce_type})", verdict.rule.0));
         }

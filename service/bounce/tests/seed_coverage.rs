@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 
 use bounce::address::Address;
 use bounce::classify::codes::codes;
-use bounce::classify::meaning;
+use bounce::classify::meaning::{self, Meaning};
 use bounce::classify::reason::Reason;
 use bounce::classify::rules::Rules;
 use bounce::classify::{Verdict, classify};
-use bounce::kind::Kind;
+use bounce::kind::{BounceType, Kind};
 use bounce::report::Report;
 use bounce::status::Stage;
 
@@ -18,8 +18,8 @@ const ROWS: &str = include_str!("data/seed_rows.csv");
 
 type Row = (u16, String, String, String);
 
-fn rows() -> Vec<Row> {
-    csv::Reader::from_reader(ROWS.as_bytes()).into_deserialize().map(|it| it.unwrap()).collect()
+fn rows() -> csv::Result<Vec<Row>> {
+    csv::Reader::from_reader(ROWS.as_bytes()).into_deserialize().collect()
 }
 
 fn verdict(kind: Kind, stage: Option<Stage>, diagnostic: &str) -> Verdict {
@@ -30,29 +30,30 @@ fn verdict(kind: Kind, stage: Option<Stage>, diagnostic: &str) -> Verdict {
 }
 
 fn words(verdict: &Verdict) -> String {
-    let words = [verdict.reason.map(|it| it.as_str()), verdict.bounce_type.map(|it| it.as_str())];
+    let words = [verdict.reason.map(Reason::as_str), verdict.bounce_type.map(BounceType::as_str)];
     words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// What the program says of the input of a row.
 fn answer(check: &str, input: &str) -> String {
-    let reason = || meaning::of(input.parse::<Reason>().unwrap());
+    let meaning =
+        |text: fn(&Meaning) -> &String| input.parse::<Reason>().map_or_else(|err| err.to_string(), |it| text(meaning::of(it)).clone());
     match check {
         "verdict" => words(&verdict(Kind::Bounce, None, input)),
         "delayed" => words(&verdict(Kind::Delayed, None, input)),
         "rcpt_to" => words(&verdict(Kind::Bounce, Some(Stage::RcptTo), input)),
         "mail_from" => words(&verdict(Kind::Bounce, Some(Stage::MailFrom), input)),
         "code" => codes().find(input).map_or_else(String::new, |it| format!("{} {}", it.category, it.disposition)),
-        "advice" => reason().advice.clone(),
-        "retry" => reason().retry.clone(),
-        _ => panic!("{check} is no check"),
+        "advice" => meaning(|it| &it.advice),
+        "retry" => meaning(|it| &it.retry),
+        _ => format!("{check} is no check"),
     }
 }
 
 #[test]
 fn every_seed_row_holds() {
     let mut wrong = Vec::new();
-    for (row, check, input, expected) in rows() {
+    for (row, check, input, expected) in rows().unwrap() {
         let holds = match check.as_str() {
             "noise" | "elsewhere" => !input.is_empty() && expected.is_empty(),
             "advice" | "retry" => answer(&check, &input).contains(&expected),
@@ -67,6 +68,6 @@ fn every_seed_row_holds() {
 
 #[test]
 fn every_seed_row_is_ticked_off() {
-    let covered: BTreeSet<u16> = rows().iter().map(|it| it.0).collect();
+    let covered: BTreeSet<u16> = rows().unwrap().iter().map(|it| it.0).collect();
     assert_eq!(covered, (1..=137).collect());
 }

@@ -1,8 +1,8 @@
 //! Everything about a refusal that can be known before it is judged: the words in their normal form, the codes in them,
-//! which status wins (reference section 4.5 of the project: the remote's own words beat a status filled in by others),
+//! which status wins (the remote's own words beat a status that others filled in),
 //! the command that was refused, the receiver.
 
-use crate::classify::codes::codes;
+use crate::classify::codes::{Disposition, codes};
 use crate::classify::reason::Reason;
 use crate::classify::rules::pattern::Facts;
 use crate::classify::rules::{Matched, Rules, Tier, Words};
@@ -26,23 +26,21 @@ pub(super) struct Evidence<'a> {
     pub(super) rule: Option<Matched<'a>>,
     /// Whether somebody said that it may work later.
     pub(super) transient: bool,
-    /// Whether the words name the address that failed.
-    pub(super) names_recipient: bool,
 }
 
 impl<'a> Evidence<'a> {
     pub(super) fn gather(report: &Report, rules: &'a Rules) -> Self {
-        let diagnostic = rules.read(remote_words(report.diagnostic.as_deref().unwrap_or_default()));
         let text = report.text.as_deref().filter(|it| Some(*it) != report.diagnostic.as_deref());
-        let Some(prose) = text.map(|it| rules.read(it)) else {
-            let stage = report.stage.or(diagnostic.stage());
-            return Self::of_words(report, rules, diagnostic, stage);
-        };
-        let stage = report.stage.or(diagnostic.stage()).or(prose.stage());
+        let diagnostic = rules.read(remote_words(report.diagnostic.as_deref().unwrap_or_default()));
+        // Prose is looked at only where something is missing: it is long, and further from the refusal.
+        let mut stage = report.stage.or(diagnostic.stage());
+        let mut prose = text.filter(|_| stage.is_none()).map(|it| rules.read(remote_words(it)));
+        stage = stage.or(prose.as_ref().and_then(Words::stage));
         let diagnostic = Self::of_words(report, rules, diagnostic, stage);
-        if diagnostic.is_telling() {
-            return diagnostic;
+        if !diagnostic.is_telling() {
+            prose = prose.or_else(|| text.map(|it| rules.read(remote_words(it))));
         }
+        let Some(prose) = prose.filter(|_| !diagnostic.is_telling()) else { return diagnostic };
         let mut prose = Self::of_words(report, rules, prose, stage);
         // Prose adds words; codes of the diagnostic stand closer to the refusal.
         if diagnostic.reply.is_some() || diagnostic.status.is_some_and(|it| !it.is_bare()) {
@@ -58,10 +56,12 @@ impl<'a> Evidence<'a> {
         prose
     }
 
-    /// Whether nothing is left for prose to add: clear words, or vague ones beside a status that says what they mean.
+    /// Whether nothing is left for prose to add: clear words, vague ones beside a status that says what they mean, or a
+    /// status that blames the address. Prose has footers and advice, which speak of spam and viruses without meaning it.
     fn is_telling(&self) -> bool {
         let vague = self.rule.is_none_or(|it| it.tier == Tier::Weak);
-        !vague || (self.rule.is_some() && self.said.iter().filter_map(|it| it.status).any(|it| it.detail != 0))
+        let blamed = self.stated.is_some_and(|it| it.detail != 0 && codes().status(it).disposition == Disposition::Hard);
+        !vague || blamed || (self.rule.is_some() && self.said.iter().filter_map(|it| it.status).any(|it| it.detail != 0))
     }
 
     fn of_words(report: &Report, rules: &'a Rules, words: Words, stage: Option<Stage>) -> Self {
@@ -78,30 +78,34 @@ impl<'a> Evidence<'a> {
             reply,
             statuses: [own, report.status],
             diagnostic_type: report.diagnostic_type.as_deref(),
+            local: is_local(report),
         };
         let rule = rules.best(&words, &facts);
         let classes = [report.status.map(|it| it.class), own.map(|it| it.class), reply.and_then(SmtpReply::class)];
-        Self {
-            transient: classes.contains(&Some(Class::Transient)),
-            names_recipient: names_recipient(report, &words.text),
-            words,
-            said,
-            stated,
-            status,
-            reply,
-            stage,
-            rule,
-        }
+        Self { transient: classes.contains(&Some(Class::Transient)), words, said, stated, status, reply, stage, rule }
     }
 }
 
-/// What the remote said, where a gateway of ours put its own name for the status before it:
-/// `5.1.0 - Unknown address error 550-'5.7.1 Access denied'` (Cisco).
+/// What the remote said, where a gateway put its own name for the status before it:
+/// `5.1.0 - Unknown address error 550-'5.7.1 Access denied'` (Cisco), as a whole or on a line of prose.
 fn remote_words(text: &str) -> &str {
-    let Some((status, rest)) = text.trim_start().split_once(" - ") else { return text };
-    let quoted = rest.find('\'').filter(|_| status.parse::<EnhancedStatus>().is_ok());
-    let start = quoted.and_then(|at| rest[..at].trim_end_matches(['-', ' ']).len().checked_sub(3));
-    start.and_then(|at| rest.get(at..)).filter(|it| it.as_bytes()[..3].iter().all(u8::is_ascii_digit)).unwrap_or(text)
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some(at) = gateway_name(line) {
+            return &text[start + at..];
+        }
+        start += line.len();
+    }
+    text
+}
+
+/// How far the gateway's own name for a status reaches at the start of a line.
+fn gateway_name(line: &str) -> Option<usize> {
+    let (status, rest) = line.split_once(" - ")?;
+    status.trim().parse::<EnhancedStatus>().ok()?;
+    let name = rest[..rest.find('\'')?].trim_end_matches(['-', ' ']);
+    let reply = name.get(name.len().checked_sub(3)?..).filter(|it| it.parse::<SmtpReply>().is_ok())?;
+    Some(status.len() + " - ".len() + name.len() - reply.len())
 }
 
 /// Puts the code that decides first: the first that is a refusal; a greeting or go-ahead before it is only the scene.
@@ -140,6 +144,13 @@ fn inner_cause(status: Option<EnhancedStatus>, said: &[Said]) -> Option<Enhanced
     inner.or(status)
 }
 
+/// Whether the host that reports is in charge of the recipient's domain, as far as its name tells.
+fn is_local(report: &Report) -> bool {
+    let (Some(host), Some(recipient)) = (&report.reporting_mta, &report.recipient) else { return false };
+    let above = host.len().checked_sub(recipient.domain().len()).and_then(|at| host.split_at_checked(at));
+    above.is_some_and(|(above, domain)| domain.eq_ignore_ascii_case(recipient.domain()) && (above.is_empty() || above.ends_with('.')))
+}
+
 fn receiver_of(report: &Report, rules: &Rules, words: &Words) -> Option<u16> {
     let host = report.remote_mta.as_deref().and_then(|it| rules.receiver_of_host(it));
     host.or_else(|| host_in(&words.text).and_then(|it| rules.receiver_of_host(it)))
@@ -154,12 +165,61 @@ fn host_in(text: &str) -> Option<&str> {
     name.contains('.').then_some(name)
 }
 
-fn names_recipient(report: &Report, text: &str) -> bool {
+/// Whether a text names the address that failed, or its local part as a word of its own.
+pub(super) fn names_recipient(report: &Report, text: &str) -> bool {
     let names = |address: &str| {
-        let local = address.rsplit_once('@').map_or(address, |it| it.0);
-        text.contains(&address.to_ascii_lowercase()) || (local.len() > 3 && text.contains(&local.to_ascii_lowercase()))
+        let address = address.to_ascii_lowercase();
+        let local = address.rsplit_once('@').map_or(address.as_str(), |it| it.0);
+        text.contains(&address) || (local.len() > 2 && has_word(text, local))
     };
     report.recipient.as_ref().is_some_and(|it| names(it.expose()))
         || report.original_recipient.as_deref().is_some_and(names)
         || report.final_recipient.as_deref().is_some_and(names)
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    let inner = |it: Option<char>| it.is_some_and(|it| it.is_alphanumeric() || "._-+".contains(it));
+    let whole = |(at, _): (usize, &str)| !inner(text[..at].chars().next_back()) && !inner(text[at + word.len()..].chars().next());
+    text.match_indices(word).any(whole)
+}
+
+/// Whether a text names the domain that failed.
+pub(super) fn names_domain(report: &Report, text: &str) -> bool {
+    report.recipient.as_ref().is_some_and(|it| text.contains(it.domain()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateways_own_name_for_a_status_is_taken_off() {
+        for (text, words) in [
+            (
+                "5.1.0 - Unknown address error 550-'5.7.1 Access denied' (delivery attempts: 0)",
+                "550-'5.7.1 Access denied' (delivery attempts: 0)",
+            ),
+            ("5.3.0 - Other mail system problem 554 'Refused'", "554 'Refused'"),
+            ("550 5.1.1 no such user - sorry, it isn't here", "550 5.1.1 no such user - sorry, it isn't here"),
+            ("5.1.2 - Bad destination host 'DNS Hard Error'", "5.1.2 - Bad destination host 'DNS Hard Error'"),
+            ("5.1.1 - ä'", "5.1.1 - ä'"),
+            ("Not delivered:\n 5.1.0 - Unknown address error 550-'5.7.1 Denied'\n", "550-'5.7.1 Denied'\n"),
+        ] {
+            assert_eq!(remote_words(text), words);
+        }
+    }
+
+    #[test]
+    fn a_local_part_counts_only_as_a_word() {
+        let report = Report::new(crate::kind::Kind::Bounce, crate::address::Address::parse("info@example.com").ok());
+        for (text, named) in [
+            ("550 <info@example.com>: unknown", true),
+            ("550 user info unknown", true),
+            ("550 info: no such user", true),
+            ("550 more information at example.org", false),
+            ("550 info.desk is unknown", false),
+        ] {
+            assert_eq!(names_recipient(&report, text), named, "{text}");
+        }
+    }
 }

@@ -3,9 +3,9 @@
 //! command it answered.
 
 use crate::classify::codes::{Code, Disposition, codes};
-use crate::classify::evidence::Evidence;
+use crate::classify::evidence::{Evidence, names_domain, names_recipient};
 use crate::classify::reason::Reason;
-use crate::classify::rules::{Rules, Tier};
+use crate::classify::rules::{Matched, Rules, Tier};
 use crate::classify::{RuleId, Verdict};
 use crate::kind::{BounceType, Kind};
 use crate::report::Report;
@@ -26,9 +26,11 @@ pub(super) fn judge(report: &Report, rules: &Rules) -> Verdict {
     let kind = kind_of(report, &evidence);
     let finding = find(report, &evidence);
     let retry_after = evidence.words.wait();
-    let names_a_list =
-        matches!(finding.reason, Reason::DnsblListed | Reason::ReputationBlock | Reason::PolicyRejected | Reason::SpamContent);
-    let block_list = rules.block_list(&evidence.words).filter(|_| names_a_list).map(str::to_owned);
+    let block_list = match finding.reason {
+        Reason::DnsblListed => rules.block_list(&evidence.words).or_else(|| evidence.words.zone()),
+        Reason::ReputationBlock | Reason::PolicyRejected | Reason::SpamContent => rules.block_list(&evidence.words),
+        _ => None,
+    };
     Verdict {
         kind,
         bounce_type: (kind == Kind::Bounce).then(|| bounce_type(report, &evidence, &finding)),
@@ -38,7 +40,7 @@ pub(super) fn judge(report: &Report, rules: &Rules) -> Verdict {
         reply: evidence.reply,
         stage: evidence.stage,
         retry_after,
-        block_list,
+        block_list: block_list.map(str::to_owned),
         rule: RuleId(finding.rule),
     }
 }
@@ -51,28 +53,24 @@ fn kind_of(report: &Report, evidence: &Evidence<'_>) -> Kind {
 
 fn find(report: &Report, evidence: &Evidence<'_>) -> Finding {
     let finding = weigh(report, evidence);
-    if finding.from_words { before_recipient(finding, evidence.stage) } else { finding }
+    if finding.from_words { about_us(report, evidence, finding) } else { finding }
 }
 
 fn weigh(report: &Report, evidence: &Evidence<'_>) -> Finding {
     let rule = evidence.rule.filter(|it| it.rule.reason != Reason::Expired || it.tier == Tier::Operator);
-    let by_rule = |tier: fn(Tier) -> bool| {
-        rule.filter(|it| tier(it.tier)).map(|it| Finding {
-            reason: it.rule.reason,
-            if_permanent: it.rule.bounce_type.unwrap_or(it.rule.reason.permanent_type()),
-            from_words: true,
-            rule: it.rule.id.clone(),
-        })
-    };
-    by_rule(|it| it < Tier::Weak)
+    let clear = rule.filter(|it| it.tier < Tier::Weak);
+    let vague = rule.filter(|it| it.tier == Tier::Weak);
+    clear
+        .map(by_rule)
         .or_else(|| by_claim(report))
         .or_else(|| by_stage_and_status(evidence))
-        .or_else(|| evidence.stated.filter(|it| it.detail != 0).and_then(by_status))
+        .or_else(|| evidence.stated.filter(|it| it.detail != 0 && !beside_the_login(evidence)).and_then(by_status))
         .or_else(|| expired_words(evidence))
-        .or_else(|| by_stage(evidence).filter(|_| evidence.stage < Some(Stage::RcptTo)))
-        .or_else(|| by_rule(|it| it == Tier::Weak))
+        .or_else(|| vague.filter(|it| it.rule.reason == Reason::ServerError).map(by_rule))
+        .or_else(|| by_stage(report, evidence).filter(|_| evidence.stage < Some(Stage::RcptTo)))
+        .or_else(|| vague.map(by_rule))
         .or_else(|| evidence.stated.filter(|it| it.subject != 0).and_then(by_status))
-        .or_else(|| by_stage(evidence))
+        .or_else(|| by_stage(report, evidence))
         .or_else(|| evidence.reply.and_then(by_reply))
         .or_else(|| evidence.stated.and_then(by_status))
         .or_else(|| expired_code(evidence))
@@ -82,6 +80,12 @@ fn weigh(report: &Report, evidence: &Evidence<'_>) -> Finding {
             from_words: false,
             rule: "none".to_owned(),
         })
+}
+
+fn by_rule(matched: Matched<'_>) -> Finding {
+    let rule = matched.rule;
+    let if_permanent = rule.bounce_type.unwrap_or(rule.reason.permanent_type());
+    Finding { reason: rule.reason, if_permanent, from_words: true, rule: rule.id.clone() }
 }
 
 fn by_claim(report: &Report) -> Option<Finding> {
@@ -136,8 +140,15 @@ fn by_stage_and_status(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
+/// Whether a status of the login stands beside a reply that no login gets: such receivers mean a policy of theirs, and
+/// even vague words say more.
+fn beside_the_login(evidence: &Evidence<'_>) -> bool {
+    let of_login = evidence.stated.is_some_and(|it| codes().status(it).reason == Some(Reason::SubmissionAuth));
+    of_login && evidence.stage != Some(Stage::Auth) && matches!(evidence.reply.map(SmtpReply::code), Some(450..=452 | 550..=554))
+}
+
 /// What a reply that may mean anything means at the command it answered.
-fn by_stage(evidence: &Evidence<'_>) -> Option<Finding> {
+fn by_stage(report: &Report, evidence: &Evidence<'_>) -> Option<Finding> {
     let stage = evidence.stage?;
     let reason = match (stage, evidence.reply.map(SmtpReply::code)) {
         (Stage::Connect | Stage::Ehlo, Some(550 | 554)) => Reason::ReputationBlock,
@@ -150,23 +161,27 @@ fn by_stage(evidence: &Evidence<'_>) -> Option<Finding> {
         (Stage::Data | Stage::EndOfData, Some(550 | 554)) => Reason::PolicyRejected,
         _ => return None,
     };
-    let named = reason == Reason::AddressSyntax && evidence.names_recipient;
+    let named = reason == Reason::AddressSyntax && names_recipient(report, &evidence.words.text);
     let if_permanent = if named { BounceType::Hard } else { BounceType::Soft };
     Some(Finding { reason, if_permanent, from_words: false, rule: format!("stage.{stage}") })
 }
 
-/// Where the recipient was not named yet, words about an address or a name are about ours.
-fn before_recipient(finding: Finding, stage: Option<Stage>) -> Finding {
-    let reason = match (stage, finding.reason) {
-        (Some(Stage::MailFrom), Reason::UserUnknown | Reason::DomainUnknown | Reason::DomainNoMail | Reason::AddressSyntax) => {
-            Reason::SenderRejected
-        }
-        (Some(Stage::Ehlo), Reason::UserUnknown | Reason::DomainUnknown | Reason::DomainNoMail | Reason::AddressSyntax) => {
-            Reason::ReverseDns
-        }
-        (_, reason) => reason,
+/// Words about an address or a name are about ours where the recipient's was not named yet, or where a server that
+/// answers for the recipient's domain speaks of a missing one.
+fn about_us(report: &Report, evidence: &Evidence<'_>, finding: Finding) -> Finding {
+    if !evidence.rule.is_some_and(|it| matches!(it.tier, Tier::Generic | Tier::Weak)) {
+        return finding;
+    }
+    let of_address = matches!(finding.reason, Reason::UserUnknown | Reason::DomainUnknown | Reason::DomainNoMail | Reason::AddressSyntax);
+    let elsewhere = finding.reason == Reason::DomainUnknown && evidence.reply.is_some() && !of_routing(evidence);
+    let text = &evidence.words.text;
+    let reason = match evidence.stage {
+        Some(Stage::MailFrom) if of_address => Reason::SenderRejected,
+        Some(Stage::Ehlo) if of_address => Reason::ReverseDns,
+        _ if elsewhere && !names_domain(report, text) && !text.contains("recipient") => Reason::SenderRejected,
+        _ => return finding,
     };
-    Finding { reason, ..finding }
+    Finding { reason, if_permanent: BounceType::Soft, ..finding }
 }
 
 /// Hard only if everything agrees that the address is at fault and that it is for good.
@@ -179,17 +194,29 @@ fn bounce_type(report: &Report, evidence: &Evidence<'_>, finding: &Finding) -> B
     let refused = evidence.said.iter().any(|it| it.class() == Some(Class::Permanent));
     let gave_up = evidence.rule.is_some_and(|it| it.rule.reason == Reason::Expired) || (evidence.words.gave_up() && !refused);
     let for_good = !evidence.transient && !gave_up && !before_recipient;
-    if for_good && !contradicted(evidence, finding) { finding.if_permanent } else { BounceType::Soft }
+    if for_good && !contradicted(report, evidence, finding) { finding.if_permanent } else { BounceType::Soft }
 }
 
-/// Whether words blame the address where the status blames the sender, and do not say which address they mean.
-fn contradicted(evidence: &Evidence<'_>, finding: &Finding) -> bool {
+/// Whether words seem to blame the address and may as well speak of the sender.
+fn contradicted(report: &Report, evidence: &Evidence<'_>, finding: &Finding) -> bool {
     const NOUNS: [&str; 9] = ["recipient", "user", "mailbox", "account", "address", "rcpt", "customer", "inbox", "host does not accept"];
+    let Some(matched) = evidence.rule.filter(|it| finding.from_words && matches!(it.tier, Tier::Generic | Tier::Weak)) else {
+        return false;
+    };
+    let text = &evidence.words.text;
+    if matched.tier == Tier::Weak {
+        return !names_recipient(report, text);
+    }
     let of_policy = |it: EnhancedStatus| it.subject == 7 || (it.subject == 1 && matches!(it.detail, 7 | 8));
     let blocked = evidence.status.is_some_and(|it| of_policy(it) && codes().status(it).disposition == Disposition::Block);
-    let generic = evidence.rule.is_some_and(|it| matches!(it.tier, Tier::Generic | Tier::Weak));
-    let pattern = evidence.rule.and_then(|it| it.pattern).unwrap_or_default();
-    finding.from_words && blocked && generic && !evidence.names_recipient && !NOUNS.iter().any(|it| pattern.contains(it))
+    let pattern = matched.pattern.unwrap_or_default();
+    blocked && !names_recipient(report, text) && !NOUNS.iter().any(|it| pattern.contains(it))
+}
+
+/// Whether the status says that the way to the recipient was not found: a server that answers and speaks of a missing
+/// domain means the sender's otherwise.
+fn of_routing(evidence: &Evidence<'_>) -> bool {
+    evidence.status.is_some_and(|it| matches!((it.subject, it.detail), (1, 0..=3) | (4, 0 | 4 | 310)))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use time::Duration;
 use crate::classify::codes::{Code, codes};
 use crate::classify::meaning::Meaning;
 use crate::classify::reason::{Fault, Reason};
-use crate::classify::rules::Rules;
+pub use crate::classify::rules::Rules;
 use crate::kind::{BounceType, Kind};
 use crate::report::Report;
 use crate::status::{Class, EnhancedStatus, SmtpReply, Stage};
@@ -25,7 +25,7 @@ use crate::status::{Class, EnhancedStatus, SmtpReply, Stage};
 pub struct Verdict {
     /// What happened, after all evidence: a final failure that calls itself delayed is a bounce.
     pub kind: Kind,
-    /// Hard or soft; only for bounces and `suppressed`.
+    /// Hard or soft; only for bounces.
     pub bounce_type: Option<BounceType>,
     /// Why; only for bounces, delays, `suppressed` and `rejected`.
     pub reason: Option<Reason>,
@@ -79,9 +79,10 @@ pub struct RuleId(pub String);
 #[must_use]
 pub fn classify(report: &Report, rules: &Rules) -> Verdict {
     match report.kind {
-        Kind::Bounce | Kind::Delayed | Kind::Rejected => judge::judge(report, rules),
+        Kind::Bounce | Kind::Delayed => judge::judge(report, rules),
+        // The recipient never had the chance to fail.
+        Kind::Rejected => Verdict { bounce_type: None, ..judge::judge(report, rules) },
         Kind::Suppressed => Verdict {
-            bounce_type: Some(BounceType::Hard),
             reason: Some(Reason::Suppressed),
             fault: Some(Reason::Suppressed.fault()),
             rule: RuleId("kind.suppressed".to_owned()),

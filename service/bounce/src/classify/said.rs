@@ -111,7 +111,10 @@ fn is_meant_as_reply(text: &str, at: usize, reply: SmtpReply) -> bool {
     const COUNTS: [&str; 15] =
         ["after", "port", "than", "of", "limit", "is", "line", "over", "about", "every", "least", "most", "last", "max", "for"];
     let (before, after) = (text[..at].trim_end(), &text[at + 3..]);
-    if before.is_empty() || before.ends_with(|it: char| ":;<([\"'>#*=|,".contains(it)) {
+    if before.is_empty() {
+        return true;
+    }
+    if before.ends_with(|it: char| ":;<([\"'>#*=|,".contains(it)) {
         return !is_counted(after);
     }
     if after.starts_with('-') || starts_with_status(after) {
@@ -193,6 +196,7 @@ mod tests {
             ),
             ("server responded with 452: try later", vec!["452"]),
             ("5.1.1 unknown", vec!["5.1.1"]),
+            ("550 messages with two senders", vec!["550"]),
             ("553 sorry (#5.7.1) rejected", vec!["553", "5.7.1"]),
             ("remote host said: 550 550 unknown user", vec!["550", "550"]),
         ] {

@@ -109,6 +109,8 @@ struct RawWhen {
     status: OneOrMore<String>,
     #[serde(default)]
     diagnostic: OneOrMore<String>,
+    #[serde(default)]
+    local: bool,
 }
 
 #[derive(Deserialize)]
@@ -165,6 +167,7 @@ fn convert(raw: RawRule, file: &str, text: &str, receiver: Option<&str>) -> Resu
             .map(|it| StatusPattern::parse(it).ok_or_else(|| wrong(format!("{it:?} is no status such as 5.1.1, x.7.1 or 5.7.606..649"))))
             .collect::<Result<_, _>>()?,
         diagnostic: raw.when.diagnostic.into_vec(),
+        local: raw.when.local,
     };
     if raw.any.is_empty() && when.is_empty() {
         return Err(wrong("it would match everything: give it patterns in `any` or codes in `when`".to_owned()));

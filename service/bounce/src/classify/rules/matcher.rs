@@ -8,6 +8,9 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError, MatchKind};
 use crate::classify::rules::signs::Sign;
 use crate::status::Stage;
 
+/// More places than this are not looked at for a time to wait.
+const WAITS_LIMIT: usize = 8;
+
 /// Automaton over all words, and what each word stands for.
 #[derive(Debug)]
 pub(super) struct Matcher {
@@ -42,8 +45,8 @@ pub(super) struct Scan {
     pub(super) hits: Vec<(u32, u32)>,
     pub(super) receiver: Option<u16>,
     pub(super) stage: Option<Stage>,
-    /// Where a time to wait may stand.
-    pub(super) wait_at: Option<usize>,
+    /// Where a time to wait may stand: the first few places.
+    pub(super) waits_at: Vec<usize>,
     pub(super) block_list: Option<u16>,
     /// Where the name of a block list may stand.
     pub(super) listed_at: Option<usize>,
@@ -147,7 +150,8 @@ impl Scan {
         match sign {
             Sign::Receiver(it) => _ = self.receiver.get_or_insert(it),
             Sign::Stage(it) => _ = self.stage.get_or_insert(it),
-            Sign::Wait => self.wait_at = Some(end),
+            Sign::Wait if self.waits_at.len() < WAITS_LIMIT => self.waits_at.push(end),
+            Sign::Wait => {}
             // Names of whole families come after their members in the table, and lose against them.
             Sign::BlockList(it) => self.block_list = Some(self.block_list.map_or(it, |own| own.min(it))),
             Sign::Listed => _ = self.listed_at.get_or_insert(end),

@@ -98,9 +98,14 @@ impl Words {
         self.scan.receiver
     }
 
+    /// The zone that the text says it looked the sender up in.
+    pub(super) fn zone(&self) -> Option<&str> {
+        self.scan.listed_at.and_then(|at| signs::zone_in(&self.text[at..]))
+    }
+
     /// How long the text asks to wait.
     pub(super) fn wait(&self) -> Option<Duration> {
-        self.scan.wait_at.and_then(|at| signs::wait_in(&self.text[at..]))
+        self.scan.waits_at.iter().find_map(|at| signs::wait_in(&self.text[*at..]))
     }
 }
 
@@ -155,7 +160,8 @@ impl Rules {
         lint::lint(self)
     }
 
-    /// Every rule that fits a text, the winner first.
+    /// Every rule that fits a text, the strongest first. It decides unless it is [`Tier::Weak`] and a code in the text
+    /// says more.
     ///
     /// ```
     /// use bounce::classify::rules::Rules;
@@ -172,6 +178,7 @@ impl Rules {
             reply: said.iter().find_map(|it| it.reply),
             statuses: [said.iter().find_map(|it| it.status), None],
             diagnostic_type: None,
+            local: false,
         };
         self.matches(&words, &facts)
     }
@@ -229,10 +236,9 @@ impl Rules {
         self.receivers.of_domain(domain)
     }
 
-    /// The block list that a text names.
-    pub(super) fn block_list<'a>(&'a self, words: &'a Words) -> Option<&'a str> {
-        let known = words.scan.block_list.and_then(|it| self.block_lists.get(usize::from(it))).map(String::as_str);
-        known.or_else(|| words.scan.listed_at.and_then(|at| signs::zone_in(&words.text[at..])))
+    /// The well-known block list that a text names.
+    pub(super) fn block_list(&self, words: &Words) -> Option<&str> {
+        words.scan.block_list.and_then(|it| self.block_lists.get(usize::from(it))).map(String::as_str)
     }
 
     fn assemble(rules: Vec<Rule>, operators: usize, version: String) -> Result<Self, RulesError> {
@@ -289,6 +295,7 @@ impl Rules {
             reply: said.iter().find_map(|it| it.reply),
             statuses: [said.iter().find_map(|it| it.status), None],
             diagnostic_type,
+            local: rule.when.local,
         };
         self.matches(&words, &facts)
     }

@@ -13,6 +13,8 @@ pub(crate) struct Facts<'a> {
     /// The status in the words, and that of the report.
     pub(crate) statuses: [Option<EnhancedStatus>; 2],
     pub(crate) diagnostic_type: Option<&'a str>,
+    /// Whether the host that reports is in charge of the recipient's domain itself.
+    pub(crate) local: bool,
 }
 
 /// What a rule asks besides words. Everything given must hold; within one key any value will do.
@@ -26,6 +28,8 @@ pub struct Conditions {
     pub status: Vec<StatusPattern>,
     /// Types of the diagnostic, such as `x-unix`.
     pub diagnostic: Vec<String>,
+    /// Only if the host that reports is in charge of the recipient's domain itself.
+    pub local: bool,
 }
 
 impl Conditions {
@@ -34,6 +38,7 @@ impl Conditions {
         (self.stage.is_empty() || facts.stage.is_some_and(|it| self.stage.contains(&it)))
             && (self.reply.is_empty() || facts.reply.is_some_and(|reply| self.reply.iter().any(|it| it.fits(reply))))
             && (self.status.is_empty() || self.status.iter().any(any_status))
+            && (!self.local || facts.local)
             && (self.diagnostic.is_empty() || facts.diagnostic_type.is_some_and(|it| self.diagnostic.iter().any(|own| own == it)))
     }
 

@@ -1,1 +1,0 @@
-//! What lists say about an address: a fold over facts.

@@ -1,0 +1,214 @@
+use proptest::prelude::*;
+use time::{Duration, OffsetDateTime, macros::datetime};
+
+use super::*;
+
+const ROOT: ListKey = ListKey([1; 16]);
+const LEAF: ListKey = ListKey([2; 16]);
+const START: OffsetDateTime = datetime!(2026-01-01 12:00 UTC);
+
+fn day(number: i64) -> OffsetDateTime {
+    START + Duration::days(number)
+}
+
+fn key(number: u8) -> FactKey {
+    FactKey([number; 16])
+}
+
+fn event(number: u8, at: OffsetDateTime, kind: Kind, reason: Reason, weight: Weight) -> Fact {
+    let bounce_type = (kind == Kind::Bounce).then(|| reason.permanent_type());
+    let matter = Matter::Event { kind, bounce_type, reason: Some(reason), weight, messages: vec![key(number)] };
+    Fact { at, key: key(number), list: LEAF, matter }
+}
+
+fn bounce(number: u8, at: OffsetDateTime, reason: Reason) -> Fact {
+    event(number, at, Kind::Bounce, reason, Weight::Full)
+}
+
+fn act(number: u8, at: OffsetDateTime, list: ListKey, act: Act) -> Fact {
+    Fact { at, key: key(number), list, matter: Matter::Act(act) }
+}
+
+fn delivery(number: u8, at: OffsetDateTime, message: u8) -> Fact {
+    Fact { at, key: key(number), list: LEAF, matter: Matter::Delivery { messages: vec![key(message)] } }
+}
+
+/// `list/cause until` of everything that is not released.
+fn standing(facts: &[Fact]) -> Vec<String> {
+    decide(facts, ROOT, &Policy::default())
+        .iter()
+        .filter(|it| it.released_at.is_none())
+        .map(|it| {
+            let list = if it.list == ROOT { "root" } else { "leaf" };
+            let end = it.expires_at.map_or_else(|| "for good".to_owned(), |end| format!("for {} days", (end - it.since).whole_days()));
+            format!("{list} {} {}{end}", it.cause, if it.provisional { "provisionally " } else { "" })
+        })
+        .collect()
+}
+
+#[test]
+fn a_hard_bounce_blocks_the_whole_tree_for_good() {
+    assert_eq!(standing(&[bounce(1, day(0), Reason::UserUnknown)]), ["root hard for good"]);
+}
+
+#[test]
+fn what_is_the_senders_fault_never_blocks() {
+    for reason in Reason::ALL.iter().copied().filter(|it| it.fault().is_senders()) {
+        let facts: Vec<Fact> = (0..200).map(|it| bounce(it, day(it.into()), reason)).collect();
+        assert_eq!(standing(&facts), Vec::<String>::new(), "{reason}");
+    }
+}
+
+#[test]
+fn an_unattributed_bounce_blocks_for_a_week_until_another_day_confirms_it() {
+    let forged = |number, at| event(number, at, Kind::Bounce, Reason::UserUnknown, Weight::Provisional);
+    assert_eq!(standing(&[forged(1, day(0))]), ["root hard provisionally for 7 days"]);
+    assert_eq!(standing(&[forged(1, day(0)), forged(2, day(0) + Duration::hours(3))]), ["root hard provisionally for 7 days"]);
+    assert_eq!(standing(&[forged(1, day(0)), forged(2, day(1))]), ["root hard for good"]);
+    assert_eq!(standing(&[forged(1, day(0)), bounce(2, day(0), Reason::UserUnknown)]), ["root hard for good"]);
+    assert_eq!(standing(&[event(1, day(0), Kind::Bounce, Reason::UserUnknown, Weight::None)]), Vec::<String>::new());
+}
+
+#[test]
+fn an_unknown_domain_is_provisional_even_from_a_good_source() {
+    assert_eq!(standing(&[bounce(1, day(0), Reason::DomainUnknown)]), ["root hard provisionally for 7 days"]);
+    assert_eq!(standing(&[bounce(1, day(0), Reason::DomainUnknown), bounce(2, day(2), Reason::DomainUnknown)]), ["root hard for good"]);
+}
+
+#[test]
+fn a_full_mailbox_needs_five_messages_over_three_weeks() {
+    let full = |days: &[i64]| -> Vec<Fact> {
+        days.iter().enumerate().map(|(n, d)| bounce(u8::try_from(n).unwrap(), day(*d), Reason::MailboxFull)).collect()
+    };
+    assert_eq!(standing(&full(&[0, 1, 2, 3, 4])), Vec::<String>::new(), "too close together");
+    assert_eq!(standing(&full(&[0, 5, 10, 21])), Vec::<String>::new(), "one too few");
+    assert_eq!(standing(&full(&[0, 5, 10, 15, 21])), ["root soft for 90 days"]);
+    assert_eq!(standing(&full(&[0, 0, 0, 0, 21])), Vec::<String>::new(), "one strike a day");
+    assert_eq!(standing(&full(&[0, 20, 40, 61, 80])), Vec::<String>::new(), "the first one is forgotten");
+}
+
+#[test]
+fn a_delivery_clears_strikes_and_soft_blocks_and_nothing_else() {
+    let full: Vec<Fact> = (0..5).map(|it| bounce(it, day(i64::from(it) * 6), Reason::MailboxFull)).collect();
+    assert_eq!(standing(&full), ["root soft for 90 days"]);
+    let mut facts = full.clone();
+    facts.push(delivery(9, day(13), 90));
+    assert_eq!(standing(&facts), Vec::<String>::new(), "in the middle");
+    let mut facts = full.clone();
+    facts.push(delivery(9, day(30), 90));
+    assert_eq!(standing(&facts), Vec::<String>::new(), "at the end");
+    let mut facts = full;
+    facts.extend([delivery(9, day(30), 90), bounce(90, day(31), Reason::SpamContent)]);
+    assert_eq!(standing(&facts), ["root soft for 90 days"], "its message bounced afterwards");
+    let hard = [bounce(1, day(0), Reason::UserUnknown), delivery(9, day(1), 90)];
+    assert_eq!(standing(&hard), ["root hard for good"]);
+}
+
+#[test]
+fn a_complaint_stands_for_the_tree_and_an_unsubscribe_for_its_list() {
+    let facts = [
+        event(1, day(0), Kind::Complaint, Reason::Undetermined, Weight::Full),
+        event(2, day(0), Kind::Unsubscribe, Reason::Undetermined, Weight::Full),
+        event(3, day(0), Kind::Suppressed, Reason::Suppressed, Weight::Full),
+        event(4, day(0), Kind::Delayed, Reason::ServerError, Weight::Full),
+        event(5, day(0), Kind::AutoReply, Reason::Undetermined, Weight::Full),
+    ];
+    assert_eq!(standing(&facts), ["root complaint for good", "root provider for good", "leaf unsubscribe for good"]);
+}
+
+#[test]
+fn a_refused_sender_is_one_lists_matter() {
+    let facts = [bounce(1, day(0), Reason::RecipientRefused), bounce(2, day(3), Reason::RecipientRefused)];
+    assert_eq!(standing(&facts), ["leaf soft for good"]);
+}
+
+#[test]
+fn a_release_sticks_against_older_facts_and_yields_to_newer_ones() {
+    let released = [bounce(1, day(0), Reason::UserUnknown), act(2, day(5), ROOT, Act::Release)];
+    assert_eq!(standing(&released), Vec::<String>::new());
+    let mut older = released.to_vec();
+    older.push(bounce(3, day(4), Reason::UserUnknown));
+    assert_eq!(standing(&older), Vec::<String>::new());
+    let mut newer = released.to_vec();
+    newer.push(bounce(3, day(6), Reason::UserUnknown));
+    assert_eq!(standing(&newer), ["root hard for good"]);
+    let same_moment = [bounce(1, day(5), Reason::UserUnknown), act(0, day(5), ROOT, Act::Release)];
+    assert_eq!(standing(&same_moment), Vec::<String>::new(), "a person's word is the last of its moment");
+}
+
+#[test]
+fn manual_entries_stand_beside_automatic_ones() {
+    let facts = [bounce(1, day(0), Reason::UserUnknown), act(2, day(1), LEAF, Act::Block), act(3, day(2), LEAF, Act::Allow)];
+    assert_eq!(standing(&facts), ["root hard for good", "leaf manual_block for good", "leaf manual_allow for good"]);
+    let mut gone = facts.to_vec();
+    gone.extend([act(4, day(3), LEAF, Act::Unblock), act(5, day(3), LEAF, Act::Disallow)]);
+    assert_eq!(standing(&gone), ["root hard for good"]);
+}
+
+#[test]
+fn times_at_the_end_of_the_calendar_do_not_overflow() {
+    let facts = [bounce(1, datetime!(9999-12-31 23:59 UTC), Reason::DomainUnknown)];
+    assert_eq!(standing(&facts).len(), 1);
+}
+
+fn any_fact() -> impl Strategy<Value = Fact> {
+    let kinds = prop_oneof![
+        4 => Just(Kind::Bounce), 1 => Just(Kind::Complaint), 1 => Just(Kind::Unsubscribe), 1 => Just(Kind::Suppressed), 1 => Just(Kind::Delayed)
+    ];
+    let reasons = prop::sample::select(Reason::ALL);
+    let weights = prop::sample::select(Weight::ALL);
+    let acts = prop::sample::select(Act::ALL);
+    let lists = prop::sample::select(&[ROOT, LEAF]);
+    (0u8..40, 0i64..60, lists, 0u8..10, kinds, reasons, weights, acts).prop_map(|(number, at, list, choice, kind, reason, weight, act)| {
+        let at = START + Duration::hours(at * 17);
+        let fact = match choice {
+            0..=1 => Matter::Act(act),
+            2..=3 => Matter::Delivery { messages: vec![key(number)] },
+            _ => event(number, at, kind, reason, weight).matter,
+        };
+        Fact { at, key: key(number), list, matter: fact }
+    })
+}
+
+/// The same key and time always carry the same fact, as they do where facts are recorded.
+fn distinct(facts: Vec<Fact>) -> Vec<Fact> {
+    let mut seen = std::collections::BTreeSet::new();
+    facts.into_iter().filter(|it| seen.insert(it.key)).collect()
+}
+
+proptest! {
+    #[test]
+    fn any_order_and_any_repetition_gives_the_same_standings(
+        facts in prop::collection::vec(any_fact(), 0..30).prop_map(distinct),
+        order in any::<prop::sample::Index>(),
+        shuffled in any::<u64>(),
+    ) {
+        let expected = decide(&facts, ROOT, &Policy::default());
+        let mut other = facts.clone();
+        other.extend(facts.iter().take(if facts.is_empty() { 0 } else { order.index(facts.len()) }).cloned());
+        let mut state = shuffled;
+        for at in (1..other.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            other.swap(at, usize::try_from(state >> 33).unwrap() % (at + 1));
+        }
+        prop_assert_eq!(decide(&other, ROOT, &Policy::default()), expected);
+    }
+
+    #[test]
+    fn a_later_failure_never_lifts_a_block(facts in prop::collection::vec(any_fact(), 0..20).prop_map(distinct), reason in prop::sample::select(Reason::ALL)) {
+        let end = START + Duration::days(100);
+        let before = decide(&facts, ROOT, &Policy::default());
+        let mut more = facts;
+        more.push(Fact { key: FactKey([250; 16]), ..bounce(250, end, reason) });
+        let after = decide(&more, ROOT, &Policy::default());
+        for held in before.iter().filter(|it| it.holds_at(end)) {
+            prop_assert!(after.iter().any(|it| it.list == held.list && it.cause == held.cause && it.holds_at(end)));
+        }
+    }
+
+    #[test]
+    fn senders_faults_alone_never_block(numbers in prop::collection::vec((0u8..250, 0i64..400, prop::sample::select(Reason::ALL)), 0..60)) {
+        let facts: Vec<Fact> = numbers.into_iter().filter(|it| it.2.fault().is_senders()).map(|(n, d, reason)| bounce(n, day(d), reason)).collect();
+        prop_assert!(decide(&facts, ROOT, &Policy::default()).is_empty());
+    }
+}

@@ -1,0 +1,231 @@
+//! Puts the parts together. [`App::build`] opens the database, brings the schema up to date and binds the address;
+//! [`App::run`] serves until told to stop, and then stops in the order of the river: first no more comes in, then what waits
+//! is committed, then what was committed is published. Tests and the program use the same two.
+
+mod pepper;
+mod policy;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use bounce::classify::Rules;
+use bounce::policy::Cause;
+use secrecy::SecretString;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::{Config, DatabaseConfig, Engine};
+use crate::http::{self, State};
+use crate::inbound::Fetcher;
+use crate::intake::{self, Committer, Sources};
+use crate::outbox::Relay;
+use crate::store::{Announces, Connect, Identity, Store, StoreError};
+use crate::telemetry::{self, Telemetry};
+
+pub use pepper::PepperError;
+pub use policy::policies;
+
+/// Why the service could not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The pepper could not be found or made.
+    #[error("no pepper")]
+    Pepper(#[from] PepperError),
+    /// A policy of the configuration makes no sense.
+    #[error("the policy cannot be used")]
+    Policy(#[from] bounce::policy::PolicyError),
+    /// A rules file could not be read.
+    #[error("{path}: cannot be read (rules.files)")]
+    RulesFile {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A rules file does not hold.
+    #[error("the rules of the operator cannot be used (rules.files)")]
+    Rules(#[source] bounce::classify::rules::RulesError),
+    /// The database.
+    #[error("the database (database.url) cannot be used")]
+    Store(#[from] StoreError),
+    /// The address is taken or not ours.
+    #[error("{address} cannot be listened on (http.listen)")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The server ended with an error.
+    #[error("the HTTP server ended")]
+    Serve(#[source] std::io::Error),
+}
+
+/// The service, ready to run.
+#[derive(Debug)]
+pub struct App {
+    state: State,
+    listener: TcpListener,
+    committer: Committer,
+    relay: Relay,
+}
+
+impl App {
+    /// Opens everything that the configuration names.
+    ///
+    /// # Errors
+    /// When the service cannot start; the error says which key is to blame.
+    pub async fn build(config: Config, clock: Clock) -> Result<Self, AppError> {
+        let telemetry = telemetry_of(&config);
+        let store = Arc::new(open_store(&config).await?);
+        if config.database.migrate_on_start {
+            telemetry.schema_migrated(store.migrate().await?);
+        }
+        store.check_in().await?;
+        declare_lists(&store, &config, &clock).await?;
+        let sources = Sources::open(&store, &config.sources, clock.now()).await?;
+        let rules = Arc::new(load_rules(&config)?);
+        let nudge = Arc::new(Notify::new());
+        let (intake, committer) = intake::channel(store.clone(), rules.clone(), config.intake.clone(), telemetry.clone(), nudge.clone());
+        let relay = Relay::new(store.clone(), config.amqp.clone(), telemetry.clone(), nudge.clone(), clock.clone());
+        watch_pool(&telemetry, &store, config.database.max_connections);
+        let listen = |source| AppError::Listen { address: config.http.listen, source };
+        let listener = TcpListener::bind(config.http.listen).map_err(listen)?;
+        let state = State {
+            fetcher: Fetcher::new(&config.fetch),
+            nudge: nudge.clone(),
+            relay: relay.state(),
+            config: Arc::new(config),
+            store,
+            intake,
+            sources,
+            rules,
+            telemetry,
+            clock,
+        };
+        Ok(Self { state, listener, committer, relay })
+    }
+
+    /// The address it listens on.
+    ///
+    /// # Panics
+    /// Never: the listener is bound.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap_or(self.state.config.http.listen)
+    }
+
+    /// What its handlers work with.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The same, to prepare it before it runs.
+    #[must_use]
+    pub const fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
+    /// Serves until told to stop.
+    ///
+    /// # Errors
+    /// When the HTTP server fails.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
+        let Self { state, listener, committer, relay } = self;
+        let (telemetry, store) = (state.telemetry.clone(), state.store.clone());
+        let address = listener.local_addr().unwrap_or(state.config.http.listen);
+        let engine = if state.config.database.engine() == Some(Engine::Postgres) { "postgres" } else { "sqlite" };
+        let (commits, publishes) = (CancellationToken::new(), CancellationToken::new());
+        let committing = tokio::spawn(committer.run(state.clock.clone(), commits.clone()));
+        let publishing = tokio::spawn(relay.run(publishes.clone()));
+        let server = http::serve(state, listener).map_err(AppError::Serve)?;
+        let handle = server.handle();
+        let stopping = tokio::spawn({
+            let telemetry = telemetry.clone();
+            async move {
+                shutdown.cancelled().await;
+                telemetry.service_stopping();
+                handle.stop(true).await;
+            }
+        });
+        telemetry.service_started(address, engine);
+        let served = server.await;
+        commits.cancel();
+        let committed = committing.await;
+        publishes.cancel();
+        let published = publishing.await;
+        stopping.abort();
+        store.close().await;
+        // A loop that panicked is a fault of ours; it is told as the end of the server.
+        let panicked = |_| AppError::Serve(std::io::Error::other("a loop of the service ended in a panic"));
+        committed.map_err(panicked)?;
+        published.map_err(panicked)?;
+        served.map_err(AppError::Serve)
+    }
+}
+
+/// The store of a configuration, not yet migrated.
+///
+/// # Errors
+/// When pepper, policy or URL cannot be used.
+pub async fn open_store(config: &Config) -> Result<Store, AppError> {
+    let pepper = pepper::of(config)?;
+    // Without a broker nobody would empty the outbox.
+    let announces = if config.amqp.url.is_some() { Announces::Outbox } else { Announces::FeedsOnly };
+    let connect = connect_options(&config.database, announces);
+    Ok(Store::connect(&connect, Identity::new(&pepper), policies(config)?).await?)
+}
+
+/// The rules of a configuration: the operator's first, then the built-in ones.
+///
+/// # Errors
+/// When a file cannot be read, or a rule does not hold.
+pub fn load_rules(config: &Config) -> Result<Rules, AppError> {
+    let mut files = Vec::new();
+    for path in &config.rules.files {
+        let text = std::fs::read_to_string(path).map_err(|source| AppError::RulesFile { path: path.display().to_string(), source })?;
+        files.push((path.display().to_string(), text));
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    Rules::load(&files).map_err(AppError::Rules)
+}
+
+/// Makes the lists that the configuration declares.
+///
+/// # Errors
+/// When the database is away.
+pub async fn declare_lists(store: &Store, config: &Config, clock: &Clock) -> Result<(), StoreError> {
+    for list in &config.lists {
+        let honours: Option<Vec<Cause>> = list.honours.as_ref().map(|it| it.iter().filter_map(|it| it.as_str().parse().ok()).collect());
+        store.ensure_list(list.name.as_str(), honours.as_deref(), clock.now()).await?;
+    }
+    Ok(())
+}
+
+fn connect_options(database: &DatabaseConfig, announces: Announces) -> Connect {
+    Connect {
+        url: SecretString::from(database.url.expose()),
+        max_connections: database.max_connections,
+        min_connections: database.min_connections,
+        acquire_timeout: database.acquire_timeout,
+        statement_timeout: database.statement_timeout,
+        announces,
+    }
+}
+
+fn telemetry_of(config: &Config) -> Arc<Telemetry> {
+    let sources = config.sources.iter().map(|it| it.name.as_str()).chain([http::API_SOURCE]);
+    Arc::new(Telemetry::new(sources))
+}
+
+fn watch_pool(telemetry: &Telemetry, store: &Arc<Store>, max: u32) {
+    let store = store.clone();
+    telemetry.watch_pool(move || {
+        let pool = store.pool();
+        telemetry::Pool { size: pool.size, idle: u32::try_from(pool.idle).unwrap_or(u32::MAX), max }
+    });
+}

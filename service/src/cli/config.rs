@@ -1,0 +1,30 @@
+//! `rebound config check`: what is in effect, secrets hidden, or everything that is wrong.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use crate::app;
+use crate::cli::{Exit, setup};
+
+/// Looks at the configuration.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Checks the configuration, rules and policy included, and prints what is in effect, secrets hidden.
+    Check,
+}
+
+/// Checks.
+pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
+    let Command::Check = args.command;
+    let config = setup::load(config)?;
+    app::policies(&config).map_err(app::AppError::Policy)?;
+    app::load_rules(&config)?;
+    io::stdout().lock().write_all(config.redacted().as_bytes())?;
+    Ok(Exit::Success)
+}

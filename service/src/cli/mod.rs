@@ -1,0 +1,128 @@
+//! The command line. Each command has a module of its own; here is what they share: the arguments that all take, and what a
+//! process says when it ends.
+//!
+//! Results go to standard output, everything else to standard error. Exit codes are those of `sysexits.h` where somebody acts
+//! on them: 0 done, 1 failed, 2 wrong arguments, 65 the input is no message, 75 come again (the database is away), 78 the
+//! configuration cannot be used.
+
+mod check;
+mod classify;
+mod config;
+mod demo;
+mod ingest;
+mod interpret;
+mod keys;
+mod lists;
+mod messages;
+mod migrate;
+mod page;
+mod rules;
+mod serve;
+mod setup;
+mod table;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::AppError;
+use crate::config::ConfigError;
+use crate::telemetry::chain;
+
+/// Reads mail that comes back and keeps the lists of addresses to stop mailing.
+#[derive(Debug, Parser)]
+#[command(name = "rebound", version, max_term_width = 100)]
+struct Cli {
+    /// Configuration file; else the one that `REBOUND_CONFIG` names, else `rebound.toml` if it is there.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Demo(demo::Args),
+    Classify(classify::Args),
+    Interpret(interpret::Args),
+    Ingest(ingest::Args),
+    Check(check::Args),
+    Keys(keys::Args),
+    Lists(lists::Args),
+    Migrate(migrate::Args),
+    Rules(rules::Args),
+    Config(config::Args),
+}
+
+/// How to print what is not a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// How a command ends, the least harm first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Exit {
+    Success = 0,
+    Failure = 1,
+    /// `EX_DATAERR`.
+    Data = 65,
+    /// `EX_TEMPFAIL`.
+    Again = 75,
+    /// `EX_CONFIG`.
+    Config = 78,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Cli { config: file, command } = Cli::parse();
+    let file = file.as_deref();
+    let result = match &command {
+        Command::Serve(serve::Args {}) => serve::run(file),
+        Command::Demo(args) => demo::run(args),
+        Command::Classify(args) => classify::run(args, file),
+        Command::Interpret(args) => interpret::run(args, file),
+        Command::Ingest(args) => ingest::run(args, file),
+        Command::Check(args) => check::run(args, file),
+        Command::Keys(args) => keys::run(args, file),
+        Command::Lists(args) => lists::run(args, file),
+        Command::Migrate(migrate::Args {}) => migrate::run(file),
+        Command::Rules(args) => rules::run(args, file),
+        Command::Config(args) => config::run(args, file),
+    };
+    let exit = result.unwrap_or_else(|error| told(&error));
+    ExitCode::from(exit as u8)
+}
+
+/// Tells an error on standard error and what to end with.
+fn told(error: &anyhow::Error) -> Exit {
+    if error.chain().filter_map(|it| it.downcast_ref::<io::Error>()).any(|it| it.kind() == io::ErrorKind::BrokenPipe) {
+        // Whoever read has seen enough.
+        return Exit::Success;
+    }
+    let (exit, text) = match error.downcast_ref::<ConfigError>() {
+        // It hides its secrets itself, and has a line for each problem.
+        Some(error) => (Exit::Config, error.to_string()),
+        None if is_configuration(error) => (Exit::Config, chain(error.as_ref())),
+        None => (Exit::Failure, chain(error.as_ref())),
+    };
+    // Where standard error is closed nobody can be told.
+    let _ = writeln!(io::stderr().lock(), "rebound: {text}");
+    exit
+}
+
+/// Whether a value of the configuration is to blame that could not be checked alone.
+fn is_configuration(error: &anyhow::Error) -> bool {
+    let of_app = |it: &AppError| match it {
+        AppError::Pepper(_) | AppError::Policy(_) | AppError::RulesFile { .. } | AppError::Rules(_) => true,
+        AppError::Store(_) | AppError::Listen { .. } | AppError::Serve(_) => false,
+    };
+    error.chain().filter_map(|it| it.downcast_ref::<AppError>()).any(of_app)
+}

@@ -1,0 +1,55 @@
+//! The HTTP edge: where it listens and what it bears.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::problem::Checks;
+use super::read::section;
+use super::values::Size;
+
+section! {
+    /// `[http]`: address, limits and time limits of the HTTP server.
+    pub struct HttpConfig {
+        /// Address and port to listen on.
+        pub listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
+        /// Worker threads; 0 means one for each core.
+        pub workers: usize = 0,
+        /// Time a client has to send the head of its request.
+        pub header_timeout: Duration = Duration::from_secs(10),
+        /// Time from the head of a request to its answer.
+        pub request_timeout: Duration = Duration::from_secs(30),
+        /// Time an idle connection is kept open.
+        pub keep_alive: Duration = Duration::from_secs(75),
+        /// Time that requests under way have to finish once the service is told to stop.
+        pub shutdown_timeout: Duration = Duration::from_secs(25),
+        /// Greatest body of a bounce message.
+        pub max_body: Size = Size(25 << 20),
+        /// Greatest body of a provider's post.
+        pub max_webhook_body: Size = Size(10 << 20),
+        /// Most addresses in one check.
+        pub max_check: usize = 100_000,
+        /// Proxies whose `Forwarded` and `X-Forwarded-…` headers are believed.
+        pub trusted_proxies: Vec<IpNet> = Vec::new(),
+    }
+}
+
+impl HttpConfig {
+    /// Values for tests: any free port of this machine, little patience.
+    #[must_use]
+    pub fn for_testing() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, shutdown_timeout: Duration::from_secs(2), ..Self::default() }
+    }
+
+    pub(super) fn validate(&self, checks: &mut Checks) {
+        checks.within("http.workers", self.workers, 0..=1024);
+        checks.positive("http.header_timeout", self.header_timeout);
+        checks.positive("http.request_timeout", self.request_timeout);
+        checks.positive("http.keep_alive", self.keep_alive);
+        checks.positive("http.shutdown_timeout", self.shutdown_timeout);
+        checks.size("http.max_body", self.max_body, Size(1 << 10)..=Size(1 << 30));
+        checks.size("http.max_webhook_body", self.max_webhook_body, Size(1 << 10)..=Size(1 << 30));
+        checks.within("http.max_check", self.max_check, 1..=10_000_000);
+    }
+}

@@ -1,0 +1,32 @@
+//! Intake: how much waits, how much is committed at once, and how old a fact may be.
+
+use std::time::Duration;
+
+use super::problem::Checks;
+use super::read::section;
+
+section! {
+    /// `[intake]`: the bounded queue in front of the database and its batches.
+    pub struct IntakeConfig {
+        /// Receipts that may wait; one more is told to come again.
+        pub queue: usize = 1024,
+        /// Most receipts in one transaction.
+        pub batch: usize = 64,
+        /// How long a batch that is not full waits for more. Zero takes what is there.
+        pub batch_delay: Duration = Duration::ZERO,
+        /// Time one batch has to commit before its senders are told to come again.
+        pub commit_timeout: Duration = Duration::from_secs(10),
+        /// Facts older than this are recorded but count for nothing.
+        pub max_fact_age: Duration = Duration::from_hours(90 * 24),
+    }
+}
+
+impl IntakeConfig {
+    pub(super) fn validate(&self, checks: &mut Checks) {
+        checks.within("intake.queue", self.queue, 1..=1_000_000);
+        checks.within("intake.batch", self.batch, 1..=10_000);
+        checks.positive("intake.commit_timeout", self.commit_timeout);
+        checks.positive("intake.max_fact_age", self.max_fact_age);
+        checks.at_most("intake.batch_delay", self.batch_delay, self.commit_timeout, "intake.commit_timeout");
+    }
+}

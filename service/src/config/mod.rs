@@ -1,0 +1,247 @@
+//! Configuration: one struct for each concern, read once at start, checked as a whole, and never looked at again by
+//! anything but the part it is made for.
+//!
+//! Four layers, the later one wins key by key: the defaults (`config.default.toml`, which is also the manual),
+//! `rebound.toml`, environment variables (`REBOUND__SECTION__KEY`), and files that a key with `_file` names. Every
+//! problem is told at once, with the key, where its value came from, and what to do ([`Problem`]). This is the only
+//! place that reads the environment.
+
+mod amqp;
+mod database;
+mod fetch;
+mod http;
+mod identity;
+mod intake;
+mod list;
+mod policy;
+mod problem;
+mod read;
+mod rules;
+mod show;
+mod source;
+mod sources;
+mod telemetry;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod units;
+mod values;
+
+use std::collections::HashSet;
+
+pub use self::amqp::AmqpConfig;
+pub use self::database::{DatabaseConfig, Engine};
+pub use self::fetch::FetchConfig;
+pub use self::http::HttpConfig;
+pub use self::identity::IdentityConfig;
+pub use self::intake::IntakeConfig;
+pub use self::list::{Honoured, ListConfig, ListName};
+pub use self::policy::{Lifetime, PolicyOverride, PolicyOverrides, Reach};
+pub use self::problem::{ConfigError, Origin, Problem};
+pub use self::rules::RulesConfig;
+pub use self::source::{ListFrom, MIME, SourceConfig, Unattributed};
+pub use self::sources::Sources;
+pub use self::telemetry::{LogFormat, TelemetryConfig};
+pub use self::units::parse_duration;
+pub use self::values::{SecretUrl, Size};
+
+use self::problem::Checks;
+use self::read::{Findings, Reader, Section};
+use self::show::Page;
+
+/// The built-in defaults and the manual of every key.
+pub const DEFAULT: &str = include_str!("../../config.default.toml");
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// `[http]`.
+    pub http: HttpConfig,
+    /// `[database]`.
+    pub database: DatabaseConfig,
+    /// `[amqp]`.
+    pub amqp: AmqpConfig,
+    /// `[intake]`.
+    pub intake: IntakeConfig,
+    /// `[identity]`.
+    pub identity: IdentityConfig,
+    /// `[telemetry]`.
+    pub telemetry: TelemetryConfig,
+    /// `[rules]`.
+    pub rules: RulesConfig,
+    /// `[fetch]`.
+    pub fetch: FetchConfig,
+    /// `[policy.<reason>]`.
+    pub policy: PolicyOverrides,
+    /// `[[list]]`.
+    pub lists: Vec<ListConfig>,
+    /// `[[source]]`.
+    pub sources: Vec<SourceConfig>,
+}
+
+/// Reads and checks the configuration and prints what is in effect: `rebound config check`.
+///
+/// # Errors
+/// When anything is wrong with it: all of it.
+pub fn check(sources: &Sources) -> Result<String, ConfigError> {
+    Config::load(sources).map(|it| it.redacted())
+}
+
+impl Config {
+    /// Reads all layers and checks the result.
+    ///
+    /// # Errors
+    /// When anything is wrong: every problem at once.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let layers = sources.layers()?;
+        let mut findings = Findings::default();
+        let mut reader = Reader::new("", &layers, Origin::Default, &mut findings);
+        let config = Self::read(&mut reader);
+        reader.finish();
+        findings.report_unknown();
+        findings.problems.extend(sources.misspelt(&findings.known));
+        if let Err(error) = config.as_ref().map_or(Ok(()), Self::validate) {
+            let located = |it: Problem| Problem { origin: tree::origin_of(&layers, &it.key), ..it };
+            findings.add_failed_checks(error.problems.into_iter().map(located));
+        }
+        match config {
+            Some(config) if findings.problems.is_empty() => Ok(config),
+            _ => Err(ConfigError { problems: findings.problems }),
+        }
+    }
+
+    /// Checks every section and what must hold between them.
+    ///
+    /// # Errors
+    /// When anything is wrong: every problem at once.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let mut checks = Checks::default();
+        self.http.validate(&mut checks);
+        self.database.validate(&mut checks);
+        self.amqp.validate(&mut checks);
+        self.intake.validate(&mut checks);
+        self.identity.validate(self.database.engine(), &mut checks);
+        self.telemetry.validate(&mut checks);
+        self.rules.validate(&mut checks);
+        self.fetch.validate(&mut checks);
+        policy::validate(&self.policy, "", &mut checks);
+        // Else a sender would be given up before its receipt is safe.
+        checks.at_most("intake.commit_timeout", self.intake.commit_timeout, self.http.request_timeout, "http.request_timeout");
+        self.validate_lists(&mut checks);
+        self.validate_sources(&mut checks);
+        if checks.problems.is_empty() { Ok(()) } else { Err(ConfigError { problems: checks.problems }) }
+    }
+
+    fn validate_lists(&self, checks: &mut Checks) {
+        let mut names = HashSet::new();
+        for (at, list) in self.lists.iter().enumerate() {
+            list.validate(at, checks);
+            let key = format!("list[{at}].name");
+            let value = Some(format!("\"{}\"", list.name));
+            if !names.insert(&list.name) {
+                checks.problem(&key, value, "is the name of an earlier list too", "keep one of them");
+            }
+        }
+    }
+
+    fn validate_sources(&self, checks: &mut Checks) {
+        let mut names = HashSet::new();
+        for (at, source) in self.sources.iter().enumerate() {
+            source.validate(at, checks);
+            let key = format!("source[{at}].name");
+            let value = Some(format!("\"{}\"", source.name));
+            if !names.insert(&source.name) {
+                checks.problem(&key, value, "is the name of an earlier source too", "give each its own");
+            }
+            let declared = self.lists.iter().any(|it| it.name.is_within(&source.list));
+            if !declared {
+                checks.problem(
+                    &format!("source[{at}].list"),
+                    Some(format!("\"{}\"", source.list)),
+                    "is a list that is not declared",
+                    &format!("add [[list]] with name = \"{}\", or correct the name", source.list),
+                );
+            }
+        }
+    }
+
+    /// What is in effect, as TOML, with secrets and passwords hidden.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        let mut page = Page::default();
+        self.show(&mut page);
+        page.finish()
+    }
+
+    /// Values for tests: a database in memory, no broker, any free port, one list `acme.weekly` with a source `bounces`
+    /// that takes messages.
+    #[must_use]
+    pub fn for_testing() -> Self {
+        let list = ListName::parse("acme.weekly");
+        Self {
+            http: HttpConfig::for_testing(),
+            database: DatabaseConfig::for_testing(),
+            amqp: AmqpConfig::for_testing(),
+            identity: IdentityConfig { pepper: Some("a pepper that is only for testing".into()) },
+            lists: list.iter().cloned().map(ListConfig::new).collect(),
+            sources: list.into_iter().map(|it| SourceConfig::new("bounces", MIME, it)).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl SourceConfig {
+    /// Reads the source of a case of `rebound interpret`: the keys of a `[[source]]`, of which only `provider` must be
+    /// there, and `certificates` in place of fetching.
+    ///
+    /// # Errors
+    /// When a key is unknown or a value cannot be read.
+    pub fn from_document(document: &serde_json::Map<String, serde_json::Value>) -> Result<Self, ConfigError> {
+        let table = tree::from_json(document);
+        let mut findings = Findings::default();
+        let mut reader = Reader::new("", &table, Origin::Document, &mut findings);
+        let source = source::Interpreted::read(&mut reader);
+        reader.finish();
+        findings.report_unknown();
+        match source {
+            Some(source) if findings.problems.is_empty() => Ok(source.0),
+            _ => Err(ConfigError { problems: findings.problems }),
+        }
+    }
+}
+
+impl Section for Config {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            http: reader.section("http").unwrap_or_default(),
+            database: reader.section("database").unwrap_or_default(),
+            amqp: reader.section("amqp").unwrap_or_default(),
+            intake: reader.section("intake").unwrap_or_default(),
+            identity: reader.section("identity").unwrap_or_default(),
+            telemetry: reader.section("telemetry").unwrap_or_default(),
+            rules: reader.section("rules").unwrap_or_default(),
+            fetch: reader.section("fetch").unwrap_or_default(),
+            policy: policy::read(reader),
+            lists: reader.sections("list"),
+            sources: reader.sections("source"),
+        })
+    }
+
+    fn show(&self, page: &mut Page) {
+        page.section("[http]", &self.http);
+        page.section("[database]", &self.database);
+        page.section("[amqp]", &self.amqp);
+        page.section("[intake]", &self.intake);
+        page.section("[identity]", &self.identity);
+        page.section("[telemetry]", &self.telemetry);
+        page.section("[rules]", &self.rules);
+        page.section("[fetch]", &self.fetch);
+        policy::show(&self.policy, "", page);
+        for list in &self.lists {
+            page.section("[[list]]", list);
+        }
+        for source in &self.sources {
+            page.section("[[source]]", source);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Sources: who may report failures, how they prove who they are, and for which lists they speak.
+
+use bounce::esp::{Credentials, HeaderSecret};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::list::ListName;
+use super::problem::Checks;
+use super::read::{Reader, Section};
+use super::show::Page;
+use super::values::{Scalar, SecretUrl, words};
+
+/// Octets a source's name may have: it is part of a URL and a label of metrics.
+const NAME_LIMIT: usize = 64;
+/// The provider that stands for bounce messages as such; it has no posts of its own.
+pub const MIME: &str = "mime";
+
+/// `[[source]]`: one sender of reports.
+#[derive(Debug, Clone)]
+pub struct SourceConfig {
+    /// Its name: the last part of `/webhooks/{source}`.
+    pub name: String,
+    /// What it sends: `mime`, or the name of a provider.
+    pub provider: String,
+    /// The list its reports count for, unless they name another.
+    pub list: ListName,
+    /// The tree inside which a report may name another list; the list itself if not set.
+    pub within: ListName,
+    /// Where a report may name its list, the first that does wins.
+    pub list_from: Vec<ListFrom>,
+    /// What a failure is worth that anyone could have written.
+    pub unattributed: Unattributed,
+    /// What its posts are proved with.
+    pub credentials: Credentials,
+}
+
+/// Where a report may name the list it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListFrom {
+    /// Our own token, in the return path or in `X-Rebound-Token`.
+    Token,
+    /// A tag or custom field of the provider.
+    Tag(String),
+    /// A header of the returned message, name in lower case.
+    Header(String),
+}
+
+impl Scalar for ListFrom {
+    const EXPECTED: &'static str = "one of token, tag:<name>, header:<name>";
+    const EXAMPLE: &'static str = "\"header:List-Id\"";
+
+    fn parse(value: &toml::Value) -> Option<Self> {
+        match value.as_str()?.split_once(':') {
+            None if value.as_str() == Some("token") => Some(Self::Token),
+            Some(("tag", name)) if !name.is_empty() => Some(Self::Tag(name.to_owned())),
+            Some(("header", name)) if !name.is_empty() => Some(Self::Header(name.to_ascii_lowercase())),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> toml::Value {
+        match self {
+            Self::Token => "token".into(),
+            Self::Tag(name) => format!("tag:{name}").into(),
+            Self::Header(name) => format!("header:{name}").into(),
+        }
+    }
+}
+
+/// What a hard failure is worth if anyone could have written the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unattributed {
+    /// It blocks for some days, and for good once a second one confirms it.
+    Provisional,
+    /// It counts like any other.
+    Count,
+    /// It is recorded and blocks nothing.
+    Record,
+}
+
+words!(Unattributed, "one of provisional, count, record", "\"provisional\"", [
+    "provisional" => Unattributed::Provisional,
+    "count" => Unattributed::Count,
+    "record" => Unattributed::Record,
+]);
+
+impl SourceConfig {
+    /// A source of which nothing but name, provider and list is set.
+    #[must_use]
+    pub fn new(name: &str, provider: &str, list: ListName) -> Self {
+        Self {
+            name: name.to_owned(),
+            provider: provider.to_owned(),
+            within: list.clone(),
+            list,
+            list_from: Vec::new(),
+            unattributed: Unattributed::Provisional,
+            credentials: Credentials::default(),
+        }
+    }
+
+    /// Checks what can be told of the source alone.
+    pub(super) fn validate(&self, at: usize, checks: &mut Checks) {
+        let key = |name: &str| format!("source[{at}].{name}");
+        let quoted = |it: &str| Some(format!("\"{it}\""));
+        let fine = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, b'.' | b'_' | b'-');
+        if self.name.is_empty() || self.name.len() > NAME_LIMIT || !self.name.bytes().all(fine) {
+            checks.problem(
+                &key("name"),
+                quoted(&self.name),
+                "is not a name of a-z, 0-9, dot, _ and -, at most 64 octets",
+                "write for example \"ses-prod\"; it becomes the last part of the webhook's URL",
+            );
+        }
+        if !providers().contains(&self.provider.as_str()) {
+            checks.problem(
+                &key("provider"),
+                quoted(&self.provider),
+                "is not a provider that is known",
+                &format!("write one of {}", providers().join(", ")),
+            );
+        }
+        if !self.list.is_within(&self.within) {
+            checks.problem(
+                &key("within"),
+                quoted(self.within.as_str()),
+                &format!("is not {} nor a list above it", self.list),
+                &format!("write \"{}\", or a list above it", self.list.root()),
+            );
+        }
+        if self.provider != MIME && !self.has_credentials() {
+            checks.problem(
+                &key("secrets"),
+                None,
+                "is missing, and so is every other credential: anybody could post as this source",
+                "set what the provider signs or sends with: secrets, public_keys, basic, bearer, header, url_secret or topic_arns",
+            );
+        }
+        for (index, basic) in self.credentials.basic.iter().enumerate() {
+            let key = key(&format!("basic[{index}]"));
+            if !basic.contains(':') {
+                checks.problem(&key, Some("…".to_owned()), "has no colon", "write it as \"user:password\"");
+            }
+        }
+    }
+
+    fn has_credentials(&self) -> bool {
+        let Credentials { secrets, public_keys, basic, bearer, header, url_secret, topic_arns, .. } = &self.credentials;
+        [secrets, public_keys, basic, bearer, topic_arns].iter().any(|it| !it.is_empty()) || header.is_some() || url_secret.is_some()
+    }
+}
+
+/// The source of a case of `rebound interpret`: the keys of a `[[source]]`, of which only `provider` must be there, and
+/// `certificates` in place of fetching.
+pub(super) struct Interpreted(pub(super) SourceConfig);
+
+impl Section for Interpreted {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let provider = reader.required::<String>("provider");
+        let name = reader.get("name", "interpret".to_owned());
+        let list = reader.get("list", None).or_else(|| ListName::parse("interpret"));
+        let within = reader.get("within", None);
+        let list_from = reader.get("list_from", Vec::new());
+        let unattributed = reader.get("unattributed", Unattributed::Provisional);
+        let credentials = Credentials { certificates: reader.texts("certificates"), ..read_credentials(reader) };
+        let list = list?;
+        let within = within.unwrap_or_else(|| list.clone());
+        Some(Self(SourceConfig { name, provider: provider?, within, list, list_from, unattributed, credentials }))
+    }
+
+    fn show(&self, page: &mut Page) {
+        self.0.show(page);
+    }
+}
+
+/// Every name that `provider` may have.
+pub(super) fn providers() -> Vec<&'static str> {
+    let mut names: Vec<_> = bounce::esp::PROVIDERS.iter().map(|it| it.name()).chain([MIME]).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+impl Section for SourceConfig {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let name = reader.required("name");
+        let provider = reader.required("provider");
+        let list = reader.required::<ListName>("list");
+        let within = reader.get("within", None);
+        let list_from = reader.get("list_from", Vec::new());
+        let unattributed = reader.get("unattributed", Unattributed::Provisional);
+        let credentials = read_credentials(reader);
+        let list = list?;
+        Some(Self {
+            name: name?,
+            provider: provider?,
+            within: within.unwrap_or_else(|| list.clone()),
+            list,
+            list_from,
+            unattributed,
+            credentials,
+        })
+    }
+
+    fn show(&self, page: &mut Page) {
+        let secrets = |it: &[String]| it.iter().map(|it| SecretString::from(it.as_str())).collect::<Vec<_>>();
+        page.key("name", &self.name);
+        page.key("provider", &self.provider);
+        page.key("list", &self.list);
+        page.key("within", &self.within);
+        page.key("list_from", &self.list_from);
+        page.key("unattributed", &self.unattributed);
+        page.key_if_set("secrets", &secrets(&self.credentials.secrets));
+        page.key_if_set("public_keys", &self.credentials.public_keys);
+        page.key_if_set("basic", &secrets(&self.credentials.basic));
+        page.key_if_set("bearer", &secrets(&self.credentials.bearer));
+        page.key_if_set("url_secret", &self.credentials.url_secret.as_deref().map(SecretString::from));
+        page.key_if_set("topic_arns", &self.credentials.topic_arns);
+        page.key_if_set("url", &self.credentials.url.as_deref().map(SecretUrl::new));
+        if let Some(header) = &self.credentials.header {
+            page.section("[source.header]", &Header(header.clone()));
+        }
+    }
+}
+
+/// Reads the credential keys that all providers share.
+fn read_credentials(reader: &mut Reader<'_>) -> Credentials {
+    Credentials {
+        secrets: reader.plain_secrets("secrets"),
+        public_keys: reader.get("public_keys", Vec::new()),
+        basic: reader.plain_secrets("basic"),
+        bearer: reader.plain_secrets("bearer"),
+        header: reader.section::<Header>("header").map(|it| it.0),
+        url_secret: reader.plain_secret("url_secret"),
+        topic_arns: reader.get("topic_arns", Vec::new()),
+        url: reader.get::<Option<SecretUrl>>("url", None).map(|it| it.expose().to_owned()),
+        certificates: std::collections::BTreeMap::new(),
+    }
+}
+
+/// A header with a secret value, as a section of its own.
+struct Header(HeaderSecret);
+
+impl Section for Header {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let name = reader.required("name");
+        let value = reader.required::<SecretString>("value").map(|it| it.expose_secret().to_owned());
+        Some(Self(HeaderSecret { name: name?, value: value? }))
+    }
+
+    fn show(&self, page: &mut Page) {
+        page.key("name", &self.0.name);
+        page.key("value", &SecretString::from(self.0.value.as_str()));
+    }
+}

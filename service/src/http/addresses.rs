@@ -1,0 +1,119 @@
+//! Everything about one address: what happened, what lists say, and why.
+
+use std::sync::Arc;
+
+use actix_web::web;
+use bounce::classify::meaning;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::http::State;
+use crate::http::keys::Caller;
+use crate::http::parameters::{self, Params, limit};
+use crate::http::problem::{Problem, ProblemView};
+use crate::http::views::{ChangeView, EventView, Names, SuppressionView};
+use crate::store::{Known, List, ListId, SubjectHistory};
+
+/// How much of a history.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct HowMuch {
+    /// Most events and most changes, 1 to 1000; 100 if left out.
+    #[param(example = 100)]
+    limit: Option<u64>,
+}
+
+/// The history of an address.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "address": "jane@example.org", "known": "known",
+    "suppressions": [{"list": "acme", "cause": "hard", "reason": "user_unknown", "holds": true, "provisional": false,
+        "since": "2026-11-22T10:00:00Z", "event_id": "0199c0de-7a11-7000-8000-000000000002"}],
+    "events": [{"event_id": "0199c0de-7a11-7000-8000-000000000002", "kind": "bounce", "bounce_type": "hard", "reason": "user_unknown",
+        "status": "5.1.1", "reply": 550, "rule": "gmail.no_such_user", "explanation": "The local part does not exist.",
+        "advice": "Remove the address."}],
+    "changes": [{"change": "added", "list": "acme", "cause": "hard", "actor": "ses-prod"}]
+}))]
+pub(super) struct History {
+    /// The address as lists know it.
+    address: String,
+    /// `never` heard of, `known`, or `erased`.
+    #[schema(example = "known")]
+    known: &'static str,
+    /// What lists say of it, lifted and expired causes included.
+    suppressions: Vec<SuppressionView>,
+    /// What happened, newest first.
+    events: Vec<Explained>,
+    /// What lists said since when, and what people did; newest first.
+    changes: Vec<ChangeView>,
+}
+
+/// An event and what it means.
+#[derive(Debug, Serialize, ToSchema)]
+struct Explained {
+    #[serde(flatten)]
+    event: EventView,
+    /// What the reason means.
+    explanation: Option<&'static str>,
+    /// What to do about it.
+    advice: Option<&'static str>,
+}
+
+/// Tells the history of an address, or of the entry of a domain, and why it stands where it stands.
+///
+/// A key that is confined to a list sees what happened on that list and below, and what blocks there.
+#[utoipa::path(get, path = "/v1/addresses/{address}", tag = "addresses", security(("bearer" = ["read"])),
+    params(("address" = String, Path, example = "jane@example.org"), HowMuch),
+    responses(
+        (status = 200, description = "what is known", body = History),
+        (status = 400, description = "not an address", body = ProblemView, content_type = "application/problem+json"),
+        (status = 401, description = "no valid key", body = ProblemView, content_type = "application/problem+json"),
+        (status = 403, description = "the key lacks the scope read", body = ProblemView, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn get_address(
+    state: web::Data<State>,
+    caller: Caller,
+    path: web::Path<String>,
+    asked: Params<HowMuch>,
+) -> Result<web::Json<History>, Problem> {
+    let address = parameters::entry(&path)?;
+    let mut history = state.store.history(&address, limit(asked.0.limit)?).await?;
+    if let Some(list) = caller.confined_to() {
+        confine(&state, list, &mut history).await?;
+    }
+    Ok(web::Json(view(&state, address.expose(), history).await?))
+}
+
+/// Leaves what a key confined to a list may see: what was said there and below, and what blocks there.
+async fn confine(state: &State, own: &Arc<List>, history: &mut SubjectHistory) -> Result<(), Problem> {
+    let below: Vec<ListId> = state.store.lists().await?.iter().filter(|it| it.lineage.contains(&own.id)).map(|it| it.id).collect();
+    let blocks = |it: &ListId| below.contains(it) || own.lineage.contains(it);
+    history.events.retain(|it| below.contains(&it.list));
+    history.suppressions.retain(|it| blocks(&it.list));
+    history.changes.retain(|it| blocks(&it.list));
+    Ok(())
+}
+
+async fn view(state: &State, address: &str, history: SubjectHistory) -> Result<History, Problem> {
+    let SubjectHistory { known, events, suppressions, changes } = history;
+    let lists = events.iter().map(|it| it.list).chain(suppressions.iter().map(|it| it.list)).chain(changes.iter().map(|it| it.list));
+    let names = Names::look_up(&state.store, lists).await?;
+    let (now, recipient) = (state.clock.now(), || Some(address.to_owned()));
+    let explained = |event: crate::store::Event| {
+        let meaning = event.testimony.reason.map(meaning::of);
+        let (explanation, advice) = (meaning.map(|it| it.explanation.as_str()), meaning.map(|it| it.advice.as_str()));
+        Explained { event: EventView::new(event, recipient(), &names), explanation, advice }
+    };
+    Ok(History {
+        address: address.to_owned(),
+        known: match known {
+            Known::Never => "never",
+            Known::Known => "known",
+            Known::Erased => "erased",
+        },
+        suppressions: suppressions.into_iter().map(|it| SuppressionView::new(it, &names, now)).collect(),
+        events: events.into_iter().map(explained).collect(),
+        changes: changes.into_iter().map(|it| ChangeView::new(it, recipient(), &names)).collect(),
+    })
+}

@@ -1,0 +1,57 @@
+//! Alive, ready, and the figures.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::State;
+use crate::telemetry::{RelayState, Telemetry};
+
+/// Whether the service can do its work.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"status": "ready", "database": "reachable", "migrations_pending": 0, "relay": "connected"}))]
+pub(super) struct Readiness {
+    /// `ready` or `not_ready`.
+    status: &'static str,
+    /// `reachable` or `unreachable`.
+    database: &'static str,
+    /// Steps that the schema lacks; null if the database is unreachable.
+    migrations_pending: Option<usize>,
+    /// What the relay to RabbitMQ does: `off`, `standby`, `disconnected` or `connected`. It does not count for readiness:
+    /// without a broker, intake and checks go on.
+    #[schema(value_type = String, example = "connected")]
+    relay: RelayState,
+}
+
+/// Alive: the process answers. Nothing else is looked at.
+#[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200, description = "alive", body = String, example = "ok\n")))]
+pub(super) async fn get_healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Ready: the schema is up to date and the database reachable.
+#[utoipa::path(get, path = "/readyz", tag = "operation", responses(
+    (status = 200, description = "ready", body = Readiness),
+    (status = 503, description = "not ready", body = Readiness),
+))]
+pub(super) async fn get_readyz(state: web::Data<State>) -> HttpResponse {
+    let pending = state.store.pending_migrations().await;
+    let ready = matches!(pending, Ok(0));
+    let readiness = Readiness {
+        status: if ready { "ready" } else { "not_ready" },
+        database: if pending.is_ok() { "reachable" } else { "unreachable" },
+        migrations_pending: pending.ok(),
+        relay: *state.relay.borrow(),
+    };
+    let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    answer.json(readiness)
+}
+
+/// All figures in the text format of Prometheus. Asks for the bearer token `telemetry.metrics_token`, if that is set.
+#[utoipa::path(get, path = "/metrics", tag = "operation", security((), ("bearer" = [])), responses(
+    (status = 200, description = "the figures", body = String, content_type = "text/plain; version=0.0.4"),
+    (status = 401, description = "no token, or not the right one", body = super::problem::ProblemView, content_type = "application/problem+json"),
+))]
+pub(super) async fn get_metrics(telemetry: web::Data<Telemetry>) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(telemetry.render())
+}

@@ -1,0 +1,123 @@
+//! Who calls. API keys are looked up by their hash and kept for a short time, so that a busy caller does not cost a query
+//! for each request and goes on for a while when the database is away. A revoked key may therefore work for up to
+//! [`KEPT_FOR`] longer. Keys that are not known are never kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use aws_lc_rs::{constant_time, digest};
+use futures_util::future::{Ready, ready};
+use moka::future::Cache;
+use time::OffsetDateTime;
+
+use crate::http::problem::{Problem, ProblemKind};
+use crate::store::{ApiKey, List, Scope, Store, StoreError};
+
+/// How long a key that was found is believed without asking again.
+const KEPT_FOR: Duration = Duration::from_secs(30);
+/// Keys kept.
+const KEPT: u64 = 10_000;
+/// What a key looks like: `rbk_` and 32 random octets in base64url.
+const KEY_LENGTH: usize = 47;
+const CHALLENGE: &str = "Bearer realm=\"rebound\"";
+const CHALLENGE_AGAIN: &str = "Bearer realm=\"rebound\", error=\"invalid_token\"";
+
+/// Keys that were found lately, by the hash of their secret.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    found: Cache<[u8; 32], Arc<ApiKey>>,
+}
+
+impl Keys {
+    pub(super) fn new() -> Self {
+        Self { found: Cache::builder().max_capacity(KEPT).time_to_live(KEPT_FOR).build() }
+    }
+
+    /// The live key that a request shows.
+    pub(super) async fn caller(&self, request: &HttpRequest, store: &Store, now: OffsetDateTime) -> Result<Caller, Problem> {
+        let unknown = || Problem::unauthorized("the API key is not known, or was revoked or has expired", CHALLENGE_AGAIN);
+        let secret = bearer(request).ok_or_else(|| Problem::unauthorized("this route needs an API key", CHALLENGE))?;
+        if !(secret.len() == KEY_LENGTH && secret.starts_with("rbk_")) {
+            return Err(unknown());
+        }
+        let hash = sha256(secret.as_bytes());
+        let key = match self.found.get(&hash).await {
+            Some(key) => key,
+            None => {
+                let key = Arc::new(store.find_key(secret).await?.ok_or_else(unknown)?);
+                self.found.insert(hash, key.clone()).await;
+                key
+            }
+        };
+        if key.is_live(now) { Ok(Caller(key)) } else { Err(unknown()) }
+    }
+}
+
+/// Whoever calls, proved. A handler gets it where the page of routes asks for a scope.
+#[derive(Debug, Clone)]
+pub(super) struct Caller(Arc<ApiKey>);
+
+impl Caller {
+    /// Name of the key: the actor in the audit.
+    pub(super) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The list it is confined to, with those below.
+    pub(super) fn confined_to(&self) -> Option<&Arc<List>> {
+        self.0.list.as_ref()
+    }
+
+    /// Whether it may see this list.
+    pub(super) fn reaches(&self, list: &List) -> bool {
+        self.0.reaches(list)
+    }
+
+    /// Holds the caller to a scope.
+    pub(super) fn require(&self, scope: Scope) -> Result<(), Problem> {
+        let allowed = self.0.allows(scope);
+        if allowed { Ok(()) } else { Err(Problem::new(ProblemKind::Forbidden, format!("this takes a key with the scope {scope}"))) }
+    }
+
+    /// The list of that name. One that the key does not reach is answered as if it were not there.
+    pub(super) async fn list(&self, store: &Store, name: &str) -> Result<Arc<List>, Problem> {
+        let list = store.list(name).await?;
+        if self.reaches(&list) { Ok(list) } else { Err(StoreError::UnknownList(list.name.clone()).into()) }
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let caller = request.extensions().get::<Self>().cloned();
+        // Only a route that asks for no scope has none: a fault of the page of routes, which lets nobody in.
+        ready(caller.ok_or_else(|| Problem::unauthorized("this route needs an API key", CHALLENGE)))
+    }
+}
+
+/// Holds a request to one fixed token.
+pub(super) fn require_token(request: &HttpRequest, token: &str) -> Result<(), Problem> {
+    let given = bearer(request).ok_or_else(|| Problem::unauthorized("this route needs its token (telemetry.metrics_token)", CHALLENGE))?;
+    let same = constant_time::verify_slices_are_equal(&sha256(given.as_bytes()), &sha256(token.as_bytes()));
+    same.map_err(|_| Problem::unauthorized("this is not the token of this route (telemetry.metrics_token)", CHALLENGE_AGAIN))
+}
+
+/// The bearer token of a request, RFC 6750 section 2.1.
+fn bearer(request: &HttpRequest) -> Option<&str> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    for (to, from) in hash.iter_mut().zip(digest::digest(&digest::SHA256, bytes).as_ref()) {
+        *to = *from;
+    }
+    hash
+}

@@ -1,0 +1,115 @@
+//! The HTTP edge: every route on one page, handlers that extract, call and answer, and the one place where errors become
+//! statuses.
+
+mod addresses;
+mod body;
+mod check;
+mod codes;
+mod diagnose;
+mod docs;
+mod edge;
+mod feeds;
+mod health;
+mod keys;
+mod lists;
+mod messages;
+mod parameters;
+mod problem;
+mod routes;
+mod suppressions;
+mod views;
+mod webhooks;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use actix_web::dev::Server;
+use actix_web::middleware::Compress;
+use actix_web::{App, HttpServer, web};
+use bounce::classify::Rules;
+use tokio::sync::{Notify, watch};
+use tracing_actix_web::TracingLogger;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::keys::Keys;
+use crate::inbound::Fetcher;
+use crate::intake::{Intake, Sources};
+use crate::store::Store;
+use crate::telemetry::{RelayState, RequestSpan, Telemetry};
+
+pub use problem::{Problem, ProblemKind};
+
+/// The source that messages handed in by the API are recorded under.
+pub const API_SOURCE: &str = "api";
+
+/// What handlers work with.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The database.
+    pub store: Arc<Store>,
+    /// The way in.
+    pub intake: Intake,
+    /// Who may post.
+    pub sources: Sources,
+    /// Codes and wording.
+    pub rules: Arc<Rules>,
+    /// Fetches certificates and confirms subscriptions.
+    pub fetcher: Fetcher,
+    /// How the relay is.
+    pub relay: watch::Receiver<RelayState>,
+    /// Wakes the relay after a manual change.
+    pub nudge: Arc<Notify>,
+    /// Metrics and logs.
+    pub telemetry: Arc<Telemetry>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Serves on a listener until its handle is told to stop; then requests under way have `http.shutdown_timeout` to finish.
+/// Signals are the caller's.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn serve(state: State, listener: TcpListener) -> std::io::Result<Server> {
+    let config = state.config.http.clone();
+    let data = Data::new(state);
+    let mut server = HttpServer::new(move || {
+        let data = data.clone();
+        App::new()
+            .configure(move |it| data.install(it))
+            .wrap(actix_web::middleware::from_fn(edge::answer))
+            .wrap(Compress::default())
+            .wrap(TracingLogger::<RequestSpan>::new())
+    })
+    .disable_signals()
+    .client_request_timeout(config.header_timeout)
+    .keep_alive(config.keep_alive)
+    .shutdown_timeout(config.shutdown_timeout.as_secs());
+    if config.workers > 0 {
+        server = server.workers(config.workers);
+    }
+    Ok(server.listen(listener)?.run())
+}
+
+/// What every worker shares.
+#[derive(Clone)]
+struct Data {
+    state: web::Data<State>,
+    keys: web::Data<Keys>,
+    telemetry: web::Data<Telemetry>,
+}
+
+impl Data {
+    fn new(state: State) -> Self {
+        let telemetry = web::Data::from(state.telemetry.clone());
+        Self { state: web::Data::new(state), keys: web::Data::new(Keys::new()), telemetry }
+    }
+
+    fn install(self, config: &mut web::ServiceConfig) {
+        config.app_data(self.state).app_data(self.keys).app_data(self.telemetry);
+        routes::configure(config);
+    }
+}

@@ -1,0 +1,286 @@
+//! What goes over the wire, field by field, and how it is made of what the store says. Times are RFC 3339 in UTC.
+
+use std::collections::HashMap;
+
+use bounce::classify::reason::{Fault, Reason};
+use bounce::kind::{Attribution, BounceType, FeedbackType, Kind};
+use bounce::policy::{Act, Cause};
+use bounce::status::{SmtpReply, Stage};
+use serde::Serialize;
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+use uuid::Uuid;
+
+use crate::store::{Change, Event, ListId, Store, StoreError, Suppression, SuppressionChange};
+
+/// A moment: RFC 3339 in UTC.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment(pub(super) OffsetDateTime);
+
+impl Serialize for Moment {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.0.to_offset(UtcOffset::UTC).format(&Rfc3339).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(&text)
+    }
+}
+
+impl PartialSchema for Moment {
+    fn schema() -> RefOr<Schema> {
+        let format = utoipa::openapi::SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::DateTime);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).examples(["2026-11-22T10:00:00Z"]).into()
+    }
+}
+
+impl ToSchema for Moment {}
+
+/// The schema of a closed list of words.
+macro_rules! words {
+    ($($name:ident = $vocabulary:ty;)+) => { $(
+        pub(super) fn $name() -> Schema {
+            let words = <$vocabulary>::ALL.iter().map(|it| it.as_str());
+            ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
+        }
+    )+ };
+}
+
+words! {
+    kind_words = Kind;
+    bounce_type_words = BounceType;
+    reason_words = Reason;
+    fault_words = Fault;
+    stage_words = Stage;
+    cause_words = Cause;
+    act_words = Act;
+    change_words = Change;
+    attribution_words = Attribution;
+    feedback_type_words = FeedbackType;
+}
+
+/// A recorded fact.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EventView {
+    /// Its id; the CloudEvents id of its message is the same.
+    event_id: Uuid,
+    /// Whom it is about; null once erased.
+    recipient: Option<String>,
+    /// Name of the list it was said about.
+    list: Option<String>,
+    /// What happened.
+    #[schema(schema_with = kind_words)]
+    kind: Kind,
+    /// Hard or soft, of a bounce.
+    #[schema(schema_with = bounce_type_words)]
+    bounce_type: Option<BounceType>,
+    /// Why.
+    #[schema(schema_with = reason_words)]
+    reason: Option<Reason>,
+    /// Who has to act for the next message to arrive.
+    #[schema(schema_with = fault_words)]
+    fault: Option<Fault>,
+    /// Enhanced status code (RFC 3463).
+    #[schema(example = "5.1.1")]
+    status: Option<String>,
+    /// SMTP reply code (RFC 5321 section 4.2).
+    #[schema(example = 550)]
+    reply: Option<u16>,
+    /// The SMTP command that was refused.
+    #[schema(schema_with = stage_words)]
+    stage: Option<Stage>,
+    /// What the receiver said.
+    diagnostic: Option<String>,
+    /// Of a complaint: which (RFC 5965 section 7.3).
+    #[schema(schema_with = feedback_type_words)]
+    feedback_type: Option<FeedbackType>,
+    /// Host that tried (RFC 3464 section 2.2.2).
+    reporting_mta: Option<String>,
+    /// Host that refused (RFC 3464 section 2.3.5).
+    remote_mta: Option<String>,
+    /// Message-ID of the message that failed, or the provider's id of it.
+    message_id: Option<String>,
+    /// The provider's id of the event.
+    provider_event_id: Option<String>,
+    /// Name of the source of the strongest evidence.
+    source: String,
+    /// The receipt that holds the raw evidence.
+    receipt_id: Uuid,
+    /// How well it is attributed, weakest first.
+    #[schema(schema_with = attribution_words)]
+    attribution: Attribution,
+    /// The rule that decided.
+    #[schema(example = "gmail.no_such_user")]
+    rule: String,
+    /// Version of all rules together when it decided.
+    rules_version: String,
+    /// When it happened, as far as known; never after it was received.
+    occurred_at: Moment,
+    /// When it was recorded.
+    recorded_at: Moment,
+}
+
+impl EventView {
+    pub(super) fn new(event: Event, recipient: Option<String>, names: &Names) -> Self {
+        let said = event.testimony;
+        Self {
+            event_id: event.id.0,
+            recipient,
+            list: names.of(event.list),
+            kind: said.kind,
+            bounce_type: said.bounce_type,
+            reason: said.reason,
+            fault: said.fault,
+            status: said.status.map(|it| it.to_string()),
+            reply: said.reply.map(SmtpReply::code),
+            stage: said.stage,
+            diagnostic: said.diagnostic,
+            feedback_type: said.feedback_type,
+            reporting_mta: said.reporting_mta,
+            remote_mta: said.remote_mta,
+            message_id: said.message_id,
+            provider_event_id: said.provider_event_id,
+            source: event.source,
+            receipt_id: event.receipt.0,
+            attribution: event.attribution,
+            rule: said.rule,
+            rules_version: said.rules_version,
+            occurred_at: Moment(event.occurred_at),
+            recorded_at: Moment(event.recorded_at),
+        }
+    }
+}
+
+/// What a list says of an address for one cause.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SuppressionView {
+    /// Name of the list where it stands.
+    list: Option<String>,
+    /// Why it stands there.
+    #[schema(schema_with = cause_words)]
+    cause: Cause,
+    /// Reason of the deciding event.
+    #[schema(schema_with = reason_words)]
+    reason: Option<Reason>,
+    /// Whether it holds now: not released and not expired.
+    holds: bool,
+    /// Whether it holds only for some days, until a fact of another day confirms it.
+    provisional: bool,
+    /// Of a manual allow: whether it overrides complaint and unsubscribe.
+    overrides_consent: bool,
+    /// Since when.
+    since: Moment,
+    /// Until when; null for good. Expiry itself emits nothing.
+    expires_at: Option<Moment>,
+    /// When it was lifted.
+    released_at: Option<Moment>,
+    /// The deciding event.
+    event_id: Option<Uuid>,
+    /// What a person said of it.
+    note: Option<String>,
+    /// Revision of the address at its last change; the higher one is the newer.
+    revision: i64,
+}
+
+impl SuppressionView {
+    pub(super) fn new(it: Suppression, names: &Names, now: OffsetDateTime) -> Self {
+        Self {
+            list: names.of(it.list),
+            cause: it.cause,
+            reason: it.reason,
+            holds: it.holds_at(now),
+            provisional: it.provisional,
+            overrides_consent: it.overrides_consent,
+            since: Moment(it.since),
+            expires_at: it.expires_at.map(Moment),
+            released_at: it.released_at.map(Moment),
+            event_id: it.event.map(|it| it.0),
+            note: it.note,
+            revision: it.revision,
+        }
+    }
+}
+
+/// A row of the audit: what a person did, or what a list says since.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ChangeView {
+    /// Its id; the CloudEvents id of its message is the same.
+    change_id: Uuid,
+    /// What happened: `act` is what a person did, the others what a list says since.
+    #[schema(schema_with = change_words)]
+    change: Change,
+    /// Whom it is about; null once erased.
+    recipient: Option<String>,
+    /// Name of the list.
+    list: Option<String>,
+    /// Which cause.
+    #[schema(schema_with = cause_words)]
+    cause: Option<Cause>,
+    /// Reason of the deciding event.
+    #[schema(schema_with = reason_words)]
+    reason: Option<Reason>,
+    /// The event that led to it.
+    event_id: Option<Uuid>,
+    /// What a person did.
+    #[schema(schema_with = act_words)]
+    act: Option<Act>,
+    /// Name of the source or of the API key that led to it.
+    actor: String,
+    /// What a person said of it.
+    note: Option<String>,
+    /// Whether it holds only for some days, until a fact of another day confirms it.
+    provisional: bool,
+    /// Since when it stands.
+    since: Option<Moment>,
+    /// Until when; null for good.
+    expires_at: Option<Moment>,
+    /// When it was lifted.
+    released_at: Option<Moment>,
+    /// Revision of the address; the higher one is the newer.
+    revision: i64,
+    /// When it was recorded.
+    at: Moment,
+}
+
+impl ChangeView {
+    pub(super) fn new(it: SuppressionChange, recipient: Option<String>, names: &Names) -> Self {
+        Self {
+            change_id: it.id.0,
+            change: it.change,
+            recipient,
+            list: names.of(it.list),
+            cause: it.cause,
+            reason: it.reason,
+            event_id: it.event.map(|it| it.0),
+            act: it.act,
+            actor: it.actor,
+            note: it.note,
+            provisional: it.provisional,
+            since: it.since.map(Moment),
+            expires_at: it.expires_at.map(Moment),
+            released_at: it.released_at.map(Moment),
+            revision: it.revision,
+            at: Moment(it.at),
+        }
+    }
+}
+
+/// Names of the lists that an answer speaks of.
+#[derive(Debug, Default)]
+pub(super) struct Names(HashMap<ListId, String>);
+
+impl Names {
+    /// Looks up the names of those lists.
+    pub(super) async fn look_up(store: &Store, lists: impl IntoIterator<Item = ListId>) -> Result<Self, StoreError> {
+        let mut names = HashMap::new();
+        for id in lists {
+            if let std::collections::hash_map::Entry::Vacant(it) = names.entry(id) {
+                it.insert(store.list_by_id(id).await?.name.clone());
+            }
+        }
+        Ok(Self(names))
+    }
+
+    fn of(&self, id: ListId) -> Option<String> {
+        self.0.get(&id).cloned()
+    }
+}

@@ -1,0 +1,48 @@
+//! A raw message that somebody hands in by the API. Whoever holds the key is known; who wrote the mail is not, so what it
+//! says stays unattributed.
+
+use std::sync::Arc;
+
+use bounce::esp::mime::{self, Mime};
+use bounce::esp::{Credentials, Refusal, Unverified};
+use bounce::kind::Attribution;
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+use crate::config::Unattributed;
+use crate::inbound::shared;
+use crate::intake::{Arrival, Source};
+use crate::store::List;
+
+/// The arrival that a body is, raw or uploaded by a form, for a list. `source` is the name it is recorded under.
+///
+/// # Errors
+/// When there is no message in it.
+pub fn take_message(
+    source: &str,
+    list: Arc<List>,
+    content_type: Option<&str>,
+    body: &Bytes,
+    now: OffsetDateTime,
+) -> Result<Arrival, Refusal> {
+    let headers: Vec<(String, String)> = content_type.map(|it| ("content-type".to_owned(), it.to_owned())).into_iter().collect();
+    let message = mime::message(&Unverified { method: "POST", url: "", headers: &headers, body })?;
+    let bytes = shared(body, message);
+    let source = Source {
+        name: source.to_owned(),
+        provider: &Mime,
+        credentials: Credentials::default(),
+        list: list.clone(),
+        within: Arc::default(),
+        list_from: Vec::new(),
+        unattributed: Unattributed::Provisional,
+    };
+    Ok(Arrival {
+        source: Arc::new(source),
+        media_type: "message/rfc822".to_owned(),
+        bytes,
+        attribution: Attribution::Unattributed,
+        received_at: now,
+        list: Some(list),
+    })
+}

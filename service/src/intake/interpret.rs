@@ -1,0 +1,213 @@
+//! From what an arrival says to what is recorded of it: which list, which address, how much weight, under which keys. Pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use bounce::classify::Verdict;
+use bounce::esp::{Answer, Decoded, Request};
+use bounce::kind::{Attribution, Kind};
+use bounce::policy::Weight;
+use bounce::report::{Note, Report};
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+use super::{Arrival, Source};
+use crate::config::{ListFrom, Unattributed};
+use crate::store::{Incoming, IncomingDelivery, IncomingFact, List, ReceiptId, ReceiptState, Testimony, kept, without_nul};
+
+/// Before this nobody sent newsletters that could still bounce; a time that says otherwise is a broken clock.
+const EARLIEST: OffsetDateTime = datetime!(2000-01-01 00:00 UTC);
+/// Octets kept of a diagnostic.
+const DIAGNOSTIC_LIMIT: usize = 4096;
+/// Octets kept of a name or id.
+const NAME_LIMIT: usize = 1024;
+/// Level of compression: the default of zstd.
+const LEVEL: i32 = 3;
+
+/// What is to be recorded of an arrival, and what goes back to its sender.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// What to commit, if anything.
+    pub incoming: Option<Incoming>,
+    /// What the whole is.
+    pub kind: Kind,
+    /// Who wrote it, as far as known.
+    pub dialect: &'static str,
+    /// What was odd.
+    pub notes: Vec<Note>,
+    /// What the provider wants to hear.
+    pub answer: Answer,
+    /// Requests to carry out.
+    pub requests: Vec<Request>,
+}
+
+/// Turns reports with their verdicts into facts.
+pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, rules_version: &str, max_fact_age: Duration) -> Read {
+    let Decoded { reading, unrecognised, requests, answer } = decoded;
+    let mut notes = reading.notes;
+    let mut incoming = receipt(arrival, ReceiptState::Processed, None);
+    let mut nameless = 0;
+    for (report, verdict) in reading.reports.iter().zip(verdicts) {
+        if verdict.kind == Kind::Other {
+            continue;
+        }
+        let Some(address) = report.recipient.clone() else {
+            nameless += 1;
+            continue;
+        };
+        let list = list_of(arrival, report, &mut notes);
+        let (occurred_at, too_old) = occurred(report, arrival.received_at, max_fact_age);
+        if too_old {
+            notes.push(Note(format!(
+                "happened on {}, longer ago than intake.max_fact_age: recorded, but it counts for nothing",
+                occurred_at.date()
+            )));
+        }
+        let message_keys = message_keys(arrival.source.provider.name(), report, &verdict, occurred_at);
+        if verdict.kind == Kind::Delivered {
+            incoming.deliveries.push(IncomingDelivery { list, address, occurred_at, message_keys });
+            continue;
+        }
+        incoming.facts.push(IncomingFact {
+            list,
+            testimony: testimony(report, &verdict, rules_version),
+            attribution: arrival.attribution,
+            weight: if too_old { Weight::None } else { weight(arrival.attribution, &arrival.source) },
+            occurred_at,
+            message_keys,
+            address,
+        });
+    }
+    if nameless > 0 {
+        notes.push(Note(format!("{nameless} reports name no recipient")));
+    }
+    let facts = incoming.facts.len() + incoming.deliveries.len();
+    if facts == 0 && (unrecognised > 0 || nameless > 0) {
+        incoming.state = ReceiptState::Unrecognised;
+        incoming.error = Some(notes.first().map_or_else(|| "nothing in it was understood".to_owned(), |it| it.0.clone()));
+    }
+    let nothing_to_keep = facts == 0 && incoming.state == ReceiptState::Processed;
+    Read { incoming: (!nothing_to_keep).then_some(incoming), kind: reading.kind, dialect: reading.dialect, notes, answer, requests }
+}
+
+/// A receipt that could not be read for a fault of ours.
+pub(super) fn quarantined(arrival: &Arrival, why: &str) -> Read {
+    let incoming = receipt(arrival, ReceiptState::Quarantined, Some(why.to_owned()));
+    Read {
+        incoming: Some(incoming),
+        kind: Kind::Other,
+        dialect: "none",
+        notes: vec![Note(why.to_owned())],
+        answer: Answer::ok(),
+        requests: Vec::new(),
+    }
+}
+
+fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<String>) -> Incoming {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&arrival.bytes);
+    // Handed in for two lists, the same bytes are two receipts.
+    if let Some(list) = &arrival.list {
+        context.update(list.id.0.as_bytes());
+    }
+    let mut hash = [0; 32];
+    for (to, from) in hash.iter_mut().zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    Incoming {
+        id: ReceiptId::new(),
+        source: arrival.source.name.clone(),
+        digest: hash,
+        list: arrival.list.clone().unwrap_or_else(|| arrival.source.list.clone()),
+        received_at: kept(arrival.received_at),
+        media_type: arrival.media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase(),
+        size: arrival.bytes.len(),
+        // Writing into memory cannot fail; if it did, the raw bytes are kept rather than nothing.
+        body: zstd::bulk::compress(&arrival.bytes, LEVEL).unwrap_or_else(|_| arrival.bytes.to_vec()),
+        state,
+        error,
+        attribution: arrival.attribution,
+        facts: Vec::new(),
+        deliveries: Vec::new(),
+    }
+}
+
+/// The list that the report names, if the source may be believed in that; else the default one.
+fn list_of(arrival: &Arrival, report: &Report, notes: &mut Vec<Note>) -> Arc<List> {
+    let default = || arrival.list.clone().unwrap_or_else(|| arrival.source.list.clone());
+    let named = arrival.source.list_from.iter().find_map(|from| match from {
+        ListFrom::Token => None,
+        ListFrom::Tag(name) => report.hints.tags.get(name).cloned(),
+        ListFrom::Header(name) if name == "list-id" => report.hints.list_id.clone(),
+        ListFrom::Header(name) => report.hints.headers.get(name).cloned(),
+    });
+    match named {
+        None => default(),
+        Some(name) => arrival.source.within.get(name.trim()).cloned().unwrap_or_else(|| {
+            notes.push(Note("the report names a list that is not within this source's lists; the default list was used".to_owned()));
+            default()
+        }),
+    }
+}
+
+/// When it happened, never after it was received; and whether that is too long ago to count.
+fn occurred(report: &Report, received_at: OffsetDateTime, max_fact_age: Duration) -> (OffsetDateTime, bool) {
+    let said = report.occurred_at.filter(|it| *it >= EARLIEST).unwrap_or(received_at);
+    let at = kept(said.min(received_at));
+    (at, received_at - at > max_fact_age)
+}
+
+/// Keys of the message: every id it carries; where it has none, the provider's id of the event, else day and reason.
+fn message_keys(provider: &str, report: &Report, verdict: &Verdict, occurred_at: OffsetDateTime) -> Vec<String> {
+    let canonical = |it: &str| it.trim().trim_matches(['<', '>']).to_owned();
+    let ids = [("message", &report.message_id), ("envelope", &report.envelope_id)];
+    let mut keys: Vec<String> = ids
+        .iter()
+        .filter_map(|(name, it)| it.as_deref().map(canonical).filter(|it| !it.is_empty()).map(|it| format!("{name}:{it}")))
+        .collect();
+    if let Some(id) = report.provider_message_id.as_deref().map(canonical).filter(|it| !it.is_empty()) {
+        keys.push(format!("provider:{provider}:{id}"));
+    }
+    if keys.is_empty() {
+        let reason = verdict.reason.map_or("none", bounce::classify::reason::Reason::as_str);
+        let event = report.provider_event_id.as_deref().filter(|it| !it.is_empty());
+        keys.push(event.map_or_else(|| format!("day:{}:{reason}", occurred_at.date()), |id| format!("event:{provider}:{id}")));
+    }
+    keys
+}
+
+fn weight(attribution: Attribution, source: &Source) -> Weight {
+    match (attribution, source.unattributed) {
+        (Attribution::Unattributed, Unattributed::Provisional) => Weight::Provisional,
+        (Attribution::Unattributed, Unattributed::Record) => Weight::None,
+        _ => Weight::Full,
+    }
+}
+
+fn testimony(report: &Report, verdict: &Verdict, rules_version: &str) -> Testimony {
+    let name = |it: &Option<String>| it.as_deref().map(|it| clean(it, NAME_LIMIT)).filter(|it| !it.is_empty());
+    Testimony {
+        kind: verdict.kind,
+        bounce_type: verdict.bounce_type,
+        reason: verdict.reason,
+        fault: verdict.fault,
+        status: verdict.status,
+        reply: verdict.reply,
+        stage: verdict.stage,
+        diagnostic: report.diagnostic.as_deref().or(report.text.as_deref()).map(|it| clean(it, DIAGNOSTIC_LIMIT)),
+        feedback_type: report.feedback_type,
+        reporting_mta: name(&report.reporting_mta),
+        remote_mta: name(&report.remote_mta),
+        message_id: name(&report.message_id).or_else(|| name(&report.provider_message_id)),
+        provider_event_id: name(&report.provider_event_id),
+        rule: verdict.rule.0.clone(),
+        rules_version: rules_version.to_owned(),
+    }
+}
+
+/// Text as both databases keep it, cut at a character.
+fn clean(text: &str, limit: usize) -> String {
+    let end = (0..=limit.min(text.len())).rev().find(|it| text.is_char_boundary(*it)).unwrap_or_default();
+    without_nul(text.get(..end).unwrap_or_default())
+}

@@ -1,0 +1,190 @@
+//! The one way in. Every edge ends here: a proved arrival is read, judged and put into a bounded queue; a committer takes what
+//! waits and makes it durable in one transaction. Only then does the edge say 2xx.
+//!
+//! Reading runs isolated: a panic quarantines the receipt that led to it and nothing else. What cannot be understood is kept
+//! as `unrecognised`. A full queue answers at once that the sender should come again.
+
+mod batch;
+mod interpret;
+mod source;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bounce::address::Address;
+use bounce::classify::Rules;
+use bounce::esp::{Answer, Provider, Request, Unverified, Verified};
+use bounce::kind::{Attribution, Kind};
+use bounce::report::Note;
+use bytes::Bytes;
+use time::OffsetDateTime;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::config::IntakeConfig;
+use crate::store::{Accepted, Incoming, List, ReceiptState, Store, StoreError};
+use crate::telemetry::Telemetry;
+
+pub use source::{Source, Sources};
+
+/// Octets from which reading leaves the thread that serves requests.
+const READ_ELSEWHERE_FROM: usize = 64 * 1024;
+
+/// Something that came in and was proved to be authentic.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// Where it came from.
+    pub source: Arc<Source>,
+    /// Content type as announced.
+    pub media_type: String,
+    /// The bytes.
+    pub bytes: Bytes,
+    /// How well it is attributed.
+    pub attribution: Attribution,
+    /// When it was accepted.
+    pub received_at: OffsetDateTime,
+    /// The list to use instead of the source's.
+    pub list: Option<Arc<List>>,
+}
+
+/// What became of an arrival.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// What was recorded; `None` when there was nothing to record (a click, a ping).
+    pub accepted: Option<Accepted>,
+    /// What became of the receipt, where there is one.
+    pub state: Option<ReceiptState>,
+    /// What the whole is.
+    pub kind: Kind,
+    /// Who wrote it, as far as known.
+    pub dialect: &'static str,
+    /// Whom its facts are about.
+    pub recipients: Vec<Address>,
+    /// What was odd.
+    pub notes: Vec<Note>,
+    /// What the provider wants to hear.
+    pub answer: Answer,
+    /// Requests to carry out for the provider.
+    pub requests: Vec<Request>,
+}
+
+/// Why an arrival was not taken in. It is not lost: the sender still has it and should come again.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// More is waiting than the queue holds.
+    #[error("{0} receipts are waiting already (intake.queue)")]
+    Full(usize),
+    /// The database is away, or did not commit in time.
+    #[error("the receipt could not be committed")]
+    Unavailable(#[source] Arc<StoreError>),
+    /// The database did not commit in time.
+    #[error("the receipt was not committed within {0:?} (intake.commit_timeout)")]
+    TooSlow(Duration),
+    /// The service is stopping.
+    #[error("the service is stopping")]
+    Stopping,
+}
+
+/// Takes arrivals in.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    queue: mpsc::Sender<Waiting>,
+    capacity: usize,
+    rules: Arc<Rules>,
+    max_fact_age: Duration,
+    telemetry: Arc<Telemetry>,
+}
+
+/// The other half of an [`Intake`]: commits what waits.
+#[derive(Debug)]
+pub struct Committer {
+    queue: mpsc::Receiver<Waiting>,
+    store: Arc<Store>,
+    telemetry: Arc<Telemetry>,
+    config: IntakeConfig,
+    nudge: Arc<Notify>,
+}
+
+/// A receipt that waits for its commit, and whoever waits for it.
+#[derive(Debug)]
+struct Waiting {
+    incoming: Incoming,
+    since: Instant,
+    done: oneshot::Sender<Result<(Accepted, ReceiptState), IntakeError>>,
+}
+
+/// Makes the two halves. `nudge` wakes the relay after each commit.
+#[must_use]
+pub fn channel(
+    store: Arc<Store>,
+    rules: Arc<Rules>,
+    config: IntakeConfig,
+    telemetry: Arc<Telemetry>,
+    nudge: Arc<Notify>,
+) -> (Intake, Committer) {
+    let (sender, receiver) = mpsc::channel(config.queue);
+    telemetry.intake_queue(0, config.queue);
+    let intake = Intake { queue: sender, capacity: config.queue, rules, max_fact_age: config.max_fact_age, telemetry: telemetry.clone() };
+    (intake, Committer { queue: receiver, store, telemetry, config, nudge })
+}
+
+impl Intake {
+    /// Reads an arrival, commits it, and says what became of it. When it returns, all effects are durable.
+    ///
+    /// # Errors
+    /// When the sender should come again; see [`IntakeError`].
+    pub async fn accept(&self, arrival: Arrival) -> Result<Outcome, IntakeError> {
+        let place = self.queue.clone().try_reserve_owned().map_err(|it| match it {
+            mpsc::error::TrySendError::Full(_) => IntakeError::Full(self.capacity),
+            mpsc::error::TrySendError::Closed(_) => IntakeError::Stopping,
+        })?;
+        let since = Instant::now();
+        let read = if arrival.bytes.len() < READ_ELSEWHERE_FROM {
+            self.read(&arrival)
+        } else {
+            let this = self.clone();
+            // The closure isolates panics itself, so joining can only fail when the runtime is going down.
+            tokio::task::spawn_blocking(move || this.read(&arrival)).await.map_err(|_| IntakeError::Stopping)?
+        };
+        self.telemetry.receipt_interpreted(since.elapsed());
+        let interpret::Read { incoming, kind, dialect, notes, answer, requests } = read;
+        let Some(incoming) = incoming else {
+            return Ok(Outcome { accepted: None, state: None, kind, dialect, recipients: Vec::new(), notes, answer, requests });
+        };
+        let recipients = incoming.facts.iter().map(|it| it.address.clone()).collect();
+        let (done, committed) = oneshot::channel();
+        place.send(Waiting { incoming, since, done });
+        self.telemetry.intake_queue(self.capacity - self.queue.capacity(), self.capacity);
+        let (accepted, state) = committed.await.map_err(|_| IntakeError::Stopping)??;
+        Ok(Outcome { accepted: Some(accepted), state: Some(state), kind, dialect, recipients, notes, answer, requests })
+    }
+
+    /// Reads and judges, isolated from the rest.
+    fn read(&self, arrival: &Arrival) -> interpret::Read {
+        let provider = arrival.source.provider;
+        let decoded = catch_unwind(AssertUnwindSafe(|| {
+            let decoded = decode(provider, arrival);
+            let verdicts = decoded.reading.reports.iter().map(|it| bounce::classify::classify(it, &self.rules)).collect();
+            (decoded, verdicts)
+        }));
+        match decoded {
+            Ok((decoded, verdicts)) => interpret::read(arrival, decoded, verdicts, self.rules.version(), self.max_fact_age),
+            Err(_) => interpret::quarantined(arrival, "reading it ended in a panic; the receipt is kept and can be read again"),
+        }
+    }
+}
+
+/// What an arrival says, by the provider of its source. The same for a fresh arrival and for a stored receipt.
+fn decode(provider: &'static dyn Provider, arrival: &Arrival) -> bounce::esp::Decoded {
+    let headers = [("content-type".to_owned(), arrival.media_type.clone())];
+    let post = Unverified { method: "POST", url: "", headers: &headers, body: &arrival.bytes };
+    provider.decode(&Verified::restored(post, arrival.attribution, arrival.received_at))
+}
+
+/// Names of lists to lists, for sources that take the list from the report.
+type ListsByName = BTreeMap<String, Arc<List>>;
+
+#[cfg(test)]
+mod tests;

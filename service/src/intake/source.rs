@@ -1,0 +1,77 @@
+//! Sources as they work: configuration with the lists looked up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bounce::esp::{Credentials, Provider};
+use time::OffsetDateTime;
+
+use super::ListsByName;
+use crate::config::{ListFrom, SourceConfig, Unattributed};
+use crate::store::{List, Store, StoreError};
+
+/// One sender of reports.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its name: the last part of `/webhooks/{source}`.
+    pub name: String,
+    /// Who posts.
+    pub provider: &'static dyn Provider,
+    /// What its posts are proved with.
+    pub credentials: Credentials,
+    /// The list its reports count for, unless they name another.
+    pub list: Arc<List>,
+    /// Lists that a report may name, by name.
+    pub within: Arc<ListsByName>,
+    /// Where a report may name its list.
+    pub list_from: Vec<ListFrom>,
+    /// What a failure is worth that anyone could have written.
+    pub unattributed: Unattributed,
+}
+
+/// All sources, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    by_name: BTreeMap<String, Arc<Source>>,
+}
+
+impl Sources {
+    /// Looks up what the configuration names, making the lists that are not there yet.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn open(store: &Store, configured: &[SourceConfig], now: OffsetDateTime) -> Result<Self, StoreError> {
+        let mut by_name = BTreeMap::new();
+        for config in configured {
+            let Some(provider) = bounce::esp::provider(&config.provider) else { continue };
+            let list = ensure(store, config.list.as_str(), now).await?;
+            let root = ensure(store, config.within.as_str(), now).await?;
+            let within =
+                store.lists().await?.into_iter().filter(|it| it.lineage.contains(&root.id)).map(|it| (it.name.clone(), it)).collect();
+            let source = Source {
+                name: config.name.clone(),
+                provider,
+                credentials: config.credentials.clone(),
+                list,
+                within: Arc::new(within),
+                list_from: config.list_from.clone(),
+                unattributed: config.unattributed,
+            };
+            by_name.insert(source.name.clone(), Arc::new(source));
+        }
+        Ok(Self { by_name })
+    }
+
+    /// The source of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<Source>> {
+        self.by_name.get(name).cloned()
+    }
+}
+
+async fn ensure(store: &Store, name: &str, now: OffsetDateTime) -> Result<Arc<List>, StoreError> {
+    match store.list(name).await {
+        Err(StoreError::UnknownList(_)) => store.ensure_list(name, None, now).await,
+        other => other,
+    }
+}

@@ -1,0 +1,170 @@
+use std::sync::Arc;
+
+use bounce::esp::{Credentials, Decoded, Proof, Provider, Refusal, Unverified, Verified};
+use bounce::kind::{Attribution, Kind};
+use bounce::report::Report;
+use secrecy::SecretString;
+use time::macros::datetime;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::clock::Clock;
+use crate::config::Unattributed;
+use crate::store::{Announces, Connect, Cursor, Identity, Policies, ReceiptState, Visible};
+
+const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
+
+/// Says a hard bounce of the address that the body is; panics at "panic".
+#[derive(Debug)]
+struct Plain;
+
+impl Provider for Plain {
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    fn prove(&self, _: &Unverified<'_>, _: &Credentials, _: OffsetDateTime) -> Result<Proof, Refusal> {
+        Ok(Proof::of(Attribution::Signed))
+    }
+
+    fn decode(&self, post: &Verified<'_>) -> Decoded {
+        let body = String::from_utf8_lossy(post.post().body);
+        assert!(body != "panic", "as asked");
+        let reports = match Address::parse(&body) {
+            Ok(address) => {
+                let mut report = Report::new(Kind::Bounce, Some(address));
+                report.diagnostic = Some("550 5.1.1 user \0 unknown".to_owned());
+                report.occurred_at = Some(datetime!(9999-12-31 23:59 UTC));
+                vec![report]
+            }
+            Err(_) => vec![],
+        };
+        let unrecognised = usize::from(reports.is_empty() && body != "ping");
+        Decoded::new("plain", reports, vec![], unrecognised)
+    }
+}
+
+struct Bench {
+    intake: Intake,
+    store: Arc<Store>,
+    source: Arc<Source>,
+    stop: CancellationToken,
+    committer: Option<Committer>,
+}
+
+impl Bench {
+    async fn new(queue: usize) -> Self {
+        let connect = Connect {
+            url: SecretString::from("sqlite::memory:"),
+            max_connections: 1,
+            min_connections: 1,
+            acquire_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(5),
+            announces: Announces::FeedsOnly,
+        };
+        let store = Arc::new(Store::connect(&connect, Identity::new(&SecretString::from("pepper")), Policies::default()).await.unwrap());
+        store.migrate().await.unwrap();
+        store.check_in().await.unwrap();
+        let list = store.ensure_list("acme.weekly", None, NOW).await.unwrap();
+        let source = Source {
+            name: "plain".to_owned(),
+            provider: &Plain,
+            credentials: Credentials::default(),
+            list,
+            within: Arc::default(),
+            list_from: vec![],
+            unattributed: Unattributed::Provisional,
+        };
+        let telemetry = Arc::new(Telemetry::new(["plain"]));
+        let config = IntakeConfig { queue, ..IntakeConfig::default() };
+        let (intake, committer) = channel(store.clone(), Arc::new(Rules::load(&[]).unwrap()), config, telemetry, Arc::new(Notify::new()));
+        Self { intake, store, source: Arc::new(source), stop: CancellationToken::new(), committer: Some(committer) }
+    }
+
+    fn run(mut self) -> Self {
+        if let Some(committer) = self.committer.take() {
+            tokio::spawn(committer.run(Clock::from(|| NOW), self.stop.clone()));
+        }
+        self
+    }
+
+    async fn accept(&self, body: &str) -> Result<Outcome, IntakeError> {
+        let arrival = Arrival {
+            source: self.source.clone(),
+            media_type: "text/plain; charset=utf-8".to_owned(),
+            bytes: Bytes::copy_from_slice(body.as_bytes()),
+            attribution: Attribution::Signed,
+            received_at: NOW,
+            list: None,
+        };
+        self.intake.accept(arrival).await
+    }
+
+    async fn recipients(&self) -> Vec<String> {
+        let page = self.store.events_after(Cursor::START, &Visible::All, 100).await.unwrap();
+        page.items.into_iter().filter_map(|(_, address)| address).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_panic_quarantines_its_receipt_and_the_next_one_is_fine() {
+    let bench = Bench::new(8).await.run();
+    let outcome = bench.accept("panic").await.unwrap();
+    let Some(Accepted::New { receipt, events, .. }) = outcome.accepted else { panic!("{outcome:?}") };
+    assert_eq!(events, []);
+    assert_eq!(bench.store.receipt_state(receipt).await.unwrap(), Some(ReceiptState::Quarantined));
+    bench.accept("jane@example.org").await.unwrap();
+    assert_eq!(bench.recipients().await, ["jane@example.org"]);
+}
+
+#[tokio::test]
+async fn what_says_nothing_is_kept_unless_it_means_nothing() {
+    let bench = Bench::new(8).await.run();
+    let Some(Accepted::New { receipt, .. }) = bench.accept("no address").await.unwrap().accepted else { panic!("not kept") };
+    assert_eq!(bench.store.receipt_state(receipt).await.unwrap(), Some(ReceiptState::Unrecognised));
+    assert!(bench.accept("ping").await.unwrap().accepted.is_none());
+}
+
+#[tokio::test]
+async fn ten_copies_are_one_receipt_and_one_event() {
+    let bench = Bench::new(32).await.run();
+    let outcomes = futures_util::future::join_all((0..10).map(|_| bench.accept("jane@example.org"))).await;
+    let new = outcomes.iter().filter(|it| matches!(it.as_ref().unwrap().accepted, Some(Accepted::New { .. }))).count();
+    assert_eq!((new, bench.recipients().await.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_full_queue_says_come_again_at_once() {
+    let mut bench = Bench::new(1).await;
+    let committer = bench.committer.take().unwrap();
+    let first = bench.accept("jane@example.org");
+    tokio::pin!(first);
+    // One poll puts it into the queue; nobody commits.
+    assert!(futures_util::poll!(first.as_mut()).is_pending());
+    assert!(matches!(bench.accept("john@example.org").await, Err(IntakeError::Full(1))));
+    tokio::spawn(committer.run(Clock::from(|| NOW), bench.stop.clone()));
+    first.await.unwrap();
+    assert_eq!(bench.recipients().await, ["jane@example.org"]);
+}
+
+#[tokio::test]
+async fn what_waits_at_the_end_is_still_committed() {
+    let mut bench = Bench::new(8).await;
+    let committer = bench.committer.take().unwrap();
+    let first = bench.accept("jane@example.org");
+    tokio::pin!(first);
+    assert!(futures_util::poll!(first.as_mut()).is_pending());
+    bench.stop.cancel();
+    let ((), accepted) = tokio::join!(committer.run(Clock::from(|| NOW), bench.stop.clone()), first);
+    assert!(accepted.unwrap().accepted.is_some());
+    assert!(matches!(bench.accept("john@example.org").await, Err(IntakeError::Stopping)));
+}
+
+#[tokio::test]
+async fn a_time_in_the_future_is_when_it_was_received_and_nul_is_shown() {
+    let bench = Bench::new(8).await.run();
+    bench.accept("jane@example.org").await.unwrap();
+    let page = bench.store.events_after(Cursor::START, &Visible::All, 1).await.unwrap();
+    assert_eq!(page.items[0].0.occurred_at, NOW);
+    assert_eq!(page.items[0].0.testimony.diagnostic.as_deref(), Some("550 5.1.1 user \u{2400} unknown"));
+}

@@ -1,0 +1,215 @@
+//! Publishing what was committed: the relay reads the outbox, publishes to `RabbitMQ` in the order of the rows, and removes a
+//! row only when the broker has confirmed its message and a queue has it. At least once, with an id that stays.
+//!
+//! The relay takes no input but the table. A nudge after a commit makes it look at once; a timer finds what the nudge lost.
+//! One relay per database is active; the others stand by for its lock. Whatever fails, it drops connection and lock and
+//! starts over after a while, so that another replica, which may see more of the broker, can take over. An outage is not an
+//! attempt; only a return or a nack is, and puts the message off. The order of messages is that of the rows within a round;
+//! what was put off comes later, which is why messages carry a revision.
+
+mod backoff;
+mod link;
+mod socket;
+mod window;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::backoff::Backoff;
+use self::link::{Link, LinkError};
+use self::window::{Publisher, Refused};
+use crate::clock::Clock;
+use crate::config::{AmqpConfig, SecretUrl};
+use crate::store::{RelayLock, Store, StoreError};
+use crate::telemetry::{RelayState, Stage, Telemetry};
+
+/// Measuring takes at most this part of the time, however long the outbox has grown.
+const MEASURING_SHARE: u32 = 20;
+
+/// Publishes the outbox of one database.
+#[derive(Debug)]
+pub struct Relay {
+    store: Arc<Store>,
+    config: AmqpConfig,
+    telemetry: Arc<Telemetry>,
+    nudge: Arc<Notify>,
+    clock: Clock,
+    state: watch::Sender<RelayState>,
+}
+
+/// Why publishing stopped.
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error("the outbox could not be read or written")]
+    Store(#[from] StoreError),
+    #[error("the broker cannot be published to")]
+    Link(#[from] LinkError),
+    #[error("the connection to the database that holds the relay's lock is gone")]
+    LockLost,
+}
+
+/// How publishing ended when nothing failed.
+enum Ended {
+    /// Another relay is active.
+    Standby,
+    /// It was told to stop.
+    Stopped,
+}
+
+/// What the broker said and the table does not know yet. It outlives connections, so that a message confirmed just before
+/// the database went away is not published again when it is back.
+#[derive(Debug, Default)]
+struct Owed {
+    done: Vec<i64>,
+    refused: Vec<Refused>,
+}
+
+impl Relay {
+    /// A relay that publishes when it is [run](Self::run). `nudge` is notified after each commit that may have written to
+    /// the outbox.
+    #[must_use]
+    pub fn new(store: Arc<Store>, config: AmqpConfig, telemetry: Arc<Telemetry>, nudge: Arc<Notify>, clock: Clock) -> Self {
+        let state = if config.url.is_some() { RelayState::Disconnected } else { RelayState::Off };
+        Self { store, config, telemetry, nudge, clock, state: watch::Sender::new(state) }
+    }
+
+    /// What it does, now and as it changes; it stays readable after the relay has ended.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<RelayState> {
+        self.state.subscribe()
+    }
+
+    /// Publishes until told to stop, then waits for what is in flight, no longer than the time limits of publishing, and
+    /// ends. Dropping the future instead loses nothing, but what was in flight is published again.
+    pub async fn run(self, stop: CancellationToken) {
+        let Some(url) = &self.config.url else {
+            stop.cancelled().await;
+            return;
+        };
+        tokio::join!(self.relay(url, &stop), self.measure(&stop));
+    }
+
+    /// Tries to publish, again and again.
+    async fn relay(&self, url: &SecretUrl, stop: &CancellationToken) {
+        let mut backoff = Backoff::new(self.config.backoff_min, self.config.backoff_max);
+        let mut owed = Owed::default();
+        loop {
+            let pause = match self.lead(url, &mut owed, &mut backoff, stop).await {
+                Ok(Ended::Stopped) => return,
+                Ok(Ended::Standby) => {
+                    self.enter(RelayState::Standby);
+                    self.config.poll_interval
+                }
+                Err(error) => {
+                    self.enter(RelayState::Disconnected);
+                    self.telemetry.failed(Stage::Relay, "publishing", &error);
+                    backoff.next()
+                }
+            };
+            if paused(pause, stop).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Publishes as the active relay, if no other is, until something fails.
+    async fn lead(&self, url: &SecretUrl, owed: &mut Owed, backoff: &mut Backoff, stop: &CancellationToken) -> Result<Ended, RelayError> {
+        self.settle(owed).await?;
+        let Some(mut lock) = self.store.relay_lock().await? else { return Ok(Ended::Standby) };
+        self.enter(RelayState::Disconnected);
+        let Some(link) = stop.run_until_cancelled(Link::open(url, &self.config)).await else { return Ok(Ended::Stopped) };
+        let link = link?;
+        self.enter(RelayState::Connected);
+        let ended = self.serve(&mut lock, &link, owed, backoff, stop).await;
+        self.enter(RelayState::Disconnected);
+        link.close().await;
+        ended
+    }
+
+    /// Publishes over one connection.
+    async fn serve(
+        &self,
+        lock: &mut RelayLock,
+        link: &Link,
+        owed: &mut Owed,
+        backoff: &mut Backoff,
+        stop: &CancellationToken,
+    ) -> Result<Ended, RelayError> {
+        let publisher = Publisher { link, config: &self.config, telemetry: &self.telemetry, stop };
+        while !stop.is_cancelled() {
+            // Listens before it reads, so that no nudge falls between the two.
+            let nudged = self.nudge.notified();
+            tokio::pin!(nudged);
+            nudged.as_mut().enable();
+
+            if !tokio::time::timeout(self.config.confirm_timeout, lock.holds()).await.unwrap_or(false) {
+                return Err(RelayError::LockLost);
+            }
+            link.check()?;
+            let messages = self.store.outbox_pending(self.config.batch as u64, &[], self.clock.now()).await?;
+            for window in messages.chunks(self.config.in_flight) {
+                let outcome = publisher.publish(window).await;
+                owed.done.extend(outcome.done);
+                owed.refused.extend(outcome.refused);
+                self.settle(owed).await?;
+                if let Some(broken) = outcome.broken {
+                    return Err(broken.into());
+                }
+            }
+            backoff.reset();
+            if messages.is_empty() {
+                tokio::select! {
+                    () = nudged => {}
+                    _ = paused(self.config.poll_interval, stop) => {}
+                }
+            }
+        }
+        Ok(Ended::Stopped)
+    }
+
+    /// Tells the table what the broker said. Until that has succeeded nothing more is published, so nothing that is owed
+    /// is ever read again from the table.
+    async fn settle(&self, owed: &mut Owed) -> Result<(), StoreError> {
+        if !owed.done.is_empty() {
+            self.store.outbox_done(&owed.done).await?;
+            owed.done.clear();
+        }
+        while let Some(it) = owed.refused.last() {
+            let not_before = self.clock.now() + backoff::put_off(it.attempts);
+            self.store.outbox_refused(it.sequence, &it.why, not_before).await?;
+            owed.refused.pop();
+        }
+        Ok(())
+    }
+
+    /// Tells how full the outbox is, whatever the relay does.
+    async fn measure(&self, stop: &CancellationToken) {
+        loop {
+            let begun = tokio::time::Instant::now();
+            // A database that is away is told of by the relay itself.
+            if let Ok(it) = self.store.outbox_state().await {
+                let age = it.oldest.map(|oldest| Duration::try_from(self.clock.now() - oldest).unwrap_or_default());
+                self.telemetry.outbox_measured(it.depth, age);
+            }
+            let pause = self.config.poll_interval.max(begun.elapsed() * MEASURING_SHARE);
+            if paused(pause, stop).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn enter(&self, state: RelayState) {
+        let changed = self.state.send_if_modified(|it| std::mem::replace(it, state) != state);
+        if changed {
+            self.telemetry.relay_changed(state);
+        }
+    }
+}
+
+/// Lets time pass; `None` if told to stop meanwhile.
+async fn paused(pause: Duration, stop: &CancellationToken) -> Option<()> {
+    stop.run_until_cancelled(tokio::time::sleep(pause)).await
+}

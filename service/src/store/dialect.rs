@@ -1,0 +1,148 @@
+//! Every place where Postgres and SQLite differ. Nothing outside asks which database it is.
+
+use std::path::PathBuf;
+
+use sea_orm::sqlx;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait,
+};
+
+use crate::store::error::StoreError;
+
+/// Key of the advisory lock around migrations: "rebound" and 1, in hex.
+const MIGRATION_LOCK: i64 = 0x0072_6562_6f75_0001;
+/// Key of the advisory lock that the active relay holds.
+const RELAY_LOCK: i64 = 0x0072_6562_6f75_0002;
+
+/// Begins a transaction that may write. On SQLite it takes the write lock at once: a transaction that reads first and
+/// writes later would fail with "locked" instead of waiting.
+pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
+    let options = match db.get_database_backend() {
+        DbBackend::Sqlite => {
+            TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() }
+        }
+        _ => TransactionOptions::default(),
+    };
+    Ok(db.begin_with_options(options).await?)
+}
+
+/// Place in the feeds for what this transaction writes, in commit order: on Postgres its transaction id, on SQLite, which has
+/// one writer at a time, the next number.
+pub(super) async fn position(tx: &DatabaseTransaction) -> Result<i64, StoreError> {
+    let sql = match tx.get_database_backend() {
+        DbBackend::Postgres => {
+            "select pg_current_xact_id()::text::bigint + coalesce((select value::bigint from setting where name = 'feed_base'), 0) as position"
+        }
+        _ => {
+            "select max(coalesce((select max(position) from event), 0), coalesce((select max(position) from suppression_change), 0)) + 1 as position"
+        }
+    };
+    number(tx, sql, "position").await
+}
+
+/// The first place that a transaction still running may yet fill; only what stands before it may be served.
+pub(super) async fn horizon(db: &impl ConnectionTrait) -> Result<i64, StoreError> {
+    match db.get_database_backend() {
+        DbBackend::Postgres => {
+            let sql = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint \
+                       + coalesce((select value::bigint from setting where name = 'feed_base'), 0) as horizon";
+            number(db, sql, "horizon").await
+        }
+        _ => Ok(i64::MAX),
+    }
+}
+
+/// After a restore into another Postgres cluster transaction ids start low again; the base lifts them over what is there.
+pub(super) async fn lift_feed_base(db: &DatabaseConnection) -> Result<(), StoreError> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    let sql = "insert into setting (name, value) \
+               select 'feed_base', (top - pg_snapshot_xmin(pg_current_snapshot())::text::bigint + 1)::text \
+               from (select greatest((select max(position) from event), (select max(position) from suppression_change)) as top) as it \
+               where top >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint \
+                     + coalesce((select value::bigint from setting where name = 'feed_base'), 0) \
+               on conflict (name) do update set value = excluded.value";
+    db.execute_unprepared(sql).await?;
+    Ok(())
+}
+
+async fn number(db: &impl ConnectionTrait, sql: &str, column: &str) -> Result<i64, StoreError> {
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    let row = row.ok_or_else(|| super::error::bad_row("setting", "a scalar query gave no row"))?;
+    Ok(row.try_get("", column)?)
+}
+
+/// Holds other replicas off while one migrates; released at the end of the transaction.
+pub(super) async fn lock_migration(tx: &DatabaseTransaction) -> Result<(), StoreError> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        tx.execute_unprepared(&format!("select pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
+    }
+    Ok(())
+}
+
+/// The lock that makes one relay per database the active one. Lives as long as the connection it was taken on.
+#[derive(Debug)]
+pub struct RelayLock {
+    connection: Option<sqlx::pool::PoolConnection<sqlx::Postgres>>,
+}
+
+impl RelayLock {
+    /// Tries to take it; `None` when another process holds it. SQLite serves one process, which always gets it.
+    pub(super) async fn take(db: &DatabaseConnection) -> Result<Option<Self>, StoreError> {
+        if db.get_database_backend() != DbBackend::Postgres {
+            return Ok(Some(Self { connection: None }));
+        }
+        let outage =
+            |error: sqlx::Error| StoreError::from(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(std::sync::Arc::new(error))));
+        let mut connection = db.get_postgres_connection_pool().acquire().await.map_err(outage)?;
+        let taken: bool =
+            sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(RELAY_LOCK).fetch_one(&mut *connection).await.map_err(outage)?;
+        if taken {
+            // Leaves the pool for good: the lock must go with the connection, never back into the pool with it.
+            connection.close_on_drop();
+            return Ok(Some(Self { connection: Some(connection) }));
+        }
+        Ok(None)
+    }
+
+    /// Whether the connection that holds the lock is still there; without it another relay may be active.
+    pub async fn holds(&mut self) -> bool {
+        match &mut self.connection {
+            Some(connection) => sqlx::query("select 1").execute(&mut **connection).await.is_ok(),
+            None => true,
+        }
+    }
+}
+
+/// Where the file of a SQLite database is; `None` for Postgres and for a database in memory.
+#[must_use]
+pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?.split('?').next()?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
+}
+
+/// Whether the URL names a database that serves one process only.
+#[must_use]
+pub fn is_single_process(url: &str) -> bool {
+    url.starts_with("sqlite:")
+}
+
+/// Journal of SQLite that lets readers read while one writes.
+pub(super) const WAL: sqlx::sqlite::SqliteJournalMode = sqlx::sqlite::SqliteJournalMode::Wal;
+/// A commit is on the disk when it returns.
+pub(super) const FULL: sqlx::sqlite::SqliteSynchronous = sqlx::sqlite::SqliteSynchronous::Full;
+
+/// How many connections there are, and how many of them are unused.
+pub(super) fn pool(db: &DatabaseConnection) -> super::connect::PoolState {
+    let (size, idle) = if db.get_database_backend() == DbBackend::Postgres {
+        let pool = db.get_postgres_connection_pool();
+        (pool.size(), pool.num_idle())
+    } else {
+        let pool = db.get_sqlite_connection_pool();
+        (pool.size(), pool.num_idle())
+    };
+    super::connect::PoolState { size, idle }
+}

@@ -1,0 +1,95 @@
+//! What can go wrong with the database, sorted by what the caller can do about it.
+
+use sea_orm::sqlx;
+use sea_orm::{DbErr, RuntimeErr};
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database does not answer, or has no connection left. Come again.
+    #[error("the database is away or overloaded")]
+    Outage(#[source] DbErr),
+    /// Two transactions got in each other's way; the same again will do.
+    #[error("the transaction collided with another one")]
+    Collision(#[source] DbErr),
+    /// The database refused a value (SQLSTATE class 22 or 23). Coming again cannot help.
+    #[error("the database refused a value")]
+    Data(#[source] DbErr),
+    /// Anything else: a missing table, a wrong statement.
+    #[error("the database could not carry out a statement")]
+    Statement(#[source] DbErr),
+    /// A row holds what this version cannot have written.
+    #[error("table {table}: {what}")]
+    BadRow {
+        /// Where.
+        table: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// No such list.
+    #[error("there is no list named {0:?}")]
+    UnknownList(String),
+    /// The pepper is not the one this database was written under.
+    #[error(
+        "the pepper (identity.pepper) is not the one this database was written under; every address would look unknown. \
+         Set the pepper this database was made with"
+    )]
+    WrongPepper,
+    /// The schema is older than this version needs.
+    #[error("the schema is not up to date: {0} migrations are pending; run `rebound migrate`")]
+    NotMigrated(usize),
+    /// Something with that name is there already.
+    #[error("{0}")]
+    Exists(String),
+}
+
+impl StoreError {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub const fn is_outage(&self) -> bool {
+        matches!(self, Self::Outage(_) | Self::Collision(_))
+    }
+}
+
+impl From<DbErr> for StoreError {
+    /// Total by SQLSTATE: no database error is left without one of the four meanings.
+    fn from(error: DbErr) -> Self {
+        let code = match &error {
+            DbErr::Exec(RuntimeErr::SqlxError(it)) | DbErr::Query(RuntimeErr::SqlxError(it)) | DbErr::Conn(RuntimeErr::SqlxError(it)) => {
+                match it.as_ref() {
+                    sqlx::Error::Database(it) => it.code().map(std::borrow::Cow::into_owned),
+                    sqlx::Error::RowNotFound
+                    | sqlx::Error::ColumnNotFound(_)
+                    | sqlx::Error::ColumnDecode { .. }
+                    | sqlx::Error::Decode(_) => {
+                        return Self::Statement(error);
+                    }
+                    sqlx::Error::Encode(_) => return Self::Data(error),
+                    _ => return Self::Outage(error),
+                }
+            }
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => return Self::Outage(error),
+            _ => return Self::Statement(error),
+        };
+        let code = code.unwrap_or_default();
+        match code.as_str() {
+            // Postgres: serialization_failure, deadlock_detected. SQLite: busy and locked, with their extended forms.
+            "40001" | "40P01" | "5" | "6" | "261" | "262" | "517" | "773" => Self::Collision(error),
+            // SQLite: constraint, mismatch, too big.
+            "19" | "20" | "18" | "275" | "787" | "1299" | "1555" | "2067" => Self::Data(error),
+            // SQLite: full, cannot open, I/O.
+            "10" | "13" | "14" => Self::Outage(error),
+            _ => match code.get(..2).filter(|_| code.len() == 5) {
+                Some("22" | "23") => Self::Data(error),
+                // Connection, resources, operator intervention, system error, invalid transaction state after a cut.
+                Some("08" | "53" | "57" | "58" | "25") => Self::Outage(error),
+                _ => Self::Statement(error),
+            },
+        }
+    }
+}
+
+/// A row that could not be read back.
+pub(super) fn bad_row(table: &'static str, what: impl std::fmt::Display) -> StoreError {
+    StoreError::BadRow { table, what: what.to_string() }
+}

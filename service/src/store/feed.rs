@@ -1,0 +1,168 @@
+//! The feeds: recorded facts and what lists say, in the order in which they were committed. A reader that goes on from its last
+//! cursor misses nothing, because a page ends before the oldest transaction that is still running.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use entity::{event, subject, suppression_change};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use crate::store::error::StoreError;
+use crate::store::ids::{ListId, SubjectId};
+use crate::store::lists::List;
+use crate::store::record::{Event, SuppressionChange};
+use crate::store::{Store, dialect, rows};
+
+/// A place in a feed, after which to go on. Written `position.id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    position: i64,
+    id: Uuid,
+}
+
+impl Cursor {
+    /// Before everything.
+    pub const START: Self = Self { position: 0, id: Uuid::nil() };
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.position, self.id.simple())
+    }
+}
+
+/// Why a text is no cursor.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the cursor is not one that this feed gave out; leave `after` away to start from the beginning")]
+pub struct BadCursor;
+
+impl FromStr for Cursor {
+    type Err = BadCursor;
+
+    fn from_str(text: &str) -> Result<Self, BadCursor> {
+        let (position, id) = text.split_once('.').ok_or(BadCursor)?;
+        Ok(Self { position: position.parse().map_err(|_| BadCursor)?, id: Uuid::try_parse(id).map_err(|_| BadCursor)? })
+    }
+}
+
+/// A page of a feed.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// In the order of commit, each with its plain address if there is one.
+    pub items: Vec<(T, Option<String>)>,
+    /// Where to go on.
+    pub next: Cursor,
+    /// Whether there was more than the page holds.
+    pub more: bool,
+}
+
+/// Which tree of lists a reader may see.
+#[derive(Debug, Clone)]
+pub enum Visible {
+    /// Everything.
+    All,
+    /// One list and those below it.
+    Below(Arc<List>),
+}
+
+impl Store {
+    /// Recorded facts after a cursor.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn events_after(&self, after: Cursor, visible: &Visible, limit: u64) -> Result<Page<Event>, StoreError> {
+        use event::Column as C;
+        let horizon = dialect::horizon(&self.db).await?;
+        let mut query =
+            event::Entity::find().filter(later(C::Position, C::Id, after)).filter(C::Position.lt(horizon)).filter(C::MergedInto.is_null());
+        if let Some(lists) = self.visible_lists(visible).await? {
+            query = query.filter(C::ListId.is_in(lists.iter().map(|it| it.0)));
+        }
+        let found = query.order_by_asc(C::Position).order_by_asc(C::Id).limit(limit + 1).all(&self.db).await?;
+        let more = found.len() as u64 > limit;
+        let mut events = Vec::new();
+        for row in found.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)) {
+            events.push(rows::event_from_row(row, Vec::new())?);
+        }
+        let next = events.last().map_or(after, |it| Cursor { position: it.position, id: it.id.0 });
+        let addresses = self.addresses(events.iter().map(|it| it.subject)).await?;
+        let items = events.into_iter().map(|it| (addresses.get(&it.subject).cloned().flatten(), it)).map(|(a, it)| (it, a)).collect();
+        Ok(Page { items, next, more })
+    }
+
+    /// Changes of what lists say after a cursor, for one list with those on the lists above it. Acts are not among them: what
+    /// follows from them is.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn changes_after(&self, after: Cursor, visible: &Visible, limit: u64) -> Result<Page<SuppressionChange>, StoreError> {
+        use suppression_change::Column as C;
+        let horizon = dialect::horizon(&self.db).await?;
+        let mut query = suppression_change::Entity::find()
+            .filter(later(C::Position, C::Id, after))
+            .filter(C::Position.lt(horizon))
+            .filter(C::Act.is_null());
+        if let (Some(below), Visible::Below(list)) = (self.visible_lists(visible).await?, visible) {
+            // What stands above holds below; a mirror without it would mail whom it must not.
+            query = query.filter(C::ListId.is_in(below.iter().chain(&list.lineage).map(|it| it.0)));
+        }
+        let found = query.order_by_asc(C::Position).order_by_asc(C::Id).limit(limit + 1).all(&self.db).await?;
+        let more = found.len() as u64 > limit;
+        let mut changes = Vec::new();
+        for row in found.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)) {
+            changes.push(rows::change_from_row(row)?);
+        }
+        let next = changes.last().map_or(after, |it| Cursor { position: it.position, id: it.id.0 });
+        let addresses = self.addresses(changes.iter().map(|it| it.subject)).await?;
+        let items = changes.into_iter().map(|it| (addresses.get(&it.subject).cloned().flatten(), it)).map(|(a, it)| (it, a)).collect();
+        Ok(Page { items, next, more })
+    }
+
+    /// Plain addresses of subjects; none for those that were erased.
+    pub(super) async fn addresses(
+        &self,
+        subjects: impl Iterator<Item = SubjectId>,
+    ) -> Result<HashMap<SubjectId, Option<String>>, StoreError> {
+        let mut ids: Vec<SubjectId> = subjects.collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut addresses = HashMap::new();
+        for chunk in ids.chunks(1000) {
+            let found =
+                subject::Entity::find().filter(subject::Column::Id.is_in(chunk.iter().map(|it| it.0.to_vec()))).all(&self.db).await?;
+            for row in found {
+                addresses.insert(SubjectId(rows::sixteen("subject", &row.id)?), row.address);
+            }
+        }
+        Ok(addresses)
+    }
+
+    async fn visible_lists(&self, visible: &Visible) -> Result<Option<Vec<ListId>>, StoreError> {
+        match visible {
+            Visible::All => Ok(None),
+            Visible::Below(list) => {
+                Ok(Some(self.lists().await?.iter().filter(|it| it.lineage.contains(&list.id)).map(|it| it.id).collect()))
+            }
+        }
+    }
+}
+
+fn later<C: ColumnTrait>(position: C, id: C, after: Cursor) -> Condition {
+    Condition::any().add(position.gt(after.position)).add(Condition::all().add(position.eq(after.position)).add(id.gt(after.id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_the_way_to_the_client_and_back() {
+        let cursor = Cursor { position: 42, id: Uuid::now_v7() };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        for wrong in ["", "42", "42.", ".0", "x.y", "42.zz"] {
+            assert_eq!(wrong.parse::<Cursor>(), Err(BadCursor), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! All that is known of one subject within one boundary, and what taking in one more fact does to it. No database here:
+//! copies of a failure are merged, the policy is folded over the whole, and what changed is said as changes.
+
+use aws_lc_rs::digest;
+use bounce::policy::{Act, Cause, Fact, FactKey, Matter, Policy, Standing, decide};
+use time::OffsetDateTime;
+
+use crate::store::ids::{ChangeId, EventId, ListId, ReceiptId, SubjectId};
+use crate::store::record::{Change, Delivery, Event, IncomingDelivery, IncomingFact, Suppression, SuppressionChange, Testimony};
+
+/// What is known of one subject within one boundary.
+#[derive(Debug, Clone)]
+pub(super) struct History {
+    /// Root of the tree.
+    pub boundary: ListId,
+    /// Whom it is about.
+    pub subject: SubjectId,
+    /// Revision of the subject.
+    pub revision: i64,
+    /// Recorded facts.
+    pub events: Vec<Event>,
+    /// The newest deliveries.
+    pub deliveries: Vec<Delivery>,
+    /// What people did, as written in the audit.
+    pub acts: Vec<SuppressionChange>,
+    /// What lists say now.
+    pub suppressions: Vec<Suppression>,
+    /// Rows that the fold no longer knows, because two events turned out to be one.
+    pub vanished: Vec<(ListId, Cause)>,
+}
+
+/// What taking in a fact did to the events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// A new event.
+    New(EventId),
+    /// An event that was known already, now with better evidence or an earlier time.
+    Improved(EventId),
+    /// Nothing that was not known.
+    Known(EventId),
+}
+
+/// Where a fact comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'a> {
+    /// The receipt.
+    pub receipt: ReceiptId,
+    /// Name of the source.
+    pub source: &'a str,
+    /// Now.
+    pub now: OffsetDateTime,
+    /// Place in the feed.
+    pub position: i64,
+}
+
+impl History {
+    /// Takes in a fact. Copies of a known failure merge: earliest time, strongest attribution, greatest weight, strongest
+    /// evidence. A copy that is known under keys of several events makes them one; those that are gone are returned.
+    pub(super) fn take_in(&mut self, fact: &IncomingFact, mut keys: Vec<FactKey>, origin: Origin<'_>) -> (Taken, Vec<EventId>) {
+        keys.sort_unstable();
+        keys.dedup();
+        let incoming = Event {
+            id: EventId::new(),
+            position: origin.position,
+            receipt: origin.receipt,
+            source: origin.source.to_owned(),
+            list: fact.list.id,
+            boundary: self.boundary,
+            subject: self.subject,
+            keys,
+            evidence: evidence(fact, origin.source),
+            testimony: fact.testimony.clone(),
+            attribution: fact.attribution,
+            weight: fact.weight,
+            occurred_at: fact.occurred_at,
+            recorded_at: origin.now,
+        };
+        let (known, others): (Vec<Event>, Vec<Event>) =
+            std::mem::take(&mut self.events).into_iter().partition(|it| it.keys.iter().any(|key| incoming.keys.contains(key)));
+        self.events = others;
+        let mut known = known.into_iter();
+        let Some(first) = known.next() else {
+            let id = incoming.id;
+            self.events.push(incoming);
+            return (Taken::New(id), Vec::new());
+        };
+        let before = first.clone();
+        let mut gone = Vec::new();
+        let mut merged = first;
+        for other in known {
+            gone.push(other.id);
+            merged.merge(other);
+        }
+        merged.merge(incoming);
+        let id = merged.id;
+        let improved = !merged.says_the_same_as(&before) || !gone.is_empty();
+        if improved {
+            merged.position = origin.position;
+        }
+        self.events.push(merged);
+        (if improved { Taken::Improved(id) } else { Taken::Known(id) }, gone)
+    }
+
+    /// Takes in a delivery. Only the two newest can matter.
+    pub(super) fn take_in_delivery(&mut self, delivery: &IncomingDelivery, mut messages: Vec<FactKey>) {
+        messages.sort_unstable();
+        messages.dedup();
+        match self.deliveries.iter_mut().find(|it| it.messages == messages) {
+            Some(known) => known.occurred_at = known.occurred_at.min(delivery.occurred_at),
+            None => self.deliveries.push(Delivery { messages, occurred_at: delivery.occurred_at }),
+        }
+        self.deliveries.sort_by(|a, b| (b.occurred_at, &b.messages).cmp(&(a.occurred_at, &a.messages)));
+        self.deliveries.truncate(2);
+    }
+
+    /// Decides again, and says what changed. `actor` is who led to it.
+    pub(super) fn decide(&mut self, policy: &Policy, actor: &str, now: OffsetDateTime, position: i64) -> Vec<SuppressionChange> {
+        let standings = decide(&self.facts(), self.boundary.key(), policy);
+        let next: Vec<Suppression> = standings.iter().map(|it| self.suppression(it)).collect();
+        let revision = self.revision + 1;
+        let mut changes = Vec::new();
+        let mut change = |kind: Change, it: &Suppression, released_at: Option<OffsetDateTime>| {
+            changes.push(SuppressionChange {
+                id: ChangeId::new(),
+                position,
+                subject: self.subject,
+                list: it.list,
+                boundary: self.boundary,
+                change: kind,
+                cause: Some(it.cause),
+                reason: it.reason,
+                event: it.event,
+                act: None,
+                actor: actor.to_owned(),
+                note: it.note.clone(),
+                provisional: it.provisional,
+                since: Some(it.since),
+                expires_at: it.expires_at,
+                released_at,
+                revision,
+                import: None,
+                at: now,
+            });
+        };
+        let find = |rows: &[Suppression], it: &Suppression| rows.iter().find(|row| row.list == it.list && row.cause == it.cause).cloned();
+        for new in &next {
+            let old = find(&self.suppressions, new);
+            let kind = match (&old, new.released_at) {
+                (Some(old), _) if old.says_the_same_as(new) => continue,
+                (None, Some(_)) => continue,
+                (Some(old), None) if old.holds_at(new.since) => Change::Updated,
+                (_, None) => Change::Added,
+                (Some(old), Some(_)) if old.released_at.is_some() => continue,
+                (Some(_), Some(_)) => Change::Released,
+            };
+            change(kind, new, new.released_at);
+        }
+        for old in self.suppressions.iter().filter(|it| find(&next, it).is_none()) {
+            self.vanished.push((old.list, old.cause));
+            change(Change::Released, old, Some(now));
+        }
+        if !changes.is_empty() {
+            self.revision = revision;
+        }
+        self.suppressions = next
+            .into_iter()
+            .map(|new| match find(&self.suppressions, &new) {
+                Some(old) if old.says_the_same_as(&new) => old,
+                _ => Suppression { revision: self.revision, ..new },
+            })
+            .collect();
+        changes
+    }
+
+    /// Everything that is known, as the policy wants it.
+    fn facts(&self) -> Vec<Fact> {
+        let events = self.events.iter().map(|it| Fact {
+            at: it.occurred_at,
+            key: it.fact_key(),
+            list: it.list.key(),
+            matter: Matter::Event {
+                kind: it.testimony.kind,
+                bounce_type: it.testimony.bounce_type,
+                reason: it.testimony.reason,
+                weight: it.weight,
+                messages: it.keys.clone(),
+            },
+        });
+        let deliveries = self.deliveries.iter().map(|it| Fact {
+            at: it.occurred_at,
+            key: it.messages.first().copied().unwrap_or(FactKey([0; 16])),
+            list: self.boundary.key(),
+            matter: Matter::Delivery { messages: it.messages.clone() },
+        });
+        let acts = self.acts.iter().filter_map(|it| {
+            let matter = Matter::Act(it.act?);
+            Some(Fact { at: it.at, key: FactKey(it.id.0.into_bytes()), list: it.list.key(), matter })
+        });
+        events.chain(deliveries).chain(acts).collect()
+    }
+
+    fn suppression(&self, standing: &Standing) -> Suppression {
+        let event = self.events.iter().find(|it| it.fact_key() == standing.fact).map(|it| it.id);
+        let act = self.acts.iter().find(|it| it.id.0.into_bytes() == standing.fact.0);
+        Suppression {
+            list: ListId::from_key(standing.list),
+            cause: standing.cause,
+            reason: standing.reason,
+            event,
+            note: act.and_then(|it| it.note.clone()),
+            overrides_consent: standing.overrides_consent,
+            provisional: standing.provisional,
+            since: standing.since,
+            expires_at: standing.expires_at,
+            released_at: standing.released_at,
+            revision: self.revision,
+        }
+    }
+}
+
+impl Event {
+    /// The smallest key: the same for the same failure in whatever order its copies came.
+    pub(super) fn fact_key(&self) -> FactKey {
+        self.keys.first().copied().unwrap_or(FactKey([0; 16]))
+    }
+
+    /// Takes over whatever is better in another copy.
+    fn merge(&mut self, other: Self) {
+        self.keys.extend(other.keys);
+        self.keys.sort_unstable();
+        self.keys.dedup();
+        self.occurred_at = self.occurred_at.min(other.occurred_at);
+        self.recorded_at = self.recorded_at.min(other.recorded_at);
+        self.attribution = self.attribution.max(other.attribution);
+        self.weight = self.weight.max(other.weight);
+        if other.evidence > self.evidence {
+            self.evidence = other.evidence;
+            self.testimony = other.testimony;
+            self.receipt = other.receipt;
+            self.source = other.source;
+            self.list = other.list;
+        }
+    }
+
+    fn says_the_same_as(&self, other: &Self) -> bool {
+        self.evidence == other.evidence
+            && self.keys == other.keys
+            && self.occurred_at == other.occurred_at
+            && self.attribution == other.attribution
+            && self.weight == other.weight
+    }
+}
+
+impl Suppression {
+    /// Whether a reader of the list would see no difference. A lifted row is as good as another.
+    fn says_the_same_as(&self, other: &Self) -> bool {
+        let key = |it: &Self| {
+            (it.list, it.cause, it.reason, it.event, it.overrides_consent, it.provisional, it.since, it.expires_at, it.released_at)
+        };
+        key(self) == key(other) && self.note == other.note
+    }
+}
+
+/// A total order over evidence: attribution first, so that the real report corrects a forged one; then how specific the rule
+/// is, a receiver's words before a provider's label; then the status; and last the content itself, so that two different
+/// testimonies never tie.
+fn evidence(fact: &IncomingFact, source: &str) -> String {
+    let said = &fact.testimony;
+    let specific = match said.rule.split('.').next().unwrap_or_default() {
+        "none" => 0,
+        "claim" | "kind" => 1,
+        "reply" | "stage" => 2,
+        "code" => 3,
+        _ => 4,
+    };
+    let status = said.status.map_or(0, |it| if it.is_bare() { 1 } else { 2 });
+    let content = format!("{:?}", Testimony { rules_version: String::new(), ..said.clone() });
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in [source.as_bytes(), fact.list.name.as_bytes(), content.as_bytes()] {
+        context.update(part);
+    }
+    let hash = context.finish();
+    let tie = data_encoding::HEXLOWER.encode(hash.as_ref().get(..8).unwrap_or_default());
+    format!("{}{specific}{status}{tie}", fact.attribution as u8)
+}
+
+/// Which causes an act lifts; used to tell whether it would do anything.
+pub(super) fn lifts(act: Act, cause: Cause) -> bool {
+    match act {
+        Act::Release => cause.is_automatic(),
+        Act::Unblock => cause == Cause::ManualBlock,
+        Act::Disallow => cause == Cause::ManualAllow,
+        _ => false,
+    }
+}

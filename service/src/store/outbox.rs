@@ -1,0 +1,111 @@
+//! The outbox as the relay sees it: what is pending, and what became of it.
+
+use entity::outbox;
+use sea_orm::QuerySelect;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::store::error::StoreError;
+use crate::store::{RelayLock, Store, rows};
+
+/// A message that waits to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// Its row.
+    pub sequence: i64,
+    /// Its id, stable over retries.
+    pub message_id: Uuid,
+    /// CloudEvents type.
+    pub message_type: String,
+    /// Routing key.
+    pub routing_key: String,
+    /// The document.
+    pub payload: String,
+    /// Returns and nacks so far.
+    pub attempts: i32,
+    /// When it was written.
+    pub created_at: OffsetDateTime,
+}
+
+/// How full the outbox is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutboxState {
+    /// Messages that wait.
+    pub depth: u64,
+    /// Since when the oldest one waits.
+    pub oldest: Option<OffsetDateTime>,
+}
+
+impl Store {
+    /// The next messages to publish, in order, leaving out those in `in_flight` and those put off.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn outbox_pending(&self, limit: u64, in_flight: &[i64], now: OffsetDateTime) -> Result<Vec<Pending>, StoreError> {
+        use outbox::Column as C;
+        let due = Condition::any().add(C::NotBefore.is_null()).add(C::NotBefore.lte(rows::kept(now)));
+        let mut query = outbox::Entity::find().filter(due);
+        if !in_flight.is_empty() {
+            query = query.filter(C::Sequence.is_not_in(in_flight.to_vec()));
+        }
+        let found = query.order_by_asc(C::Sequence).limit(limit).all(&self.db).await?;
+        Ok(found
+            .into_iter()
+            .map(|it| Pending {
+                sequence: it.sequence,
+                message_id: it.message_id,
+                message_type: it.message_type,
+                routing_key: it.routing_key,
+                payload: it.payload,
+                attempts: it.attempts,
+                created_at: it.created_at,
+            })
+            .collect())
+    }
+
+    /// Removes messages that the broker has confirmed and routed.
+    ///
+    /// # Errors
+    /// When the database is away; the messages will then be published again.
+    pub async fn outbox_done(&self, sequences: &[i64]) -> Result<(), StoreError> {
+        for chunk in sequences.chunks(1000) {
+            outbox::Entity::delete_many().filter(outbox::Column::Sequence.is_in(chunk.to_vec())).exec(&self.db).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down that the broker returned or refused a message, and puts it off.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn outbox_refused(&self, sequence: i64, error: &str, not_before: OffsetDateTime) -> Result<(), StoreError> {
+        outbox::Entity::update_many()
+            .col_expr(outbox::Column::Attempts, Expr::col(outbox::Column::Attempts).add(1))
+            .col_expr(outbox::Column::LastError, Expr::value(rows::without_nul(error)))
+            .col_expr(outbox::Column::NotBefore, Expr::value(rows::kept(not_before)))
+            .filter(outbox::Column::Sequence.eq(sequence))
+            .exec(&self.db)
+            .await?;
+        Ok(())
+    }
+
+    /// How full the outbox is.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn outbox_state(&self) -> Result<OutboxState, StoreError> {
+        let depth = outbox::Entity::find().count(&self.db).await?;
+        let oldest = outbox::Entity::find().order_by_asc(outbox::Column::Sequence).one(&self.db).await?.map(|it| it.created_at);
+        Ok(OutboxState { depth, oldest })
+    }
+
+    /// Tries to become the one active relay of this database.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn relay_lock(&self) -> Result<Option<RelayLock>, StoreError> {
+        RelayLock::take(&self.db).await
+    }
+}

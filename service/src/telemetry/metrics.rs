@@ -1,0 +1,139 @@
+//! Every series that `/metrics` shows, on one page. Names are `rebound_<noun>_<verb>_total` for counts and carry their
+//! unit elsewhere. Label values come from closed lists: our own vocabularies, routes, and the names of configured
+//! sources. Each App has a registry of its own, so that two in one process (tests) do not mix.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// Seconds, from a cached look-up to a request that is about to be given up.
+const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Receipts in one transaction.
+const BATCH: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+/// The registry and its series.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    pub(super) receipts: IntCounterVec,
+    pub(super) receipts_refused: IntCounterVec,
+    pub(super) receipt_commit: Histogram,
+    pub(super) interpret: Histogram,
+    pub(super) events: IntCounterVec,
+    pub(super) events_merged: IntCounterVec,
+    pub(super) suppressions: IntCounterVec,
+    pub(super) checks: IntCounterVec,
+    pub(super) check_duration: Histogram,
+    pub(super) requests: HistogramVec,
+    pub(super) queue_depth: IntGauge,
+    pub(super) queue_capacity: IntGauge,
+    pub(super) batch_receipts: Histogram,
+    pub(super) batch_commit: Histogram,
+    pub(super) batches_retried: IntCounter,
+    pub(super) outbox_depth: IntGauge,
+    pub(super) outbox_oldest: Gauge,
+    pub(super) messages: IntCounterVec,
+    pub(super) publish: Histogram,
+    pub(super) relay: IntGaugeVec,
+    pub(super) connections: IntGaugeVec,
+    pub(super) connections_max: IntGauge,
+    pub(super) failures: IntCounterVec,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let it = Builder { registry: Registry::new() };
+        it.build_info();
+        Self {
+            receipts: it.counters("rebound_receipts_stored_total", "Receipts stored, by what became of them.", &["source", "outcome"]),
+            receipts_refused: it.counters("rebound_receipts_refused_total", "Posts and messages that were not taken.", &["source", "why"]),
+            receipt_commit: it.seconds("rebound_receipt_commit_duration_seconds", "From acceptance of a receipt to its commit."),
+            interpret: it.seconds("rebound_receipt_interpret_duration_seconds", "Reading and classifying one receipt."),
+            events: it.counters(
+                "rebound_events_recorded_total",
+                "Events recorded; labels that do not apply are empty.",
+                &["source", "kind", "bounce_type", "reason"],
+            ),
+            events_merged: it.counters("rebound_events_merged_total", "Reports of a failure that was known already.", &["source", "kind"]),
+            suppressions: it.counters("rebound_suppressions_changed_total", "Changes of what lists say.", &["cause", "change"]),
+            checks: it.counters("rebound_addresses_checked_total", "Addresses asked about, by answer.", &["answer"]),
+            check_duration: it.seconds("rebound_check_duration_seconds", "Answering one check, of one address or many."),
+            requests: it.seconds_by("rebound_http_request_duration_seconds", "HTTP requests.", &["method", "route", "status"]),
+            queue_depth: it.gauge("rebound_intake_queue_depth", "Receipts waiting for the database."),
+            queue_capacity: it.gauge("rebound_intake_queue_capacity", "Receipts that may wait; one more is told to come again."),
+            batch_receipts: it.histogram("rebound_intake_batch_receipts", "Receipts in one transaction.", BATCH),
+            batch_commit: it.seconds("rebound_intake_commit_duration_seconds", "Committing one batch, repetitions included."),
+            batches_retried: it.counter("rebound_batches_retried_total", "Batches begun again after a conflict with another."),
+            outbox_depth: it.gauge("rebound_outbox_depth", "Messages waiting to be published."),
+            outbox_oldest: it.seconds_gauge("rebound_outbox_oldest_age_seconds", "Age of the oldest message waiting; 0 if none."),
+            messages: it.counters("rebound_messages_published_total", "Messages handed to the broker, by what it said.", &["outcome"]),
+            publish: it.seconds("rebound_message_publish_duration_seconds", "From handing over a message to its confirm."),
+            relay: it.gauges("rebound_relay_state", "1 for the state that the relay is in.", &["state"]),
+            connections: it.gauges("rebound_database_connections", "Connections of the pool.", &["state"]),
+            connections_max: it.gauge("rebound_database_connections_max", "Most connections of the pool."),
+            failures: it.counters("rebound_failures_total", "Failures that were logged, by the stage that handled them.", &["stage"]),
+            registry: it.registry,
+        }
+    }
+
+    /// The text exposition format.
+    pub(super) fn render(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// Makes and registers series.
+struct Builder {
+    registry: Registry,
+}
+
+#[expect(clippy::expect_used, reason = "names, labels and buckets are literals of this file, and a test builds them all")]
+impl Builder {
+    fn add<T: Collector + Clone + 'static>(&self, made: prometheus::Result<T>) -> T {
+        let series = made.expect("names, labels and buckets are valid literals");
+        self.registry.register(Box::new(series.clone())).expect("names are distinct literals");
+        series
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.add(IntCounter::new(name, help))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.add(IntGauge::new(name, help))
+    }
+
+    fn seconds_gauge(&self, name: &str, help: &str) -> Gauge {
+        self.add(Gauge::new(name, help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+    }
+
+    fn seconds(&self, name: &str, help: &str) -> Histogram {
+        self.histogram(name, help, SECONDS)
+    }
+
+    fn seconds_by(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+        self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels))
+    }
+
+    fn build_info(&self) {
+        let info = self.gauges("rebound_build_info", "1, with the version as label.", &["version"]);
+        info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        #[cfg(target_os = "linux")]
+        self.registry
+            .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+            .expect("the names of the process collector are not ours");
+    }
+}

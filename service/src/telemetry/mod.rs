@@ -1,0 +1,281 @@
+//! Telemetry: one function for each happening, which counts it and logs it. Nothing else in the service names a metric
+//! or writes a log line, so what is told about the service stands on this page.
+//!
+//! No address, domain or message id may come in here: the functions take words of closed lists, numbers and ids of our
+//! own. Errors of other libraries go through [`chain()`].
+
+mod chain;
+mod log;
+mod metrics;
+mod request;
+mod words;
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bounce::classify::reason::Reason;
+use bounce::kind::{BounceType, Kind};
+use tracing::{debug, error, info, warn};
+use uuid::Uuid;
+
+use self::metrics::Metrics;
+
+pub use self::chain::{chain, scrub};
+pub use self::log::{LogError, init};
+pub use self::request::{RequestId, RequestSpan};
+pub use self::words::{Answer, Published, Refused, RelayState, Stage, Stored};
+
+/// Label for a source that is not configured: names in URLs are anybody's to choose.
+const OTHER: &str = "other";
+/// Label for a request that no route takes.
+const UNMATCHED: &str = "unmatched";
+
+/// What the service tells about itself. One for each App, shared by `Arc`.
+pub struct Telemetry {
+    metrics: Metrics,
+    sources: BTreeSet<String>,
+    pool: OnceLock<Box<dyn Fn() -> Pool + Send + Sync>>,
+}
+
+/// Connections of the database pool at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pool {
+    /// Open ones.
+    pub size: u32,
+    /// Open ones that nobody uses.
+    pub idle: u32,
+    /// Most there may be.
+    pub max: u32,
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").field("sources", &self.sources).finish_non_exhaustive()
+    }
+}
+
+impl Telemetry {
+    /// Telemetry for an App with those sources. Series that dashboards count on start at zero.
+    #[must_use]
+    pub fn new<'a>(sources: impl IntoIterator<Item = &'a str>) -> Self {
+        let it = Self { metrics: Metrics::new(), sources: sources.into_iter().map(str::to_owned).collect(), pool: OnceLock::new() };
+        for source in &it.sources {
+            it.start_source_at_zero(source);
+        }
+        for answer in Answer::ALL {
+            it.metrics.checks.with_label_values(&[answer.as_str()]);
+        }
+        for outcome in Published::ALL {
+            it.metrics.messages.with_label_values(&[outcome.as_str()]);
+        }
+        for stage in Stage::ALL {
+            it.metrics.failures.with_label_values(&[stage.as_str()]);
+        }
+        it.set_relay_state(RelayState::Off);
+        it
+    }
+
+    /// A kind that comes with a reason starts with the one that says nothing, so that no series is made up.
+    fn start_source_at_zero(&self, source: &str) {
+        for outcome in Stored::ALL {
+            self.metrics.receipts.with_label_values(&[source, outcome.as_str()]);
+        }
+        for why in Refused::ALL {
+            self.metrics.receipts_refused.with_label_values(&[source, why.as_str()]);
+        }
+        for kind in Kind::ALL {
+            self.metrics.events_merged.with_label_values(&[source, kind.as_str()]);
+            let types: &[Option<BounceType>] =
+                if *kind == Kind::Bounce { &[Some(BounceType::Hard), Some(BounceType::Soft)] } else { &[None] };
+            for bounce_type in types {
+                let reason = matches!(kind, Kind::Bounce | Kind::Delayed | Kind::Rejected).then_some(Reason::Undetermined);
+                self.metrics.events.with_label_values(&event_labels(source, *kind, *bounce_type, reason));
+            }
+        }
+    }
+
+    /// The name of a configured source, or `other`.
+    fn source<'a>(&self, name: &'a str) -> &'a str {
+        if self.sources.contains(name) { name } else { OTHER }
+    }
+
+    /// The service listens.
+    pub fn service_started(&self, listen: SocketAddr, database: &'static str) {
+        info!(target: "rebound::app", %listen, database, version = env!("CARGO_PKG_VERSION"), "started");
+    }
+
+    /// The service was told to stop.
+    pub fn service_stopping(&self) {
+        info!(target: "rebound::app", "stopping");
+    }
+
+    /// The schema was brought up to date by so many steps.
+    pub fn schema_migrated(&self, steps: usize) {
+        info!(target: "rebound::store", steps, "schema is up to date");
+    }
+
+    /// A receipt is committed, or known already.
+    pub fn receipt_stored(&self, source: &str, outcome: Stored, receipt: Uuid, bytes: usize, accepted_for: Duration) {
+        let source = self.source(source);
+        self.metrics.receipts.with_label_values(&[source, outcome.as_str()]).inc();
+        self.metrics.receipt_commit.observe(accepted_for.as_secs_f64());
+        if outcome == Stored::Quarantined {
+            warn!(target: "rebound::intake", source, outcome = outcome.as_str(), %receipt, bytes, "receipt kept for later");
+        } else {
+            info!(target: "rebound::intake", source, outcome = outcome.as_str(), %receipt, bytes, "receipt stored");
+        }
+    }
+
+    /// A post or a message was not taken.
+    pub fn receipt_refused(&self, source: &str, why: Refused) {
+        let source = self.source(source);
+        self.metrics.receipts_refused.with_label_values(&[source, why.as_str()]).inc();
+        info!(target: "rebound::inbound", source, why = why.as_str(), "refused");
+    }
+
+    /// One receipt was read and classified.
+    pub fn receipt_interpreted(&self, took: Duration) {
+        self.metrics.interpret.observe(took.as_secs_f64());
+    }
+
+    /// An event is committed.
+    pub fn event_recorded(&self, source: &str, kind: Kind, bounce_type: Option<BounceType>, reason: Option<Reason>) {
+        let source = self.source(source);
+        let labels = event_labels(source, kind, bounce_type, reason);
+        self.metrics.events.with_label_values(&labels).inc();
+        let [_, kind, bounce_type, reason] = labels;
+        debug!(target: "rebound::intake", source, kind, bounce_type, reason, "event recorded");
+    }
+
+    /// A report told of a failure that was known already.
+    pub fn event_merged(&self, source: &str, kind: Kind) {
+        let source = self.source(source);
+        self.metrics.events_merged.with_label_values(&[source, kind.as_str()]).inc();
+        debug!(target: "rebound::intake", source, kind = kind.as_str(), "event merged");
+    }
+
+    /// What a list says has changed. Both words are those of the wire.
+    pub fn suppression_changed(&self, list: &str, cause: &'static str, change: &'static str) {
+        self.metrics.suppressions.with_label_values(&[cause, change]).inc();
+        info!(target: "rebound::store", list, cause, change, "suppression changed");
+    }
+
+    /// A check was answered: so many addresses with each answer, in that time.
+    pub fn check_answered(&self, answers: &[(Answer, usize)], took: Duration) {
+        for (answer, count) in answers {
+            self.metrics.checks.with_label_values(&[answer.as_str()]).inc_by(*count as u64);
+        }
+        self.metrics.check_duration.observe(took.as_secs_f64());
+    }
+
+    /// A request was answered. `route` is the template, never the path.
+    pub fn request_answered(&self, method: &str, route: Option<&str>, status: u16, took: Duration) {
+        let method = match method {
+            "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS" => method,
+            _ => OTHER,
+        };
+        let route = route.unwrap_or(UNMATCHED);
+        let class = ["1xx", "2xx", "3xx", "4xx", "5xx"].get(usize::from(status / 100).saturating_sub(1)).copied().unwrap_or(OTHER);
+        self.metrics.requests.with_label_values(&[method, route, class]).observe(took.as_secs_f64());
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        if matches!(route, "/metrics" | "/healthz" | "/readyz") {
+            debug!(target: "rebound::http", method, route, status, millis, "answered");
+        } else {
+            info!(target: "rebound::http", method, route, status, millis, "answered");
+        }
+    }
+
+    /// How many receipts wait, and how many may.
+    pub fn intake_queue(&self, depth: usize, capacity: usize) {
+        self.metrics.queue_depth.set(number(depth));
+        self.metrics.queue_capacity.set(number(capacity));
+    }
+
+    /// A batch is committed.
+    pub fn batch_committed(&self, receipts: usize, took: Duration) {
+        self.metrics.batch_receipts.observe(f64::from(u32::try_from(receipts).unwrap_or(u32::MAX)));
+        self.metrics.batch_commit.observe(took.as_secs_f64());
+        debug!(target: "rebound::intake", receipts, "batch committed");
+    }
+
+    /// A batch met a conflict with another and begins again.
+    pub fn batch_retried(&self, error: &dyn Error) {
+        self.metrics.batches_retried.inc();
+        debug!(target: "rebound::intake", error = chain(error), "batch begins again");
+    }
+
+    /// What waits to be published.
+    pub fn outbox_measured(&self, depth: u64, oldest: Option<Duration>) {
+        self.metrics.outbox_depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
+        self.metrics.outbox_oldest.set(oldest.unwrap_or_default().as_secs_f64());
+    }
+
+    /// The broker has answered for a message, or not in time.
+    pub fn relay_published(&self, outcome: Published, took: Duration) {
+        self.metrics.messages.with_label_values(&[outcome.as_str()]).inc();
+        if outcome == Published::Confirmed {
+            self.metrics.publish.observe(took.as_secs_f64());
+        } else {
+            warn!(target: "rebound::outbox", outcome = outcome.as_str(), "message not published; it will be tried again");
+        }
+    }
+
+    /// The relay does something else now.
+    pub fn relay_changed(&self, state: RelayState) {
+        self.set_relay_state(state);
+        info!(target: "rebound::outbox", state = state.as_str(), "relay");
+    }
+
+    fn set_relay_state(&self, state: RelayState) {
+        for it in RelayState::ALL {
+            self.metrics.relay.with_label_values(&[it.as_str()]).set(i64::from(*it == state));
+        }
+    }
+
+    /// A failure was handled here, and is logged here, once, with all its causes. `what` says what was being done.
+    pub fn failed(&self, stage: Stage, what: &'static str, cause: &dyn Error) {
+        self.metrics.failures.with_label_values(&[stage.as_str()]).inc();
+        error!(target: "rebound::failure", stage = stage.as_str(), error = chain(cause), "{what} failed");
+    }
+
+    /// Something the operator should know that is no failure. `what` is a whole sentence.
+    pub fn noted(&self, what: &'static str) {
+        info!(target: "rebound::note", "{what}");
+    }
+
+    /// Asks this about the pool whenever metrics are read. The first one given stays.
+    pub fn watch_pool(&self, pool: impl Fn() -> Pool + Send + Sync + 'static) {
+        // A second watcher would be a second pool; an App has one.
+        let _ = self.pool.set(Box::new(pool));
+    }
+
+    /// All series in the text exposition format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        if let Some(pool) = self.pool.get() {
+            let Pool { size, idle, max } = pool();
+            self.metrics.connections.with_label_values(&["idle"]).set(idle.into());
+            self.metrics.connections.with_label_values(&["used"]).set(size.saturating_sub(idle).into());
+            self.metrics.connections_max.set(max.into());
+        }
+        self.metrics.render().unwrap_or_else(|error| {
+            self.failed(Stage::Http, "rendering the metrics", &error);
+            String::new()
+        })
+    }
+}
+
+fn event_labels(source: &str, kind: Kind, bounce_type: Option<BounceType>, reason: Option<Reason>) -> [&str; 4] {
+    [source, kind.as_str(), bounce_type.map_or("", BounceType::as_str), reason.map_or("", Reason::as_str)]
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

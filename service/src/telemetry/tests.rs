@@ -1,0 +1,259 @@
+//! What a scrape shows and what a log says.
+
+use super::log::tests::logged;
+use actix_web::web;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Tells of one of everything.
+fn everything(it: &Telemetry) {
+    it.service_started(SocketAddr::from(([127, 0, 0, 1], 8080)), "postgres");
+    it.schema_migrated(3);
+    for outcome in Stored::ALL {
+        it.receipt_stored("ses-prod", *outcome, Uuid::nil(), 1234, SECOND);
+    }
+    it.receipt_stored("jane@example.org", Stored::New, Uuid::nil(), 1, SECOND);
+    it.receipt_refused("ses-prod", Refused::Credentials);
+    it.receipt_interpreted(SECOND);
+    it.event_recorded("ses-prod", Kind::Bounce, Some(BounceType::Hard), Some(Reason::UserUnknown));
+    it.event_merged("ses-prod", Kind::Complaint);
+    it.suppression_changed("acme.weekly", "hard", "added");
+    it.check_answered(&[(Answer::Suppressed, 2), (Answer::Clear, 3)], SECOND);
+    it.request_answered("GET", Some("/v1/check"), 200, SECOND);
+    it.request_answered("BREW", None, 404, SECOND);
+    it.request_answered("GET", Some("/metrics"), 200, SECOND);
+    it.intake_queue(5, 1024);
+    it.batch_committed(64, SECOND);
+    it.batch_retried(&std::io::Error::other("deadlock"));
+    it.outbox_measured(7, Some(SECOND));
+    it.relay_published(Published::Confirmed, SECOND);
+    it.relay_published(Published::Returned, SECOND);
+    it.relay_changed(RelayState::Connected);
+    it.watch_pool(|| Pool { size: 4, idle: 3, max: 10 });
+    it.failed(Stage::Relay, "connecting to the broker", &std::io::Error::other("amqp://guest:s3cret@mq: jane@example.org"));
+    it.noted("no broker is configured");
+    it.service_stopping();
+}
+
+#[test]
+fn a_scrape_shows_every_series() {
+    let telemetry = Telemetry::new(["ses-prod"]);
+    everything(&telemetry);
+    let page = telemetry.render();
+    let names: Vec<&str> = page.lines().filter_map(|it| it.strip_prefix("# TYPE ")).collect();
+    insta::assert_snapshot!(names.join("\n"), @"
+process_cpu_seconds_total counter
+process_max_fds gauge
+process_open_fds gauge
+process_resident_memory_bytes gauge
+process_start_time_seconds gauge
+process_threads gauge
+process_virtual_memory_bytes gauge
+rebound_addresses_checked_total counter
+rebound_batches_retried_total counter
+rebound_build_info gauge
+rebound_check_duration_seconds histogram
+rebound_database_connections gauge
+rebound_database_connections_max gauge
+rebound_events_merged_total counter
+rebound_events_recorded_total counter
+rebound_failures_total counter
+rebound_http_request_duration_seconds histogram
+rebound_intake_batch_receipts histogram
+rebound_intake_commit_duration_seconds histogram
+rebound_intake_queue_capacity gauge
+rebound_intake_queue_depth gauge
+rebound_message_publish_duration_seconds histogram
+rebound_messages_published_total counter
+rebound_outbox_depth gauge
+rebound_outbox_oldest_age_seconds gauge
+rebound_receipt_commit_duration_seconds histogram
+rebound_receipt_interpret_duration_seconds histogram
+rebound_receipts_refused_total counter
+rebound_receipts_stored_total counter
+rebound_relay_state gauge
+rebound_suppressions_changed_total counter
+");
+}
+
+#[test]
+fn everything_that_happens_is_counted() {
+    let telemetry = Telemetry::new(["ses-prod"]);
+    everything(&telemetry);
+    let page = telemetry.render();
+    let counted: Vec<&str> = page
+        .lines()
+        .filter(|it| !it.starts_with('#') && !it.contains("_bucket{") && !it.starts_with("process_") && !it.ends_with(" 0"))
+        .collect();
+    insta::assert_snapshot!(counted.join("\n"), @r#"
+rebound_addresses_checked_total{answer="clear"} 3
+rebound_addresses_checked_total{answer="suppressed"} 2
+rebound_batches_retried_total 1
+rebound_build_info{version="0.1.0"} 1
+rebound_check_duration_seconds_sum 1
+rebound_check_duration_seconds_count 1
+rebound_database_connections{state="idle"} 3
+rebound_database_connections{state="used"} 1
+rebound_database_connections_max 10
+rebound_events_merged_total{kind="complaint",source="ses-prod"} 1
+rebound_events_recorded_total{bounce_type="hard",kind="bounce",reason="user_unknown",source="ses-prod"} 1
+rebound_failures_total{stage="relay"} 1
+rebound_http_request_duration_seconds_sum{method="GET",route="/metrics",status="2xx"} 1
+rebound_http_request_duration_seconds_count{method="GET",route="/metrics",status="2xx"} 1
+rebound_http_request_duration_seconds_sum{method="GET",route="/v1/check",status="2xx"} 1
+rebound_http_request_duration_seconds_count{method="GET",route="/v1/check",status="2xx"} 1
+rebound_http_request_duration_seconds_sum{method="other",route="unmatched",status="4xx"} 1
+rebound_http_request_duration_seconds_count{method="other",route="unmatched",status="4xx"} 1
+rebound_intake_batch_receipts_sum 64
+rebound_intake_batch_receipts_count 1
+rebound_intake_commit_duration_seconds_sum 1
+rebound_intake_commit_duration_seconds_count 1
+rebound_intake_queue_capacity 1024
+rebound_intake_queue_depth 5
+rebound_message_publish_duration_seconds_sum 1
+rebound_message_publish_duration_seconds_count 1
+rebound_messages_published_total{outcome="confirmed"} 1
+rebound_messages_published_total{outcome="returned"} 1
+rebound_outbox_depth 7
+rebound_outbox_oldest_age_seconds 1
+rebound_receipt_commit_duration_seconds_sum 5
+rebound_receipt_commit_duration_seconds_count 5
+rebound_receipt_interpret_duration_seconds_sum 1
+rebound_receipt_interpret_duration_seconds_count 1
+rebound_receipts_refused_total{source="ses-prod",why="credentials"} 1
+rebound_receipts_stored_total{outcome="duplicate",source="ses-prod"} 1
+rebound_receipts_stored_total{outcome="new",source="other"} 1
+rebound_receipts_stored_total{outcome="new",source="ses-prod"} 1
+rebound_receipts_stored_total{outcome="quarantined",source="ses-prod"} 1
+rebound_receipts_stored_total{outcome="unrecognised",source="ses-prod"} 1
+rebound_relay_state{state="connected"} 1
+rebound_suppressions_changed_total{cause="hard",change="added"} 1
+"#);
+}
+
+#[test]
+fn series_start_at_zero() {
+    let page = Telemetry::new(["ses-prod"]).render();
+    let zero: Vec<&str> = page.lines().filter(|it| it.starts_with("rebound_") && it.contains("_total{")).collect();
+    insta::assert_snapshot!(zero.join("\n"), @r#"
+rebound_addresses_checked_total{answer="clear"} 0
+rebound_addresses_checked_total{answer="invalid"} 0
+rebound_addresses_checked_total{answer="suppressed"} 0
+rebound_events_merged_total{kind="auto_reply",source="ses-prod"} 0
+rebound_events_merged_total{kind="bounce",source="ses-prod"} 0
+rebound_events_merged_total{kind="challenge_response",source="ses-prod"} 0
+rebound_events_merged_total{kind="complaint",source="ses-prod"} 0
+rebound_events_merged_total{kind="delayed",source="ses-prod"} 0
+rebound_events_merged_total{kind="delivered",source="ses-prod"} 0
+rebound_events_merged_total{kind="mdn",source="ses-prod"} 0
+rebound_events_merged_total{kind="other",source="ses-prod"} 0
+rebound_events_merged_total{kind="rejected",source="ses-prod"} 0
+rebound_events_merged_total{kind="suppressed",source="ses-prod"} 0
+rebound_events_merged_total{kind="unsubscribe",source="ses-prod"} 0
+rebound_events_recorded_total{bounce_type="",kind="auto_reply",reason="",source="ses-prod"} 0
+rebound_events_recorded_total{bounce_type="",kind="challenge_response",reason="",source="ses-prod"} 0
+rebound_events_recorded_total{bounce_type="",kind="complaint",reason="",source="ses-prod"} 0
+rebound_events_recorded_total{bounce_type="",kind="delayed",reason="undetermined",source="ses-prod"} 0
+rebound_events_recorded_total{bounce_type="",kind="delivered",reason="",source="ses-prod"} 0
+rebound_events_recorded_total{bounce_type="",kind="mdn",reason="",source="ses-prod"} 0
+rebound_events_recorded_total{bounce_type="",kind="other",reason="",source="ses-prod"} 0
+rebound_events_recorded_total{bounce_type="",kind="rejected",reason="undetermined",source="ses-prod"} 0
+rebound_events_recorded_total{bounce_type="",kind="suppressed",reason="",source="ses-prod"} 0
+rebound_events_recorded_total{bounce_type="",kind="unsubscribe",reason="",source="ses-prod"} 0
+rebound_events_recorded_total{bounce_type="hard",kind="bounce",reason="undetermined",source="ses-prod"} 0
+rebound_events_recorded_total{bounce_type="soft",kind="bounce",reason="undetermined",source="ses-prod"} 0
+rebound_failures_total{stage="fetch"} 0
+rebound_failures_total{stage="http"} 0
+rebound_failures_total{stage="intake"} 0
+rebound_failures_total{stage="interpret"} 0
+rebound_failures_total{stage="relay"} 0
+rebound_failures_total{stage="store"} 0
+rebound_messages_published_total{outcome="confirmed"} 0
+rebound_messages_published_total{outcome="failed"} 0
+rebound_messages_published_total{outcome="nacked"} 0
+rebound_messages_published_total{outcome="returned"} 0
+rebound_messages_published_total{outcome="timed_out"} 0
+rebound_receipts_refused_total{source="ses-prod",why="busy"} 0
+rebound_receipts_refused_total{source="ses-prod",why="credentials"} 0
+rebound_receipts_refused_total{source="ses-prod",why="malformed"} 0
+rebound_receipts_refused_total{source="ses-prod",why="too_large"} 0
+rebound_receipts_refused_total{source="ses-prod",why="unavailable"} 0
+rebound_receipts_stored_total{outcome="duplicate",source="ses-prod"} 0
+rebound_receipts_stored_total{outcome="new",source="ses-prod"} 0
+rebound_receipts_stored_total{outcome="quarantined",source="ses-prod"} 0
+rebound_receipts_stored_total{outcome="unrecognised",source="ses-prod"} 0
+"#);
+    assert!(page.contains("rebound_relay_state{state=\"off\"} 1\n"));
+}
+
+#[test]
+fn two_apps_do_not_mix() {
+    let (one, other) = (Telemetry::new(["a"]), Telemetry::new(["a"]));
+    one.receipt_refused("a", Refused::Busy);
+    assert!(one.render().contains("rebound_receipts_refused_total{source=\"a\",why=\"busy\"} 1\n"));
+    assert!(other.render().contains("rebound_receipts_refused_total{source=\"a\",why=\"busy\"} 0\n"));
+}
+
+#[test]
+fn no_label_and_no_line_holds_an_address_or_a_secret() {
+    let telemetry = Telemetry::new(["ses-prod"]);
+    let lines = logged(|| everything(&telemetry));
+    for text in [&lines, &telemetry.render()] {
+        assert!(!text.contains("jane") && !text.contains("s3cret") && !text.contains('@'), "{text}");
+    }
+    insta::assert_snapshot!(lines.replace(env!("CARGO_PKG_VERSION"), "<version>"), @r#"
+{"level":"INFO","message":"started","listen":"127.0.0.1:8080","database":"postgres","version":"<version>","target":"rebound::app"}
+{"level":"INFO","message":"schema is up to date","steps":3,"target":"rebound::store"}
+{"level":"INFO","message":"receipt stored","source":"ses-prod","outcome":"new","receipt":"00000000-0000-0000-0000-000000000000","bytes":1234,"target":"rebound::intake"}
+{"level":"INFO","message":"receipt stored","source":"ses-prod","outcome":"duplicate","receipt":"00000000-0000-0000-0000-000000000000","bytes":1234,"target":"rebound::intake"}
+{"level":"INFO","message":"receipt stored","source":"ses-prod","outcome":"unrecognised","receipt":"00000000-0000-0000-0000-000000000000","bytes":1234,"target":"rebound::intake"}
+{"level":"WARN","message":"receipt kept for later","source":"ses-prod","outcome":"quarantined","receipt":"00000000-0000-0000-0000-000000000000","bytes":1234,"target":"rebound::intake"}
+{"level":"INFO","message":"receipt stored","source":"other","outcome":"new","receipt":"00000000-0000-0000-0000-000000000000","bytes":1,"target":"rebound::intake"}
+{"level":"INFO","message":"refused","source":"ses-prod","why":"credentials","target":"rebound::inbound"}
+{"level":"DEBUG","message":"event recorded","source":"ses-prod","kind":"bounce","bounce_type":"hard","reason":"user_unknown","target":"rebound::intake"}
+{"level":"DEBUG","message":"event merged","source":"ses-prod","kind":"complaint","target":"rebound::intake"}
+{"level":"INFO","message":"suppression changed","list":"acme.weekly","cause":"hard","change":"added","target":"rebound::store"}
+{"level":"INFO","message":"answered","method":"GET","route":"/v1/check","status":200,"millis":1000,"target":"rebound::http"}
+{"level":"INFO","message":"answered","method":"other","route":"unmatched","status":404,"millis":1000,"target":"rebound::http"}
+{"level":"DEBUG","message":"answered","method":"GET","route":"/metrics","status":200,"millis":1000,"target":"rebound::http"}
+{"level":"DEBUG","message":"batch committed","receipts":64,"target":"rebound::intake"}
+{"level":"DEBUG","message":"batch begins again","error":"deadlock","target":"rebound::intake"}
+{"level":"WARN","message":"message not published; it will be tried again","outcome":"returned","target":"rebound::outbox"}
+{"level":"INFO","message":"relay","state":"connected","target":"rebound::outbox"}
+{"level":"ERROR","message":"connecting to the broker failed","stage":"relay","error":"amqp://[redacted] [address]","target":"rebound::failure"}
+{"level":"INFO","message":"no broker is configured","target":"rebound::note"}
+{"level":"INFO","message":"stopping","target":"rebound::app"}
+"#);
+}
+
+/// Units and verbs as Prometheus wants them.
+#[test]
+fn names_keep_the_rules() {
+    let page = Telemetry::new([]).render();
+    for line in page.lines().filter_map(|it| it.strip_prefix("# TYPE rebound_")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+        assert!(!name.contains("duration") || name.ends_with("_seconds"), "{line}");
+    }
+}
+
+#[actix_web::test]
+async fn a_request_is_told_by_its_route() {
+    use actix_web::{App, HttpResponse, test};
+    let telemetry = web::Data::new(Telemetry::new([]));
+    let app = test::init_service(
+        App::new()
+            .wrap(tracing_actix_web::TracingLogger::<RequestSpan>::new())
+            .app_data(telemetry.clone())
+            .route("/v1/addresses/{address}", web::get().to(HttpResponse::NoContent)),
+    )
+    .await;
+    for path in ["/v1/addresses/jane@example.org?list=x", "/jane"] {
+        test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
+    }
+    let page = telemetry.render();
+    assert!(page.contains("_count{method=\"GET\",route=\"/v1/addresses/{address}\",status=\"2xx\"} 1\n"), "{page}");
+    assert!(page.contains("_count{method=\"GET\",route=\"unmatched\",status=\"4xx\"} 1\n") && !page.contains("jane"), "{page}");
+}

@@ -1,0 +1,91 @@
+//! The closed lists of words that labels of metrics are taken from, besides those of the `bounce` crate.
+
+bounce::vocabulary! {
+    /// What became of a receipt that was taken.
+    pub enum Stored, "outcome" {
+        /// Read, and its effects are recorded.
+        New = "new",
+        /// Known already, byte for byte.
+        Duplicate = "duplicate",
+        /// Authentic and not understood; kept for later.
+        Unrecognised = "unrecognised",
+        /// Reading or recording it failed; kept for later.
+        Quarantined = "quarantined",
+    }
+}
+
+bounce::vocabulary! {
+    /// Why a post or a message was not taken.
+    pub enum Refused, "why" {
+        /// No credential, or a wrong one.
+        Credentials = "credentials",
+        /// Not what this source sends.
+        Malformed = "malformed",
+        /// Over a limit.
+        TooLarge = "too_large",
+        /// The queue is full: come again.
+        Busy = "busy",
+        /// The database is away: come again.
+        Unavailable = "unavailable",
+    }
+}
+
+bounce::vocabulary! {
+    /// What a check says of an address.
+    pub enum Answer, "answer" {
+        /// Do not mail it.
+        Suppressed = "suppressed",
+        /// Nothing speaks against it.
+        Clear = "clear",
+        /// It is no address.
+        Invalid = "invalid",
+    }
+}
+
+bounce::vocabulary! {
+    /// What the broker said of a message.
+    pub enum Published, "outcome" {
+        /// It has it, and a queue does.
+        Confirmed = "confirmed",
+        /// No queue takes it.
+        Returned = "returned",
+        /// It could not take it.
+        Nacked = "nacked",
+        /// Nothing in time.
+        TimedOut = "timed_out",
+        /// The connection broke first.
+        Failed = "failed",
+    }
+}
+
+bounce::vocabulary! {
+    /// What the relay does.
+    pub enum RelayState, "relay state" {
+        /// No broker is configured.
+        Off = "off",
+        /// Another replica publishes.
+        Standby = "standby",
+        /// The broker is away.
+        Disconnected = "disconnected",
+        /// It publishes.
+        Connected = "connected",
+    }
+}
+
+bounce::vocabulary! {
+    /// Who handled a failure.
+    pub enum Stage, "stage" {
+        /// The HTTP edge.
+        Http = "http",
+        /// The queue and its batches.
+        Intake = "intake",
+        /// Reading and classifying.
+        Interpret = "interpret",
+        /// The database.
+        Store = "store",
+        /// Publishing.
+        Relay = "relay",
+        /// Requests to providers.
+        Fetch = "fetch",
+    }
+}

@@ -1,0 +1,13 @@
+//! The end-to-end tests: one binary, one file per flow and scenario.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what a test does not expect ends it")]
+
+mod relay_fixture;
+mod relay_outages;
+mod relay_publishes;
+mod relay_replicas;
+mod relay_returns;
+mod river;
+mod servers;
+mod store_commit;
+mod store_convergence;
+mod store_schema;

@@ -1,0 +1,91 @@
+//! The schema on both databases: replicas that start at once, a wrong pepper, comments and rules in the tables.
+
+use harness::{TestDatabase, store_at, store_on};
+use sea_orm::{ConnectionTrait, Statement};
+use secrecy::SecretString;
+use service::store::{Announces, Connect, Identity, Policies, Store, StoreError};
+
+#[tokio::test]
+async fn four_replicas_that_start_at_once_all_come_up() {
+    let database = TestDatabase::postgres().await;
+    let replicas = (0..4).map(|_| async {
+        let store = store_at(database.url()).await;
+        store.migrate().await.unwrap();
+        store.check_in().await.unwrap();
+        store.close().await;
+    });
+    futures_util::future::join_all(replicas).await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_migrated_is_refused_with_the_remedy() {
+    let database = TestDatabase::sqlite();
+    let error = store_at(database.url()).await.check_in().await.unwrap_err();
+    assert!(matches!(error, StoreError::NotMigrated(_)), "{error:?}");
+    assert!(error.to_string().contains("rebound migrate"));
+}
+
+#[tokio::test]
+async fn another_pepper_is_refused() {
+    for database in [TestDatabase::sqlite(), TestDatabase::postgres().await] {
+        store_on(&database).await.close().await;
+        let options = Connect {
+            url: SecretString::from(database.url()),
+            max_connections: 2,
+            min_connections: 0,
+            acquire_timeout: std::time::Duration::from_secs(10),
+            statement_timeout: std::time::Duration::from_secs(10),
+            announces: Announces::Outbox,
+        };
+        let other = Identity::new(&SecretString::from("another pepper"));
+        let error = Store::connect(&options, other, Policies::default()).await.unwrap().check_in().await.unwrap_err();
+        assert!(matches!(error, StoreError::WrongPepper), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_column_in_postgres_has_a_comment() {
+    let database = TestDatabase::postgres().await;
+    store_on(&database).await;
+    let db = database.connect().await;
+    let sql = "select (t.relname || '.' || c.attname)::text as name from pg_class t join pg_attribute c on c.attrelid = t.oid \
+               where t.relkind = 'r' and t.relnamespace = 'public'::regnamespace and t.relname <> 'seaql_migrations' \
+               and c.attnum > 0 and col_description(t.oid, c.attnum) is null";
+    let bare = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
+    let names: Vec<String> = bare.iter().map(|it| it.try_get("", "name").unwrap()).collect();
+    assert_eq!(names, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_tables_hold_the_rules() {
+    for database in [TestDatabase::sqlite(), TestDatabase::postgres().await] {
+        let store = store_on(&database).await;
+        let now = time::macros::datetime!(2026-11-22 10:00 UTC);
+        store.ensure_list("acme", None, now).await.unwrap();
+        let db = database.connect().await;
+        for (rule, sql) in [
+            (
+                "list_name_is_unique",
+                "insert into suppression_list select id, name, parent_id, boundary_id, honours, created_at from suppression_list",
+            ),
+            ("a_root_is_its_own_boundary", "update suppression_list set parent_id = id"),
+            (
+                "an_erased_subject_has_no_address",
+                "insert into subject values ({id16}, null, 'example.org', 0, '2026-11-22T10:00:00Z', null)",
+            ),
+            (
+                "attempts_are_not_negative",
+                "insert into outbox (message_id, message_type, routing_key, payload, attempts, created_at) values ({uuid}, '', '', '', -1, '2026-11-22T10:00:00Z')",
+            ),
+        ] {
+            let sql = match db.get_database_backend() {
+                sea_orm::DbBackend::Postgres => {
+                    sql.replace("{id16}", "decode(repeat('00', 16), 'hex')").replace("{uuid}", "gen_random_uuid()")
+                }
+                _ => sql.replace("{id16}", "zeroblob(16)").replace("{uuid}", "zeroblob(16)"),
+            };
+            let error = db.execute_unprepared(&sql).await.expect_err(rule);
+            assert!(error.to_string().contains("constraint"), "{rule}: {error}");
+        }
+    }
+}

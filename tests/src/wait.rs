@@ -1,0 +1,78 @@
+//! Waiting for something to become true: the only place in the tests that lets time pass.
+
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+/// After this long something that should have happened has not. Generous, since all tests share two cores.
+const PATIENCE: Duration = Duration::from_mins(1);
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Waits until the probe says yes.
+///
+/// Panics at the caller's line, naming `what`, when it has not for a minute.
+#[track_caller]
+pub fn eventually<F, P>(what: &str, mut probe: F) -> impl Future<Output = ()>
+where
+    F: FnMut() -> P,
+    P: Future<Output = bool>,
+{
+    eventually_some(what, move || {
+        let answer = probe();
+        async move { answer.await.then_some(()) }
+    })
+}
+
+/// Waits until the probe has something to give, and gives it.
+///
+/// Panics at the caller's line, naming `what`, when it has not for a minute.
+#[track_caller]
+pub fn eventually_some<T, F, P>(what: &str, probe: F) -> impl Future<Output = T>
+where
+    F: FnMut() -> P,
+    P: Future<Output = Option<T>>,
+{
+    let caller = Location::caller();
+    async move {
+        match within(PATIENCE, probe).await {
+            Some(found) => found,
+            None => panic!("{caller}: waited {PATIENCE:?} in vain until {what}"),
+        }
+    }
+}
+
+/// Asks the probe again and again, with growing pauses; a probe that hangs is out of patience too.
+async fn within<T, F, P>(patience: Duration, mut probe: F) -> Option<T>
+where
+    F: FnMut() -> P,
+    P: Future<Output = Option<T>>,
+{
+    let begun = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match tokio::time::timeout(patience, probe()).await {
+            Ok(Some(found)) => return Some(found),
+            Ok(None) if begun.elapsed() < patience => {}
+            _ => return None,
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_comes_true_is_found() {
+        let mut answers = [None, None, Some(7)].into_iter();
+        assert_eq!(within(PATIENCE, || std::future::ready(answers.next().unwrap())).await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn patience_ends() {
+        assert_eq!(within(FIRST_PAUSE, || std::future::ready(None::<()>)).await, None);
+        assert_eq!(within(FIRST_PAUSE, std::future::pending::<Option<()>>).await, None);
+    }
+}
