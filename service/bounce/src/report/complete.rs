@@ -88,7 +88,11 @@ fn name_recipients(bounce: &Bounce<'_>, reports: &mut Vec<Report>) {
 /// Adds what the human part says about each recipient, and decides what is final.
 fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
     let alone = reports.len() == 1;
-    let whole = finality::Whole { human: Outlook::of(bounce.human.text), subject: Outlook::of(bounce.subject) };
+    let whole = finality::Whole {
+        human: Outlook::of(bounce.human.text),
+        subject: Outlook::of(bounce.subject),
+        arrived: finality::arrived(bounce.human.text) || finality::arrived(bounce.subject),
+    };
     for report in reports.iter_mut() {
         let names =
             [report.recipient.as_ref().map(|it| it.expose().to_owned()), report.final_recipient.clone(), report.original_recipient.clone()];

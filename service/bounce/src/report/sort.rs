@@ -45,7 +45,7 @@ fn sorted(mail: &Mail<'_>, human: &Human<'_>, returned: Option<&Message<'_>>, wr
     if let Some(reading) = status_part(&bounce).and_then(|it| complete::status(&bounce, it)) {
         return reading;
     }
-    let is_bounce = mta::signs::is_bounce(mail);
+    let is_bounce = mta::signs::is_bounce(mail) && !autoreply::is_plain(mail);
     if is_bounce && let Some(reading) = words(&bounce, wrapping) {
         return reading;
     }
