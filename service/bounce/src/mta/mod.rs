@@ -53,6 +53,11 @@ pub(crate) fn read(bounce: &Bounce<'_>) -> Option<(&'static str, Vec<Report>)> {
     ORDER.iter().find_map(|it| (it.read)(bounce).filter(|reports| !reports.is_empty()).map(|reports| (it.name, reports)))
 }
 
+/// What Exim's text says of each address, with the alias it was made from.
+pub(crate) fn members(bounce: &Bounce<'_>) -> Vec<Report> {
+    exim::read(bounce).unwrap_or_default()
+}
+
 /// The last resort: whom the returned message was for, where the text names nobody.
 pub(crate) fn returned_to(bounce: &Bounce<'_>) -> Option<(&'static str, Vec<Report>)> {
     generic::returned_to(bounce).map(|it| ("generic", vec![it]))

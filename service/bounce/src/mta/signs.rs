@@ -339,6 +339,8 @@ static CAUSES: Phrases = Phrases::new(&[
     "unavailable",
     "bad address",
     "not accepting",
+    "smtputf8",
+    "not support",
     "unbekannt",
     "voll",
     "inconnu",

@@ -1,6 +1,8 @@
 //! Completes what one part of a mail says with what the others tell: who is meant, what people are told about each
 //! recipient, whether it is final, and to which message it belongs.
 
+use std::collections::HashMap;
+
 use super::finality::{self, Outlook};
 use super::{Hints, Note, Reading, Report, dialect, dsn, human, original, recipient, stage};
 use crate::address::Address;
@@ -33,6 +35,7 @@ pub(super) fn status(bounce: &Bounce<'_>, mut status: dsn::Status) -> Option<Rea
     }
     let dialect = dialect::of(bounce.mail, bounce.human).unwrap_or("rfc3464");
     prefer_known(bounce, &mut status.reports);
+    name_members(bounce, &mut status.reports);
     let groups = status.reports.len();
     name_recipients(bounce, &mut status.reports);
     if status.reports.len() < groups {
@@ -63,6 +66,31 @@ fn prefer_known(bounce: &Bounce<'_>, reports: &mut [Report]) {
         }
     }
 }
+
+/// Exim names an expanded alias in every group and its members only in the text: each group that shares its recipient with
+/// another takes the member whose text holds its diagnostic.
+fn name_members(bounce: &Bounce<'_>, reports: &mut [Report]) {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for alias in reports.iter().filter_map(|it| it.recipient.as_ref()) {
+        *seen.entry(alias.expose().to_owned()).or_default() += 1;
+    }
+    if !seen.values().any(|it| *it > 1) {
+        return;
+    }
+    let members = mta::members(bounce);
+    for report in reports.iter_mut().take(MEMBERS) {
+        let Some(alias) = report.recipient.clone().filter(|it| seen.get(it.expose()).is_some_and(|it| *it > 1)) else { continue };
+        let made_from = |it: &&Report| it.original_recipient.as_deref().and_then(recipient::from_text).as_ref() == Some(&alias);
+        let member = members.iter().filter(made_from).find(|it| it.diagnostic == report.diagnostic);
+        if let Some(member) = member.and_then(|it| it.recipient.clone()) {
+            report.original_recipient = Some(alias.expose().to_owned());
+            report.recipient = Some(member);
+        }
+    }
+}
+
+/// How many groups are looked up among the members.
+const MEMBERS: usize = 100;
 
 /// Fills in whom groups are about that do not name anybody, from what else the mail tells.
 fn name_recipients(bounce: &Bounce<'_>, reports: &mut Vec<Report>) {

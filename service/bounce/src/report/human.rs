@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::recipient;
 use crate::address::Address;
 use crate::limits;
 use crate::mta::{reply, signs};
@@ -46,7 +47,7 @@ impl<'m> Human<'m> {
         let mentions = mentions(text);
         let mut by_address: HashMap<String, Vec<usize>> = HashMap::new();
         for (number, mention) in mentions.iter().enumerate() {
-            let places = by_address.entry(mention.word.to_lowercase()).or_default();
+            let places = by_address.entry(recipient::octal_unescaped(mention.word).to_lowercase()).or_default();
             if places.len() < MENTIONS_WEIGHED {
                 places.push(number);
             }
@@ -165,7 +166,7 @@ fn indent(line: &str) -> usize {
 
 fn leads_with_address(line: &str) -> bool {
     let word = line.trim_start().split([' ', '\t', '\n']).next().unwrap_or_default();
-    word.contains('@') && Address::parse(super::recipient::trimmed_word(word)).is_ok()
+    word.contains('@') && Address::parse(recipient::trimmed_word(word)).is_ok()
 }
 
 /// Finds every address in a text: each `@`, grown to both sides as far as address characters go.
@@ -193,6 +194,9 @@ fn mentions(text: &str) -> Vec<Mention<'_>> {
         // Exchange of old: c=US;a= ;p=Corp;dda:SMTP=jane@corp.example
         let typed = word.get(opening..opening + 5).is_some_and(|it| it.eq_ignore_ascii_case("smtp="));
         let opening = if typed { opening + 5 } else { opening };
+        // A backslash that escapes nothing parts a login domain from the name.
+        let escapes = |at: usize| word.get(at + 1..at + 4).is_some_and(|it| it.bytes().all(|b| matches!(b, b'0'..=b'7')));
+        let opening = word.rfind('\\').filter(|it| *it >= opening && !escapes(*it)).map_or(opening, |it| it + 1);
         let word = word.get(opening..).unwrap_or_default();
         let plain = word
             .split_once('@')
@@ -208,6 +212,7 @@ fn mentions(text: &str) -> Vec<Mention<'_>> {
     found
 }
 
+/// Octets that may stand in front of the `@`; the backslash since Exim escapes with it.
 fn is_local(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || byte >= 0x80
@@ -232,6 +237,7 @@ fn is_local(byte: u8) -> bool {
                 | b'|'
                 | b'}'
                 | b'~'
+                | b'\\'
         )
 }
 
@@ -365,6 +371,10 @@ mod tests {
         assert_eq!(
             words("(a@b.example). 'c+d@e.example' see <mailto:f@g.example>"),
             [("a@b.example".into(), true), ("c+d@e.example".into(), false), ("f@g.example".into(), false)]
+        );
+        assert_eq!(
+            words("CORP\\jane@b.example j\\303\\266rg@b.example"),
+            [("jane@b.example".into(), true), ("j\\303\\266rg@b.example".into(), false)]
         );
         assert!(words("@ @x y@ @@").is_empty());
     }
