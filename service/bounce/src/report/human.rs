@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::phrases::Phrases;
 use super::recipient;
 use crate::address::Address;
 use crate::limits;
@@ -249,7 +250,7 @@ fn cut(whole: &str) -> (&str, Option<&str>) {
 }
 
 /// Words that announce a copy of the message, in lower case.
-const ANNOUNCEMENTS: &[&str] = &[
+static ANNOUNCEMENTS: Phrases = Phrases::new(&[
     "original message follows",
     "message headers follow",
     "this is a copy of",
@@ -262,10 +263,10 @@ const ANNOUNCEMENTS: &[&str] = &[
     "returned message below",
     "original message headers:",
     "original message header:",
-];
+]);
 
 /// Words for a message in the languages of separators such as `----- Original message -----`.
-const MESSAGES: &[&str] = &[
+static MESSAGES: Phrases = Phrases::new(&[
     "original message",
     "forwarded message",
     "nachricht",
@@ -283,7 +284,7 @@ const MESSAGES: &[&str] = &[
     "besked",
     "zpráva",
     "ileti",
-];
+]);
 
 /// Where a line announces that a copy of the message follows.
 fn separator_at(text: &str) -> Option<usize> {
@@ -292,15 +293,11 @@ fn separator_at(text: &str) -> Option<usize> {
         let start = at;
         at += line.len();
         let trimmed = line.trim();
-        if start == 0 || trimmed.len() < 12 || trimmed.len() > 120 {
+        let dashed = trimmed.starts_with("---") || trimmed.starts_with("===");
+        if start == 0 || !(12..=120).contains(&trimmed.len()) || !dashed && !trimmed.ends_with(['.', ':', '-', '=']) {
             continue;
         }
-        let line = trimmed.to_lowercase();
-        let dashed = trimmed.starts_with("---") || trimmed.starts_with("===");
-        let ends = trimmed.ends_with(['.', ':', '-', '=']);
-        if (dashed || ends) && ANNOUNCEMENTS.iter().any(|it| line.contains(it))
-            || dashed && trimmed.ends_with("--") && MESSAGES.iter().any(|it| line.contains(it))
-        {
+        if ANNOUNCEMENTS.found_in(trimmed) || dashed && trimmed.ends_with("--") && MESSAGES.found_in(trimmed) {
             return Some(start);
         }
     }
