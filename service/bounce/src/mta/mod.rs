@@ -1,5 +1,5 @@
 //! Free-form dialects: bounces that were written for people. One file for each mail server that needs one, and a generic
-//! reader for the rest. Readers get a [`Bounce`], which has been looked through once for all of them.
+//! reader for the rest. Readers get a `Bounce`, which has been looked through once for all of them.
 
 mod bare;
 mod exim;
