@@ -377,6 +377,13 @@ mod tests {
     }
 
     #[test]
+    fn one_address_more_than_the_limit_is_not_looked_at() {
+        let text = |count: usize| "a@b.example ".repeat(count);
+        assert_eq!(Human::new(&text(limits::MENTIONS)).mentions().len(), limits::MENTIONS);
+        assert_eq!(Human::new(&text(limits::MENTIONS + 1)).mentions().len(), limits::MENTIONS);
+    }
+
+    #[test]
     fn a_long_paragraph_is_cut_at_the_limit() {
         let text = format!("a@b.example: {}", "ä".repeat(limits::PARAGRAPH_BYTES));
         assert!(

@@ -26,7 +26,6 @@ use time::OffsetDateTime;
 use crate::address::Address;
 use crate::classify::reason::Reason;
 use crate::kind::{Action, BounceType, FeedbackType, Kind};
-use crate::limits;
 use crate::mail::Mail;
 use crate::status::{EnhancedStatus, SmtpReply, Stage};
 
@@ -162,13 +161,13 @@ pub struct Hints {
 pub fn read(mail: &Mail<'_>) -> Reading {
     let mut reading = sort::read(mail);
     reading.notes.extend(mail.notes().map(|it| Note(it.to_owned())));
-    reading.notes.truncate(limits::NOTES);
     reading
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits;
 
     fn bounce(text: &str) -> Reading {
         let raw = format!("Return-Path: <>\nFrom: MAILER-DAEMON@x.example\nTo: us@y.example\nSubject: failure notice\n\n{text}");
@@ -183,6 +182,17 @@ mod tests {
         let over = bounce(&text(limits::RECIPIENTS + 1));
         assert_eq!((over.reports.len(), over.notes.len()), (limits::RECIPIENTS, 1));
         assert!(bounce(&text(limits::MENTIONS + 1)).reports.len() <= limits::RECIPIENTS);
+    }
+
+    #[test]
+    fn what_is_over_the_limit_of_a_machine_part_is_left_out() {
+        let status = |padding: usize| {
+            let last = "\nFinal-Recipient: rfc822; b@x.example\nAction: failed\n";
+            let first = "Final-Recipient: rfc822; a@x.example\nAction: failed\n";
+            format!("Content-Type: message/delivery-status\n\n{first}X: {}\n{last}", "y".repeat(padding - first.len() - last.len() - 4))
+        };
+        let count = |padding: usize| read(&Mail::parse(status(padding).as_bytes())).reports.iter().filter(|it| it.action.is_some()).count();
+        assert_eq!((count(limits::REPORT_BYTES), count(limits::REPORT_BYTES + 40)), (2, 1));
     }
 
     #[test]
