@@ -12,6 +12,7 @@ mod relay_publishes;
 mod relay_replicas;
 mod relay_returns;
 mod river;
+mod river_killed;
 mod servers;
 mod store_commit;
 mod store_convergence;
