@@ -81,5 +81,9 @@ pub(super) fn json<T: DeserializeOwned>(request: &HttpRequest, body: &[u8]) -> R
     if body.trim_ascii().is_empty() {
         return Err(Problem::new(ProblemKind::InvalidBody, "the body is empty; this route takes JSON"));
     }
+    // A struct would be read from an array too, field by field, which nobody means.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::new(ProblemKind::InvalidBody, "the body is not a JSON object"));
+    }
     serde_json::from_slice(body).map_err(|it| Problem::new(ProblemKind::InvalidBody, format!("the body is not the JSON asked for: {it}")))
 }

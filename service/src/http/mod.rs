@@ -113,3 +113,6 @@ impl Data {
         routes::configure(config);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -224,7 +224,7 @@ pub(super) struct ChangeView {
     /// What a person did.
     #[schema(schema_with = act_words)]
     act: Option<Act>,
-    /// Name of the source or of the API key that led to it.
+    /// Name of the API key that led to it; `rebound` where facts did.
     actor: String,
     /// What a person said of it.
     note: Option<String>,

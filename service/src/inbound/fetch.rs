@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bounce::esp::{Refusal, check_certificate};
 use moka::future::Cache;
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use reqwest::{Client, ClientBuilder, Response};
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::config::FetchConfig;
@@ -130,12 +130,111 @@ impl Fetcher {
 }
 
 fn client(config: &FetchConfig) -> Result<Client, FetchError> {
-    let client = Client::builder()
-        .https_only(true)
+    builder(config).https_only(true).build().map_err(FetchError::Client)
+}
+
+fn builder(config: &FetchConfig) -> ClientBuilder {
+    Client::builder()
         .redirect(Policy::none())
         .timeout(config.timeout)
         .user_agent(concat!("rebound/", env!("CARGO_PKG_VERSION")))
         // An idle connection would live in the thread of the request that opened it.
-        .pool_max_idle_per_host(0);
-    client.build().map_err(FetchError::Client)
+        .pool_max_idle_per_host(0)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use actix_web::{App, HttpResponse, HttpServer, web};
+
+    use super::*;
+
+    fn certificate() -> String {
+        let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+        rcgen::CertificateParams::new(vec!["sns.amazonaws.com".to_owned()]).unwrap().self_signed(&key).unwrap().pem()
+    }
+
+    /// A server without TLS, how often it was asked, and a fetcher that may talk to it.
+    pub(in crate::inbound) fn bench() -> (String, Arc<AtomicUsize>, Fetcher) {
+        let (asked, pem) = (Arc::new(AtomicUsize::new(0)), certificate());
+        let counter = asked.clone();
+        let server = HttpServer::new(move || {
+            let (pem, counter) = (pem.clone(), counter.clone());
+            App::new().default_service(web::to(move |path: actix_web::HttpRequest| {
+                let pem = pem.clone();
+                counter.fetch_add(1, Ordering::SeqCst);
+                async move {
+                    match path.path() {
+                        "/fine" => HttpResponse::Ok().body(pem),
+                        "/moved" => HttpResponse::Found().insert_header(("location", "/fine")).finish(),
+                        "/large" => HttpResponse::Ok().body("x".repeat(CERTIFICATE_LIMIT + 1)),
+                        "/text" => HttpResponse::Ok().body("not a certificate"),
+                        "/never" => std::future::pending().await,
+                        _ => HttpResponse::NotFound().finish(),
+                    }
+                }
+            }))
+        });
+        let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", server.addrs().first().unwrap());
+        tokio::spawn(server.run());
+        let config = FetchConfig { timeout: Duration::from_millis(500), ..FetchConfig::default() };
+        let client = builder(&config).build().unwrap();
+        (base, asked, Fetcher { client: Arc::new(OnceCell::from(client)), ..Fetcher::new(&config) })
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_fetched_once() {
+        let (base, asked, fetcher) = bench();
+        let url = format!("{base}/fine");
+        let fetches = futures_util::future::join_all((0..10).map(|_| fetcher.certificate(&url))).await;
+        assert!(fetches.iter().all(|it| it.as_ref().is_ok_and(|it| it.starts_with("-----BEGIN CERTIFICATE"))), "{fetches:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_certificate_is_not_kept() {
+        let (base, asked, fetcher) = bench();
+        for (path, told) in [
+            ("/moved", "the answer has status 302"),
+            ("/large", "the answer has more than 16384 octets"),
+            ("/text", "the answer cannot be used"),
+            ("/gone", "the answer has status 404"),
+            ("/never", "the request failed"),
+        ] {
+            let before = asked.load(Ordering::SeqCst);
+            for _ in 0..2 {
+                let error = fetcher.certificate(&format!("{base}{path}")).await.unwrap_err();
+                assert_eq!(error.to_string(), told, "{path}");
+            }
+            assert_eq!(asked.load(Ordering::SeqCst) - before, 2, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_subscription_is_confirmed_by_one_visit_without_redirects() {
+        let (base, asked, fetcher) = bench();
+        fetcher.confirm(&format!("{base}/fine?Token=secret")).await.unwrap();
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        let moved = fetcher.confirm(&format!("{base}/moved?Token=secret")).await.unwrap_err();
+        assert!(matches!(moved, FetchError::Status(302)), "{moved}");
+        let away = fetcher.confirm("http://127.0.0.1:1/?Token=secret").await.unwrap_err();
+        assert!(!crate::telemetry::chain(&away).contains("secret"), "{}", crate::telemetry::chain(&away));
+    }
+
+    #[tokio::test]
+    async fn only_https_is_spoken() {
+        let (base, asked, _) = bench();
+        let fetcher = Fetcher::new(&FetchConfig::default());
+        assert!(matches!(fetcher.confirm(&format!("{base}/fine")).await, Err(FetchError::Request(_))));
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn a_known_certificate_is_not_asked_for() {
+        let fetcher = Fetcher::new(&FetchConfig::default()).with_certificates([("https://sns.example/x.pem".to_owned(), "pem".to_owned())]);
+        assert_eq!(fetcher.certificate("https://sns.example/x.pem").await.unwrap().as_ref(), "pem");
+    }
 }

@@ -145,3 +145,6 @@ impl Door<'_> {
         self.telemetry.receipt_refused(source, why);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Posts of providers through the real door, signed as Amazon does.
+
+use aws_lc_rs::rsa::KeyPair;
+use bounce::esp::ses::sign::{Notice, NoticeKind, sign};
+use serde_json::json;
+
+use super::*;
+
+const TOPIC: &str = "arn:aws:sns:eu-west-1:111122223333:ses";
+const CERTIFICATE: &str = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem";
+
+struct Amazon {
+    key: KeyPair,
+    certificate: String,
+}
+
+impl Amazon {
+    fn new() -> Self {
+        let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+        let certificate = rcgen::CertificateParams::new(vec!["sns.amazonaws.com".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+        Self { key: KeyPair::from_pkcs8(&key.serialize_der()).unwrap(), certificate }
+    }
+
+    /// A service that knows the certificate and has a source for the topic.
+    async fn bench(&self) -> Bench {
+        let mut ses = source("ses", "ses");
+        ses.credentials.bearer.clear();
+        ses.credentials.topic_arns = vec![TOPIC.to_owned()];
+        let bench = Bench::with(|config| config.sources.push(ses)).await;
+        bench.knowing([(CERTIFICATE.to_owned(), self.certificate.clone())])
+    }
+
+    fn post(&self, certificate_at: &str, kind: NoticeKind<'_>, message: &str) -> String {
+        let notice = Notice {
+            kind,
+            message_id: "sns-1",
+            topic_arn: TOPIC,
+            timestamp: "2026-01-01T00:00:01.000Z",
+            message,
+            signing_cert_url: certificate_at,
+        };
+        sign(&notice, &self.key).unwrap()
+    }
+
+    fn hard_bounce(&self) -> String {
+        let message = json!({
+            "notificationType": "Bounce",
+            "mail": {"timestamp": "2026-01-01T00:00:00.000Z", "messageId": "ses-1", "source": "news@example.com",
+                "destination": ["jane@example.org"]},
+            "bounce": {"bounceType": "Permanent", "bounceSubType": "General", "timestamp": "2026-01-01T00:00:01.000Z", "feedbackId": "f-1",
+                "bouncedRecipients": [{"emailAddress": "jane@example.org", "action": "failed", "status": "5.1.1",
+                    "diagnosticCode": "smtp; 550 5.1.1 user unknown"}]},
+        });
+        self.post(CERTIFICATE, NoticeKind::Notification(None), &message.to_string())
+    }
+}
+
+async fn deliver(bench: &Bench, body: impl Into<reqwest::Body>) -> Answered {
+    // As SNS announces it.
+    bench.send(bench.request("POST", "/webhooks/ses").header("content-type", "text/plain; charset=UTF-8").body(body)).await
+}
+
+#[tokio::test]
+async fn a_signed_bounce_blocks_and_comes_twice_without_harm() {
+    let amazon = Amazon::new();
+    let bench = amazon.bench().await;
+    let body = amazon.hard_bounce();
+    for _ in 0..3 {
+        let answered = deliver(&bench, body.clone()).await;
+        assert_eq!((answered.status, answered.text.as_str()), (200, ""));
+    }
+    assert_eq!(bench.cause("acme.daily", "jane@example.org").await.as_deref(), Some("hard"));
+    let events = bench.get("/v1/events").await.json();
+    assert_eq!(events["items"].as_array().unwrap().len(), 1);
+    assert_eq!((&events["items"][0]["attribution"], &events["items"][0]["source"]), (&"signed".into(), &"ses".into()));
+    assert_eq!(bench.metric("rebound_receipts_stored_total{outcome=\"duplicate\",source=\"ses\"}"), 2);
+}
+
+#[tokio::test]
+async fn a_forged_post_is_refused_and_counted() {
+    let amazon = Amazon::new();
+    let bench = amazon.bench().await;
+    let forged = amazon.hard_bounce().replace("jane@example.org", "john@example.org");
+    let answered = deliver(&bench, forged).await;
+    assert_eq!((answered.status, answered.problem().as_str()), (401, "unauthorized"));
+    assert_eq!(bench.cause("acme", "john@example.org").await, None);
+    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"ses\",why=\"credentials\"}"), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_on_a_foreign_host_is_never_asked_for() {
+    let amazon = Amazon::new();
+    for url in [
+        "https://sns.eu-west-1.amazonaws.com.evil.example/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem",
+        "http://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem",
+        "https://127.0.0.1/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem",
+    ] {
+        // Even where somebody had put it into the cache.
+        let bench = amazon.bench().await.knowing([(url.to_owned(), amazon.certificate.clone())]);
+        let answered = deliver(&bench, amazon.post(url, NoticeKind::Notification(None), "{}")).await;
+        assert_eq!((answered.status, answered.problem().as_str()), (403, "forbidden"), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn what_no_provider_sends_is_refused() {
+    let amazon = Amazon::new();
+    let bench = amazon.bench().await;
+    for body in [&b""[..], b"not json", b"[]", b"{}", b"\xff\xfe\0", br#"{"Type":"Notification"}"#] {
+        let answered = deliver(&bench, body.to_vec()).await;
+        assert_eq!((answered.status, answered.problem().as_str()), (400, "invalid-body"), "{}", String::from_utf8_lossy(body));
+    }
+    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"ses\",why=\"malformed\"}"), 6);
+    let get = bench.send(bench.request("GET", "/webhooks/ses")).await;
+    assert_eq!((get.status, get.header("allow")), (405, "POST"));
+}
+
+#[tokio::test]
+async fn what_is_signed_but_not_understood_is_kept() {
+    let amazon = Amazon::new();
+    let bench = amazon.bench().await;
+    let post = amazon.post(CERTIFICATE, NoticeKind::Notification(None), r#"{"eventType":"Invented","mail":{}}"#);
+    assert_eq!(deliver(&bench, post).await.status, 200);
+    assert_eq!(bench.metric("rebound_receipts_stored_total{outcome=\"unrecognised\",source=\"ses\"}"), 1);
+}
+
+#[tokio::test]
+async fn a_subscription_is_not_confirmed_where_that_is_forbidden() {
+    let amazon = Amazon::new();
+    let mut ses = source("ses", "ses");
+    ses.credentials.bearer.clear();
+    ses.credentials.topic_arns = vec![TOPIC.to_owned()];
+    let bench = Bench::with(|config| {
+        config.sources.push(ses);
+        config.fetch.allow_confirm_subscription = false;
+    });
+    let bench = bench.await.knowing([(CERTIFICATE.to_owned(), amazon.certificate.clone())]);
+    let kind = NoticeKind::SubscriptionConfirmation {
+        subscribe_url: "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=arn:aws:sns:eu-west-1:111122223333:ses&Token=1",
+        token: "1",
+    };
+    assert_eq!(deliver(&bench, amazon.post(CERTIFICATE, kind, "You have chosen to subscribe")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_source_that_takes_messages_asks_for_its_password() {
+    let bench = Bench::new().await;
+    let post = |path: &str| bench.request("POST", path).header("content-type", "message/rfc822").body(HARD);
+    let answered = bench.send(post("/webhooks/bounces")).await;
+    assert_eq!((answered.status, answered.header("www-authenticate")), (401, "Bearer realm=\"rebound\""));
+    let answered = bench.send(post("/webhooks/bounces").bearer_auth("letmein")).await;
+    assert_eq!((answered.status, answered.text.as_str()), (200, ""));
+    assert_eq!(bench.cause("acme.weekly", "jane@example.org").await.as_deref(), Some("hard"));
+}
+
+#[tokio::test]
+async fn a_secret_may_be_part_of_the_path_or_of_the_query() {
+    let mut secret = source("hooks", "mime");
+    secret.credentials.bearer.clear();
+    secret.credentials.url_secret = Some("s3cret".to_owned());
+    let bench = Bench::with(|config| config.sources.push(secret)).await;
+    for (path, status) in
+        [("/webhooks/hooks/s3cret", 200), ("/webhooks/hooks?code=s3cret", 200), ("/webhooks/hooks", 401), ("/webhooks/hooks/x", 401)]
+    {
+        let answered = bench.send(bench.request("POST", path).header("content-type", "message/rfc822").body(HARD)).await;
+        assert_eq!(answered.status, status, "{path}");
+    }
+}

@@ -1,0 +1,96 @@
+//! What the door does for a provider: a subscription is confirmed after the proof, and before the answer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bounce::classify::Rules;
+use bounce::esp::{Answer, Credentials, Decoded, Proof, Provider, Refusal, Request, Unverified, Verified};
+use bounce::kind::Attribution;
+use secrecy::SecretString;
+use time::macros::datetime;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::clock::Clock;
+use crate::config::{FetchConfig, IntakeConfig, Unattributed};
+use crate::inbound::fetch::tests::bench;
+use crate::intake::channel;
+use crate::store::{Announces, Connect, Identity, Policies, Store};
+
+const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
+
+/// Believes whoever says "please", and asks to visit the address that the URL is.
+#[derive(Debug)]
+struct Polite;
+
+impl Provider for Polite {
+    fn name(&self) -> &'static str {
+        "polite"
+    }
+
+    fn handshake(&self, post: &Unverified<'_>, _: &Credentials) -> Result<Option<Answer>, Refusal> {
+        Ok((post.method == "HEAD").then(Answer::ok))
+    }
+
+    fn prove(&self, post: &Unverified<'_>, _: &Credentials, _: OffsetDateTime) -> Result<Proof, Refusal> {
+        if post.body.starts_with(b"please ") { Ok(Proof::of(Attribution::Signed)) } else { Err(Refusal::NotAllowed("rudeness")) }
+    }
+
+    fn decode(&self, post: &Verified<'_>) -> Decoded {
+        let url = String::from_utf8_lossy(&post.post().body["please ".len()..]).into_owned();
+        Decoded { requests: vec![Request::Confirm { url }], ..Decoded::new("polite", Vec::new(), Vec::new(), 0) }
+    }
+}
+
+async fn take(fetcher: &Fetcher, method: &str, body: &str) -> Result<Answer, PostError> {
+    let connect = Connect {
+        url: SecretString::from("sqlite::memory:"),
+        max_connections: 1,
+        min_connections: 1,
+        acquire_timeout: Duration::from_secs(5),
+        statement_timeout: Duration::from_secs(5),
+        announces: Announces::FeedsOnly,
+    };
+    let store = Arc::new(Store::connect(&connect, Identity::new(&SecretString::from("pepper")), Policies::default()).await.unwrap());
+    store.migrate().await.unwrap();
+    store.check_in().await.unwrap();
+    let source = Source {
+        name: "polite".to_owned(),
+        provider: &Polite,
+        credentials: Credentials::default(),
+        list: store.ensure_list("acme", None, NOW).await.unwrap(),
+        within: Arc::default(),
+        list_from: vec![],
+        unattributed: Unattributed::Provisional,
+    };
+    let telemetry = Arc::new(Telemetry::new(["polite"]));
+    let rules = Arc::new(Rules::load(&[]).unwrap());
+    let (intake, committer) = channel(store, rules, IntakeConfig::default(), telemetry.clone(), Arc::new(Notify::new()));
+    tokio::spawn(committer.run(Clock::from(|| NOW), CancellationToken::new()));
+    let door = Door { intake: &intake, fetcher, telemetry: &telemetry, now: NOW };
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    let post = Post { method: method.to_owned(), url: "/webhooks/polite".to_owned(), headers: Vec::new(), body };
+    door.take(Arc::new(source), &post).await
+}
+
+#[tokio::test]
+async fn a_confirmation_is_carried_out_before_the_answer() {
+    let (base, asked, fetcher) = bench();
+    assert_eq!(take(&fetcher, "POST", &format!("please {base}/fine")).await.unwrap(), Answer::ok());
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    let failed = take(&fetcher, "POST", &format!("please {base}/gone")).await;
+    assert!(matches!(failed, Err(PostError::Request(_, FetchError::Status(404)))), "{failed:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_visited_for_who_is_not_believed_or_not_allowed_to_ask() {
+    let (base, asked, fetcher) = bench();
+    let rude = take(&fetcher, "POST", &format!("now! {base}/fine")).await;
+    assert!(matches!(rude, Err(PostError::Refused(_, Refusal::NotAllowed(_)))), "{rude:?}");
+    let forbidding = Fetcher::new(&FetchConfig { allow_confirm_subscription: false, ..FetchConfig::default() });
+    assert_eq!(take(&forbidding, "POST", &format!("please {base}/fine")).await.unwrap(), Answer::ok());
+    assert_eq!(take(&fetcher, "HEAD", "").await.unwrap(), Answer::ok());
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
