@@ -48,9 +48,23 @@ async fn it_stays_up_to_be_tried_until_it_is_told_to_stop() {
         assert_ne!(output.read_line(&mut line).unwrap(), 0, "it ended before its time");
     }
     let (url, key) = line.trim().trim_start_matches("URL=").split_once(" KEY=").unwrap();
-    let asked = reqwest::Client::new().get(format!("{url}/v1/check?list=demo.news&address=grace@example.com")).bearer_auth(key);
-    let answer = asked.send().await.unwrap().text().await.unwrap();
-    assert!(answer.contains("\"cause\":\"hard\""), "{answer}");
+    let client = reqwest::Client::new();
+    let said = "550 5.7.26 Unauthenticated email is not accepted";
+    let mut answers = Vec::new();
+    for request in [
+        client.get(format!("{url}/v1/check?list=demo.news&address=grace@example.com")),
+        client.get(format!("{url}/v1/addresses/grace@example.com")),
+        client.delete(format!("{url}/v1/lists/demo/suppressions/grace@example.com")),
+        client.get(format!("{url}/v1/check?list=demo.news&address=grace@example.com")),
+        client.post(format!("{url}/v1/diagnose")).header("content-type", "text/plain").body(said),
+    ] {
+        let answer = request.bearer_auth(key).send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        answers.push(answer.text().await.unwrap());
+    }
+    let is_suppressed = |answer: &String| answer.contains("\"cause\":\"hard\"");
+    assert!(is_suppressed(&answers[0]) && !is_suppressed(&answers[3]), "{answers:?}");
+    assert!(answers[4].contains("auth_failure"), "{answers:?}");
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     output.read_to_string(&mut line).unwrap();
     assert!(child.wait().unwrap().success());

@@ -148,6 +148,14 @@ mod tests {
     }
 
     #[test]
+    fn where_nothing_failed_the_kind_stands_for_the_reason() {
+        for (kind, expected) in [(Kind::Complaint, Some("complaint")), (Kind::Delivered, Some("delivered")), (Kind::Mdn, None)] {
+            assert_eq!(reason(&Verdict { reason: None, ..verdict(kind) }), expected);
+        }
+        assert_eq!(reason(&verdict(Kind::Bounce)), Some("user_unknown"));
+    }
+
+    #[test]
     fn a_message_that_says_nothing_has_no_recipients() {
         let judged = judge(b"Subject: hello\n\nHow are you?\n", Rules::builtin());
         assert_eq!(message("x", &judged), "{\"path\":\"x\",\"kind\":\"other\",\"dialect\":\"none\",\"recipients\":[],\"notes\":[]}\n");

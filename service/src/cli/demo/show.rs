@@ -148,13 +148,13 @@ const TRY: &[(&str, &str)] = &[
     ),
     (
         "what does this answer of a mail server mean?",
-        "curl -s $URL/v1/diagnose -H \"Authorization: Bearer $KEY\" \\\n     -d '550 5.7.26 Unauthenticated email is not accepted'",
+        "curl -s $URL/v1/diagnose -H \"Authorization: Bearer $KEY\" \\\n     -H 'Content-Type: text/plain' \\\n     -d '550 5.7.26 Unauthenticated email is not accepted'",
     ),
     (
-        "hand in a bounce of your own",
-        "curl -s \"$URL/v1/messages?list=demo.news\" -H \"Authorization: Bearer $KEY\" \\\n     -H 'Content-Type: message/rfc822' --data-binary @bounce.eml",
+        "hand in another bounce",
+        "curl -s \"$URL/v1/messages?list=demo.news\" -H \"Authorization: Bearer $KEY\" \\\n     -H 'Content-Type: message/rfc822' --data-binary @docs/bounce.eml",
     ),
-    ("all that is measured", "curl -s $URL/metrics"),
+    ("all that is measured", "curl -s $URL/metrics | grep ^rebound"),
 ];
 
 /// What was understood of one recipient, and what the list did.
