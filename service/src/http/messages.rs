@@ -14,7 +14,7 @@ use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
 use crate::http::parameters::Params;
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
-use crate::http::views::{ChangeView, EventView, Names, kind_words};
+use crate::http::views::{ChangeView, EventView, KindWord, Names};
 use crate::http::{API_SOURCE, State};
 use crate::inbound::take_message;
 use crate::intake::Outcome;
@@ -49,7 +49,7 @@ pub(super) struct Recorded {
     #[schema(example = "recorded")]
     status: &'static str,
     /// What the whole message is.
-    #[schema(schema_with = kind_words)]
+    #[schema(value_type = KindWord)]
     kind: Kind,
     /// Who wrote it, as far as known; null if nobody that is known.
     #[schema(example = "postfix")]
