@@ -1,6 +1,10 @@
 //! The end-to-end tests: one binary, one file per flow and scenario.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what a test does not expect ends it")]
 
+mod cli_classify;
+mod cli_demo;
+mod cli_ingest;
+mod cli_serve;
 mod relay_blocked;
 mod relay_fixture;
 mod relay_outages;

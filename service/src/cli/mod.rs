@@ -22,6 +22,7 @@ mod setup;
 mod table;
 
 use std::io::{self, Write as _};
+use std::panic::Location;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -31,9 +32,13 @@ use crate::app::AppError;
 use crate::config::ConfigError;
 use crate::telemetry::chain;
 
+/// What follows the help of the whole.
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments; 65 the input is no message or address; \
+75 come again, the database is away (ingest); 78 the configuration cannot be used.";
+
 /// Reads mail that comes back and keeps the lists of addresses to stop mailing.
 #[derive(Debug, Parser)]
-#[command(name = "rebound", version, max_term_width = 100)]
+#[command(name = "rebound", version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
     /// Configuration file; else the one that `REBOUND_CONFIG` names, else `rebound.toml` if it is there.
     #[arg(long, global = true, value_name = "FILE")]
@@ -82,6 +87,7 @@ enum Exit {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| panicked(panic.location())));
     let Cli { config: file, command } = Cli::parse();
     let file = file.as_deref();
     let result = match &command {
@@ -99,6 +105,13 @@ pub fn main() -> ExitCode {
     };
     let exit = result.unwrap_or_else(|error| told(&error));
     ExitCode::from(exit as u8)
+}
+
+/// Tells of a panic without its message, which may quote what was read. `serve` logs panics instead.
+fn panicked(location: Option<&Location<'_>>) {
+    let place = location.map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    // Where standard error is closed nobody can be told.
+    let _ = writeln!(io::stderr().lock(), "rebound: a panic at {place}; please report it");
 }
 
 /// Tells an error on standard error and what to end with.

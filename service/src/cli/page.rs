@@ -9,6 +9,9 @@ use anstyle::{AnsiColor, Style};
 /// Columns that every terminal has.
 pub(super) const WIDTH: usize = 80;
 
+/// A blank at which a line does not end.
+pub(super) const NO_BREAK: char = '\u{a0}';
+
 /// What matters most.
 pub(super) const BOLD: Style = Style::new().bold();
 /// What matters least.
@@ -33,11 +36,12 @@ pub(super) fn styled(style: Style, text: &str) -> String {
 }
 
 /// Appends `text` in lines of at most [`WIDTH`] columns: the first after `lead`, which must be as wide as `indent` says once
-/// its styles are taken off, the others indented as far. Every white space and control character is a blank.
+/// its styles are taken off, the others indented as far. Every white space and control character is a blank, at which a line
+/// may end; only the no-break space keeps its words together.
 pub(super) fn wrap(out: &mut String, lead: &str, indent: usize, text: &str) {
     out.push_str(lead);
     let mut column = indent;
-    let is_blank = |it: char| it.is_whitespace() || it.is_control();
+    let is_blank = |it: char| it != NO_BREAK && (it.is_whitespace() || it.is_control());
     for word in text.split(is_blank).filter(|it| !it.is_empty()) {
         let length = word.chars().count();
         if column > indent && column + 1 + length > WIDTH {
@@ -48,7 +52,7 @@ pub(super) fn wrap(out: &mut String, lead: &str, indent: usize, text: &str) {
             out.push(' ');
             column += 1;
         }
-        out.push_str(word);
+        out.extend(word.chars().map(|it| if it == NO_BREAK { ' ' } else { it }));
         column += length;
     }
     out.push('\n');
@@ -78,6 +82,9 @@ mod tests {
         let mut out = String::new();
         wrap(&mut out, "> ", 2, &"x".repeat(100));
         assert_eq!(out, format!("> {}\n", "x".repeat(100)));
+        let mut out = String::new();
+        wrap(&mut out, "", 0, &format!("{} 29\u{a0}Nov", "x".repeat(75)));
+        assert_eq!(out, format!("{}\n29 Nov\n", "x".repeat(75)));
     }
 
     #[test]

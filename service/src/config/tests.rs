@@ -80,7 +80,7 @@ fn the_examples_of_the_default_file_can_be_used() {
     let examples = examples.join("\n").replace("\n# ", "\n");
     let config = load(examples.trim_start_matches("# "), &[]).unwrap();
     assert_eq!(config.sources[0].list_from.len(), 3);
-    assert_eq!(config.lists[0].policy.len() + config.policy.len(), 2);
+    assert_eq!((config.lists.len(), config.lists[1].policy.len(), config.policy.len()), (2, 1, 1));
 }
 
 #[test]

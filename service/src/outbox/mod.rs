@@ -149,7 +149,7 @@ impl Relay {
                 return Err(RelayError::LockLost);
             }
             link.check()?;
-            let messages = self.store.outbox_pending(self.config.batch as u64, &[], self.clock.now()).await?;
+            let messages = self.store.outbox_pending(self.config.batch as u64, self.clock.now()).await?;
             for window in messages.chunks(self.config.in_flight) {
                 let outcome = publisher.publish(window).await;
                 owed.done.extend(outcome.done);

@@ -85,7 +85,7 @@ pub(super) async fn lock_migration(tx: &DatabaseTransaction) -> Result<(), Store
 /// The lock that makes one relay per database the active one. Lives as long as the connection it was taken on.
 #[derive(Debug)]
 pub struct RelayLock {
-    connection: Option<sqlx::pool::PoolConnection<sqlx::Postgres>>,
+    connection: Option<sqlx::PgConnection>,
 }
 
 impl RelayLock {
@@ -100,9 +100,8 @@ impl RelayLock {
         let taken: bool =
             sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(RELAY_LOCK).fetch_one(&mut *connection).await.map_err(outage)?;
         if taken {
-            // Leaves the pool for good: the lock must go with the connection, never back into the pool with it.
-            connection.close_on_drop();
-            return Ok(Some(Self { connection: Some(connection) }));
+            // Leaves the pool for good, which opens another in its place: the lock must go with the connection.
+            return Ok(Some(Self { connection: Some(connection.detach()) }));
         }
         Ok(None)
     }
@@ -110,7 +109,7 @@ impl RelayLock {
     /// Whether the connection that holds the lock is still there; without it another relay may be active.
     pub async fn holds(&mut self) -> bool {
         match &mut self.connection {
-            Some(connection) => sqlx::query("select 1").execute(&mut **connection).await.is_ok(),
+            Some(connection) => sqlx::query("select 1").execute(&mut *connection).await.is_ok(),
             None => true,
         }
     }

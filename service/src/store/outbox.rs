@@ -39,17 +39,14 @@ pub struct OutboxState {
 }
 
 impl Store {
-    /// The next messages to publish, in order, leaving out those in `in_flight` and those put off.
+    /// The next messages to publish, in order, leaving out those put off.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn outbox_pending(&self, limit: u64, in_flight: &[i64], now: OffsetDateTime) -> Result<Vec<Pending>, StoreError> {
+    pub async fn outbox_pending(&self, limit: u64, now: OffsetDateTime) -> Result<Vec<Pending>, StoreError> {
         use outbox::Column as C;
         let due = Condition::any().add(C::NotBefore.is_null()).add(C::NotBefore.lte(rows::kept(now)));
-        let mut query = outbox::Entity::find().filter(due);
-        if !in_flight.is_empty() {
-            query = query.filter(C::Sequence.is_not_in(in_flight.to_vec()));
-        }
+        let query = outbox::Entity::find().filter(due);
         let found = query.order_by_asc(C::Sequence).limit(limit).all(&self.db).await?;
         Ok(found
             .into_iter()

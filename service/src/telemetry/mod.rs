@@ -220,7 +220,8 @@ impl Telemetry {
         if outcome == Published::Confirmed {
             self.metrics.publish.observe(took.as_secs_f64());
         } else {
-            warn!(target: "rebound::outbox", outcome = outcome.as_str(), "message not published; it will be tried again");
+            // One line for each message in flight would drown the one that says why; the count says how many.
+            debug!(target: "rebound::outbox", outcome = outcome.as_str(), "message not published; it will be tried again");
         }
     }
 

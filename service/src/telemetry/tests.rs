@@ -220,7 +220,7 @@ fn no_label_and_no_line_holds_an_address_or_a_secret() {
 {"level":"DEBUG","message":"answered","method":"GET","route":"/metrics","status":200,"millis":1000,"target":"rebound::http"}
 {"level":"DEBUG","message":"batch committed","receipts":64,"target":"rebound::intake"}
 {"level":"DEBUG","message":"batch begins again","error":"deadlock","target":"rebound::intake"}
-{"level":"WARN","message":"message not published; it will be tried again","outcome":"returned","target":"rebound::outbox"}
+{"level":"DEBUG","message":"message not published; it will be tried again","outcome":"returned","target":"rebound::outbox"}
 {"level":"INFO","message":"relay","state":"connected","target":"rebound::outbox"}
 {"level":"ERROR","message":"connecting to the broker failed","stage":"relay","error":"amqp://[redacted] [address]","target":"rebound::failure"}
 {"level":"INFO","message":"no broker is configured","target":"rebound::note"}

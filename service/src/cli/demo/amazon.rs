@@ -53,7 +53,7 @@ impl Amazon {
                     "emailAddress": recipient,
                     "action": "failed",
                     "status": "5.1.1",
-                    "diagnosticCode": "smtp; 550 5.1.1 The email account that you tried to reach does not exist",
+                    "diagnosticCode": "smtp; 550 5.1.1 No such user here",
                 }],
             },
             "mail": {

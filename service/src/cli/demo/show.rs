@@ -7,10 +7,11 @@ use bounce::classify::meaning;
 use bounce::classify::reason::Reason;
 use bounce::policy::Policy;
 use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
-use super::client::{ChangeView, Checked, EventView};
+use super::client::{ChangeView, Checked, EventView, Suppressed};
 use super::steps::{CHECKED, METRICS, Post, Step};
 use super::tour::{Seen, Wrong};
 use super::{Demo, LIST};
@@ -75,16 +76,8 @@ impl Screen {
         let mut out = format!("\n{}\n", styled(HEAD, "What a newsletter system sees before it sends"));
         let _ = writeln!(out, "   {}\n", styled(DIM, &format!("POST /v1/check, {} addresses for {LIST}", CHECKED.len())));
         for (address, _) in CHECKED {
-            let _ = match checked.suppressed.iter().find(|it| it.address == *address) {
-                None => writeln!(out, "   {address:25}{}", styled(GOOD, "mail it")),
-                Some(it) => {
-                    let reason = it.reason.as_deref().map(|it| format!(": {it}")).unwrap_or_default();
-                    let until = it.expires_at.as_deref().map_or_else(|| "for good".to_owned(), |it| format!("until {}", day(it)));
-                    let provisional = if it.provisional { " (provisional)" } else { "" };
-                    let stop = styled(BAD, "stop   ");
-                    writeln!(out, "   {address:25}{stop}  {}{reason}, {until}{provisional}", it.cause)
-                }
-            };
+            let answer = checked.suppressed.iter().find(|it| it.address == *address);
+            let _ = writeln!(out, "   {address:26}{}", answer.map_or_else(|| styled(GOOD, "mail it"), stop));
         }
         misses(&mut out, wrong.map(std::slice::from_ref).unwrap_or_default());
         self.show(&out)
@@ -189,6 +182,11 @@ fn fact(out: &mut String, event: &EventView, change: Option<&ChangeView>) {
         field(out, indent, "means", &meaning::of(reason).explanation);
         field(out, indent, "advice", &meaning::of(reason).advice);
     }
+    match event.kind.as_str() {
+        "complaint" => field(out, indent, "means", "The reader does not want this mail and said so to the provider."),
+        "auto_reply" => field(out, indent, "means", "A program answered for the reader. The message was delivered."),
+        _ => {}
+    }
     field(out, indent, "the list", &why(event, change));
 }
 
@@ -198,12 +196,12 @@ fn why(event: &EventView, change: Option<&ChangeView>) -> String {
     let blocks = format!("blocks it: \"{}\" and every list below.", change.list);
     match (change.provisional, event.attribution.as_str(), change.expires_at.as_deref()) {
         (true, "unattributed", Some(end)) => format!(
-            "{blocks} Provisionally, until {}: anybody can write such a mail. A report on another day confirms it for good.",
-            day(end)
+            "{blocks} Provisionally, until {}: anybody can write such a mail. A report on another day makes it permanent.",
+            unbroken(end)
         ),
-        (true, _, Some(end)) => format!("{blocks} Provisionally, until {}; a report on another day confirms it.", day(end)),
+        (true, _, Some(end)) => format!("{blocks} Provisionally, until {}; a report on another day makes it permanent.", unbroken(end)),
         (false, "signed", None) => format!("{blocks} For good, at once: the signature proves who says so."),
-        (_, _, Some(end)) => format!("{blocks} Until {}.", day(end)),
+        (_, _, Some(end)) => format!("{blocks} Until {}.", unbroken(end)),
         (_, _, None) => format!("{blocks} For good."),
     }
 }
@@ -227,6 +225,17 @@ fn why_not(event: &EventView) -> String {
     }
 }
 
+/// Why an address may not be mailed, and for how long.
+fn stop(it: &Suppressed) -> String {
+    let reason = it.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let until = match (it.expires_at.as_deref(), it.provisional) {
+        (None, _) => "for good".to_owned(),
+        (Some(end), true) => format!("for now, to {}", written(end, format_description!("[day padding:none] [month repr:short]"))),
+        (Some(end), false) => format!("to {}", day(end)),
+    };
+    format!("{}  {}{}, {until}", styled(BAD, "stop"), it.cause, plain(&reason))
+}
+
 /// What did not come out as it should.
 fn misses(out: &mut String, wrong: &[Wrong]) {
     for it in wrong {
@@ -239,11 +248,16 @@ fn misses(out: &mut String, wrong: &[Wrong]) {
 
 /// The day of a time on the wire.
 fn day(at: &str) -> String {
-    let day = OffsetDateTime::parse(at, &Rfc3339).ok().and_then(|it| {
-        let form = format_description!("[day padding:none] [month repr:short] [year]");
-        it.format(form).ok()
-    });
-    day.unwrap_or_else(|| plain(at))
+    written(at, format_description!("[day padding:none] [month repr:short] [year]"))
+}
+
+fn written(at: &str, form: &[BorrowedFormatItem<'_>]) -> String {
+    OffsetDateTime::parse(at, &Rfc3339).ok().and_then(|it| it.format(form).ok()).unwrap_or_else(|| plain(at))
+}
+
+/// The same, for a text that is wrapped.
+fn unbroken(at: &str) -> String {
+    day(at).replace(' ', "\u{a0}")
 }
 
 #[cfg(test)]
@@ -279,6 +293,16 @@ mod tests {
 
     #[test]
     fn everything_fits_eighty_columns() {
+        let suppressed = Suppressed {
+            address: String::new(),
+            cause: "complaint".to_owned(),
+            reason: Some("mailbox_unavailable".to_owned()),
+            provisional: true,
+            expires_at: Some("2026-11-29T08:00:00Z".to_owned()),
+        };
+        let answer = anstream::adapter::strip_str(&stop(&suppressed)).to_string();
+        assert_eq!(answer, "stop  complaint (mailbox_unavailable), for now, to 29 Nov");
+        assert!(CHECKED.iter().all(|it| it.0.len() < 26));
         let mut out = String::new();
         fact(&mut out, &event("bounce", Some("hard"), Some("user_unknown"), "unattributed"), Some(&change(Some("2026-11-29T08:00:00Z"))));
         let wrong = Wrong { what: "facts".to_owned(), expected: vec!["a b".repeat(40)], got: vec![] };
@@ -294,7 +318,7 @@ mod tests {
     #[test]
     fn every_decision_has_its_reason() {
         let blocked = |attribution, until| why(&event("bounce", Some("hard"), Some("user_unknown"), attribution), Some(&change(until)));
-        assert!(blocked("unattributed", Some("2026-11-29T08:00:00Z")).contains("until 29 Nov 2026: anybody can write"));
+        assert!(blocked("unattributed", Some("2026-11-29T08:00:00Z")).contains("until 29\u{a0}Nov\u{a0}2026: anybody can write"));
         assert!(blocked("signed", None).contains("For good, at once: the signature proves"));
         let nothing = |kind, bounce_type, reason| why(&event(kind, bounce_type, reason, "unattributed"), None);
         assert!(nothing("bounce", Some("soft"), Some("spam_content")).contains("the fault is the sender's (content)"));

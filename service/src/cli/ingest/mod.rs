@@ -34,7 +34,7 @@ const MEDIA_TYPE: &str = "message/rfc822";
 /// is recognised and does no harm.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Name of the source that the messages come from: a [[source]] with provider = "mime".
+    /// Name of the source that the messages come from: a `[[source]]` with `provider = "mime"`.
     #[arg(long, value_name = "NAME")]
     source: String,
     /// The list they count for, in place of the source's.
