@@ -33,8 +33,6 @@ pub const HINT_HEADERS: usize = 64;
 pub const HINT_BYTES: usize = 1_000;
 /// Octets kept of all of them together: every report on a message carries them.
 pub const HINTS_BYTES: usize = 16 * 1024;
-/// Notes kept on one message.
-pub const NOTES: usize = 20;
 
 // Posts of providers (`esp`).
 

@@ -14,7 +14,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus");
 
 #[test]
 fn every_mail_reads_as_expected_with_any_line_end() {
-    #[expect(clippy::disallowed_methods, reason = "asks whether to write expectations anew; nothing of the crate does")]
+    #[expect(clippy::disallowed_methods, reason = "the one switch of this test")]
     let update = std::env::vars_os().any(|(name, _)| name == "UPDATE");
     let mut wrong = Vec::new();
     for path in mails() {
@@ -50,13 +50,12 @@ fn mail_that_is_no_report_claims_nothing() {
 }
 
 #[test]
-fn every_mail_has_an_expectation_and_every_expectation_a_mail() {
+fn no_folder_is_empty_and_no_expectation_stands_alone() {
     for folder in folders() {
         let files: Vec<PathBuf> = files(&folder);
-        assert!(!files.is_empty(), "{} is empty", folder.display());
+        assert!(files.iter().any(|it| it.extension().is_some_and(|it| it == "eml")), "{} holds no mail", folder.display());
         for file in files {
-            let other = if file.extension().is_some_and(|it| it == "eml") { "json" } else { "eml" };
-            assert!(file.with_extension(other).exists(), "{} stands alone", file.display());
+            assert!(file.with_extension("eml").exists(), "{} stands alone", file.display());
         }
     }
 }

@@ -43,6 +43,15 @@ pub(super) struct Walk {
     pub(super) notes: Vec<&'static str>,
 }
 
+impl Walk {
+    /// Notes something once.
+    fn note(&mut self, text: &'static str) {
+        if !self.notes.contains(&text) {
+            self.notes.push(text);
+        }
+    }
+}
+
 struct Open {
     boundary: Vec<u8>,
     number: usize,
@@ -54,7 +63,7 @@ pub(super) fn walk(bytes: &[u8]) -> Walk {
     let kind = content_type(bytes, &top);
     let mut walk = walk_parts(bytes, leaf(bytes, top.clone(), 0));
     if walk.leaves.is_empty() {
-        walk.notes.push("the boundary of the message does not occur in it");
+        walk.note("the boundary of the message does not occur in it");
         let mut whole = leaf(bytes, top.clone(), 0);
         whole.kind.boundary = guessed_boundary(bytes, top.end).and_then(|it| String::from_utf8(it).ok());
         if whole.kind.boundary.is_some() {
@@ -67,7 +76,7 @@ pub(super) fn walk(bytes: &[u8]) -> Walk {
         walk.leaves.push(whole);
     }
     if top.cut {
-        walk.notes.push("the header is over the limit and was cut");
+        walk.note("the header is over the limit and was cut");
     }
     Walk { top, kind, ..walk }
 }
@@ -90,7 +99,7 @@ fn walk_parts(bytes: &[u8], top: Leaf) -> Walk {
             continue;
         }
         if walk.leaves.len() >= limits::PARTS {
-            walk.notes.push("there are more parts than the limit; the rest was left out");
+            walk.note("there are more parts than the limit; the rest was left out");
             return walk;
         }
         let parent = open.last().map_or(0, |it| it.number);
@@ -141,7 +150,7 @@ fn enter(bytes: &[u8], walk: &mut Walk, open: &mut Vec<Open>, mut part: Leaf) ->
         None => guessed_boundary(bytes, part.block.end)?,
     };
     if boundary.is_empty() || boundary.len() > limits::BOUNDARY_BYTES || open.len() >= limits::DEPTH {
-        walk.notes.push("a multipart is nested too deep or its boundary is too long; it was not opened");
+        walk.note("a multipart is nested too deep or its boundary is too long; it was not opened");
         return Some(part);
     }
     walk.multiparts.push((part.kind.essence, part.parent));

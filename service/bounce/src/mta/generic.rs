@@ -83,10 +83,11 @@ fn insiders(bounce: &Bounce<'_>) -> HashSet<Address> {
 }
 
 fn is_system(address: &Address) -> bool {
-    let local = address.local();
-    ["postmaster", "mailer-daemon", "mailerdaemon", "mail-daemon", "noreply", "no-reply", "abuse", "helpdesk", "support", "root"]
-        .contains(&local)
-        && !local.is_empty()
+    const NAMES: &[&str] =
+        &["postmaster", "mailer-daemon", "mailerdaemon", "mail-daemon", "noreply", "no-reply", "abuse", "helpdesk", "support", "root"];
+    // Addresses that manage mailing lists, RFC 2142 section 6.
+    const ROLES: &[&str] = &["-owner", "-request", "-bounces", "-admin", "-subscribe", "-unsubscribe"];
+    NAMES.contains(&address.local()) || ROLES.iter().any(|it| address.local().ends_with(it))
 }
 
 /// Whether an address only shows what one may look like.
@@ -110,6 +111,11 @@ fn chosen(bounce: &Bounce<'_>, candidates: &[Candidate<'_>]) -> Vec<Address> {
     if !signs::speaks_of_failure(bounce.human.text) && !signs::speaks_of_failure(bounce.subject) {
         return Vec::new();
     }
+    if !is_sure(bounce) {
+        let fits = |it: &&Candidate<'_>| it.mention.leads || is_introduced(bounce.human.before(&it.mention));
+        let causes = signs::by_subject(bounce.mail) && signs::names_a_cause(bounce.human.text);
+        return if causes { unique(candidates.iter().filter(fits)) } else { Vec::new() };
+    }
     let listed = leading(candidates);
     if candidates.iter().any(|it| it.mention.leads && it.fails()) {
         return listed;
@@ -127,6 +133,15 @@ fn chosen(bounce: &Bounce<'_>, candidates: &[Candidate<'_>]) -> Vec<Address> {
         return failing;
     }
     candidates.iter().find(|it| is_introduced(bounce.human.before(&it.mention))).map(|it| it.address.clone()).into_iter().collect()
+}
+
+/// Whether a text is about mail that failed beyond doubt: it quotes a reply or the message, or a mail system wrote it and
+/// speaks of delivery. Parcels fail too, and mail systems send more than bounces.
+fn is_sure(bounce: &Bounce<'_>) -> bool {
+    bounce.returned.is_some()
+        || signs::by_text(bounce.mail)
+        || reply::find(bounce.human.text).is_some()
+        || signs::by_system(bounce.mail) && (signs::by_subject(bounce.mail) || signs::speaks_of_delivery(bounce.human.text))
 }
 
 /// Whether words in front of an address say that something was meant for it.

@@ -1,5 +1,5 @@
 //! Free-form dialects: bounces that were written for people. One file for each mail server that needs one, and a generic
-//! reader for the rest. Readers get a [`Bounce`], which has been looked through once for all of them.
+//! reader for the rest. Readers get a `Bounce`, which has been looked through once for all of them.
 
 mod bare;
 mod exim;
@@ -51,6 +51,11 @@ pub(crate) const ORDER: &[Dialect] = &[
 /// Reads a free-form bounce: the dialect that knew it, and a report for each recipient.
 pub(crate) fn read(bounce: &Bounce<'_>) -> Option<(&'static str, Vec<Report>)> {
     ORDER.iter().find_map(|it| (it.read)(bounce).filter(|reports| !reports.is_empty()).map(|reports| (it.name, reports)))
+}
+
+/// What Exim's text says of each address, with the alias it was made from.
+pub(crate) fn members(bounce: &Bounce<'_>) -> Vec<Report> {
+    exim::read(bounce).unwrap_or_default()
 }
 
 /// The last resort: whom the returned message was for, where the text names nobody.

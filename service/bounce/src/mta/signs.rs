@@ -139,21 +139,24 @@ static SUBJECTS: Phrases = Phrases::new(&[
     "recipient unknown",
 ]);
 
-/// Whether the outside of a mail says that it may be a bounce. A subject or first words are enough only where nothing says
-/// that a person passes on a bounce of theirs.
+/// Whether the outside of a mail says that it may be a bounce.
 pub(crate) fn is_bounce(mail: &Mail<'_>) -> bool {
-    is_report(mail) || (by_subject(mail) || by_text(mail)) && !is_passed_on(mail)
+    says_failure(mail) || by_system(mail) || wants_no_answer(mail)
 }
 
-/// Whether a mail system sent it, or somebody who wants no answer.
-pub(crate) fn is_report(mail: &Mail<'_>) -> bool {
+/// Whether a mail says in so many words that it is about a failure. A subject or first words are enough only where nothing
+/// says that a person passes on a bounce of theirs.
+pub(crate) fn says_failure(mail: &Mail<'_>) -> bool {
     let headers = mail.headers();
-    let is_empty_path = mail.header("return-path").is_some_and(|it| matches!(it.trim(), "<>" | ""));
     headers.has("x-failed-recipients")
         || headers.has("x-ms-exchange-message-is-ndr")
         || mail.report_type() == Some("delivery-status")
-        || by_system(mail)
-        || is_empty_path
+        || (by_subject(mail) || by_text(mail)) && !is_passed_on(mail)
+}
+
+/// Whether the return path is empty, as that of reports is (RFC 3464 section 2), but also of many a responder.
+fn wants_no_answer(mail: &Mail<'_>) -> bool {
+    mail.header("return-path").is_some_and(|it| matches!(it.trim(), "<>" | ""))
 }
 
 /// Whether a person answers or forwards.
@@ -176,18 +179,19 @@ static TEXTS: Phrases = Phrases::new(&[
     "\\\"notificationtype\\\":\\\"",
     "\"eventtype\":\"",
     "could not be delivered to one or more",
+    "list of failed recipients",
     "final-recipient:",
 ]);
 
 /// Whether the text begins like one of a mail system.
-fn by_text(mail: &Mail<'_>) -> bool {
+pub(crate) fn by_text(mail: &Mail<'_>) -> bool {
     TEXTS.found_in(crate::report::human::capped(mail.human(), 3_000)) || mail.headers().has("x-mlserver")
 }
 
 /// Whether a mail system wrote it.
 pub(crate) fn by_system(mail: &Mail<'_>) -> bool {
     let path = || mail.header("return-path").unwrap_or_default().to_ascii_lowercase();
-    mail.header("from").is_some_and(|it| AUTHORS.found_in(&it)) || path().contains("mailer-daemon")
+    mail.header("from").is_some_and(|it| it.trim() == "<>" || AUTHORS.found_in(&it)) || path().contains("mailer-daemon")
 }
 
 /// Whether the subject is one of a bounce.
@@ -335,6 +339,8 @@ static CAUSES: Phrases = Phrases::new(&[
     "unavailable",
     "bad address",
     "not accepting",
+    "smtputf8",
+    "not support",
     "unbekannt",
     "voll",
     "inconnu",
@@ -358,4 +364,54 @@ static CAUSES: Phrases = Phrases::new(&[
 /// Whether a text names a cause.
 pub(crate) fn names_a_cause(text: &str) -> bool {
     CAUSES.found_in(text)
+}
+
+/// Words about the delivery of mail, in lower case.
+static DELIVERY: Phrases = Phrases::new(&[
+    "deliver",
+    "recipient",
+    "your message",
+    "your mail",
+    "sent mail",
+    "your e-mail",
+    "your email",
+    "the message",
+    "the mail",
+    "returned",
+    "bounce",
+    "mailbox",
+    "rcpt",
+    "mail to",
+    "message to",
+    "intended for",
+    "zustell",
+    "nachricht",
+    "remis",
+    "entreg",
+    "mensa",
+    "consegn",
+    "recapit",
+    "messaggio",
+    "bezorg",
+    "bericht",
+    "dostarcz",
+    "wiadomo",
+    "достав",
+    "сообщени",
+    "письмо",
+    "配信",
+    "配送",
+    "メール",
+    "送信",
+    "邮件",
+    "郵件",
+    "投递",
+    "投遞",
+    "发送",
+    "메일",
+]);
+
+/// Whether a text speaks of the delivery of mail.
+pub(crate) fn speaks_of_delivery(text: &str) -> bool {
+    DELIVERY.found_in(text)
 }

@@ -37,8 +37,7 @@ fn feedback(mail: &Mail<'_>, returned: Option<&Message<'_>>) -> Option<Complaint
     }
     if group.fields.is_empty() {
         // Some put the fields into the first part, or have lost the machine part.
-        let human = groups(mail.human()).into_iter().find(|it| it.has(&["feedback-type"]));
-        group = human.map(owned).unwrap_or_default();
+        group = groups(mail.human()).into_iter().find(|it| it.has(&["feedback-type"])).unwrap_or_default();
     }
     let mut notes = Vec::new();
     let word = group.get("feedback-type").map(str::to_ascii_lowercase).unwrap_or_default();
@@ -72,30 +71,6 @@ fn feedback(mail: &Mail<'_>, returned: Option<&Message<'_>>) -> Option<Complaint
         report.message_id = group.get("message-id").map(original::bare_message_id).filter(|it| !it.is_empty());
     }
     Some(Complaint { kind, dialect: "arf", reports, notes })
-}
-
-fn owned(group: Group<'_>) -> Group<'static> {
-    let fields = group
-        .fields
-        .into_iter()
-        .filter_map(|it| known(it.name).map(|name| super::fields::Field { name, value: it.value.into_owned().into() }));
-    Group { fields: fields.collect() }
-}
-
-/// The static spelling of a field that is read here.
-fn known(name: &str) -> Option<&'static str> {
-    [
-        "feedback-type",
-        "original-rcpt-to",
-        "removal-recipient",
-        "redacted-address",
-        "arrival-date",
-        "received-date",
-        "original-envelope-id",
-        "message-id",
-    ]
-    .into_iter()
-    .find(|it| it.eq_ignore_ascii_case(name))
 }
 
 /// The person who complained, as the returned message tells: a header made for it, else the only To.

@@ -5,6 +5,7 @@ use super::human::Human;
 use super::{Report, recipient};
 use crate::kind::Kind;
 use crate::mail::Mail;
+use crate::mta::signs;
 
 /// How a subject of a responder begins, in lower case, after `re:` and its like are taken off.
 const SUBJECTS: &[&str] = &[
@@ -144,6 +145,12 @@ fn is_challenge(mail: &Mail<'_>) -> bool {
         || from.contains("@spamarrest.com")
         || subject.contains("requires confirmation")
         || subject.contains("please confirm (conf#")
+}
+
+/// Whether a mail is a responder's for certain and nothing about it says that it reports a failure. An empty return path
+/// alone does not: responders use it as well.
+pub(super) fn is_plain(mail: &Mail<'_>) -> bool {
+    !signs::says_failure(mail) && (subject(mail) || strong(mail) && !signs::by_system(mail))
 }
 
 fn is_auto_reply(mail: &Mail<'_>) -> bool {

@@ -79,6 +79,23 @@ static GOES_ON: Phrases = Phrases::new(&[
     "не удалось пока",
 ]);
 
+/// Words of success, in lower case.
+static DELIVERED: Phrases = Phrases::new(&[
+    "successful mail delivery",
+    "was successfully delivered",
+    "were successfully delivered",
+    "has been successfully delivered",
+    "successfully relayed",
+    "was delivered to the following",
+    "delivery status notification (success)",
+    "delivery status notification (relay)",
+]);
+
+/// Whether a text says that the message arrived.
+pub(super) fn arrived(text: &str) -> bool {
+    DELIVERED.found_in(text)
+}
+
 /// What a text says of further attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Outlook {
@@ -99,10 +116,15 @@ impl Outlook {
 pub(super) struct Whole {
     pub(super) human: Outlook,
     pub(super) subject: Outlook,
+    /// The message arrived.
+    pub(super) arrived: bool,
 }
 
 /// Sets the kind of a report that calls itself delayed, or says nothing, by what its text says.
 pub(super) fn settle(report: &mut Report, dialect: &str, whole: Whole) {
+    if whole.arrived && report.action.is_none() && report.diagnostic.is_none() && report.kind == Kind::Bounce {
+        report.kind = Kind::Delivered;
+    }
     let text = report.text.as_deref().map(Outlook::of);
     match (report.action, report.kind) {
         (Some(Action::Delayed), Kind::Delayed) => {
@@ -133,7 +155,7 @@ mod tests {
         let mut report = Report::new(if action.is_some() { Kind::Delayed } else { Kind::Bounce }, None);
         report.action = action;
         report.text = Some(text.to_owned());
-        settle(&mut report, "generic", Whole { human: Outlook::of(human), subject: Outlook::of(subject) });
+        settle(&mut report, "generic", Whole { human: Outlook::of(human), subject: Outlook::of(subject), arrived: arrived(human) });
         report.kind
     }
 

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use super::phrases::Phrases;
+use super::recipient;
 use crate::address::Address;
 use crate::limits;
 use crate::mta::{reply, signs};
@@ -46,7 +48,7 @@ impl<'m> Human<'m> {
         let mentions = mentions(text);
         let mut by_address: HashMap<String, Vec<usize>> = HashMap::new();
         for (number, mention) in mentions.iter().enumerate() {
-            let places = by_address.entry(mention.word.to_lowercase()).or_default();
+            let places = by_address.entry(recipient::octal_unescaped(mention.word).to_lowercase()).or_default();
             if places.len() < MENTIONS_WEIGHED {
                 places.push(number);
             }
@@ -165,7 +167,7 @@ fn indent(line: &str) -> usize {
 
 fn leads_with_address(line: &str) -> bool {
     let word = line.trim_start().split([' ', '\t', '\n']).next().unwrap_or_default();
-    word.contains('@') && Address::parse(super::recipient::trimmed_word(word)).is_ok()
+    word.contains('@') && Address::parse(recipient::trimmed_word(word)).is_ok()
 }
 
 /// Finds every address in a text: each `@`, grown to both sides as far as address characters go.
@@ -193,6 +195,9 @@ fn mentions(text: &str) -> Vec<Mention<'_>> {
         // Exchange of old: c=US;a= ;p=Corp;dda:SMTP=jane@corp.example
         let typed = word.get(opening..opening + 5).is_some_and(|it| it.eq_ignore_ascii_case("smtp="));
         let opening = if typed { opening + 5 } else { opening };
+        // A backslash that escapes nothing parts a login domain from the name.
+        let escapes = |at: usize| word.get(at + 1..at + 4).is_some_and(|it| it.bytes().all(|b| matches!(b, b'0'..=b'7')));
+        let opening = word.rfind('\\').filter(|it| *it >= opening && !escapes(*it)).map_or(opening, |it| it + 1);
         let word = word.get(opening..).unwrap_or_default();
         let plain = word
             .split_once('@')
@@ -208,6 +213,7 @@ fn mentions(text: &str) -> Vec<Mention<'_>> {
     found
 }
 
+/// Octets that may stand in front of the `@`; the backslash since Exim escapes with it.
 fn is_local(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || byte >= 0x80
@@ -232,6 +238,7 @@ fn is_local(byte: u8) -> bool {
                 | b'|'
                 | b'}'
                 | b'~'
+                | b'\\'
         )
 }
 
@@ -243,7 +250,7 @@ fn cut(whole: &str) -> (&str, Option<&str>) {
 }
 
 /// Words that announce a copy of the message, in lower case.
-const ANNOUNCEMENTS: &[&str] = &[
+static ANNOUNCEMENTS: Phrases = Phrases::new(&[
     "original message follows",
     "message headers follow",
     "this is a copy of",
@@ -256,10 +263,10 @@ const ANNOUNCEMENTS: &[&str] = &[
     "returned message below",
     "original message headers:",
     "original message header:",
-];
+]);
 
 /// Words for a message in the languages of separators such as `----- Original message -----`.
-const MESSAGES: &[&str] = &[
+static MESSAGES: Phrases = Phrases::new(&[
     "original message",
     "forwarded message",
     "nachricht",
@@ -277,7 +284,7 @@ const MESSAGES: &[&str] = &[
     "besked",
     "zpráva",
     "ileti",
-];
+]);
 
 /// Where a line announces that a copy of the message follows.
 fn separator_at(text: &str) -> Option<usize> {
@@ -286,15 +293,11 @@ fn separator_at(text: &str) -> Option<usize> {
         let start = at;
         at += line.len();
         let trimmed = line.trim();
-        if start == 0 || trimmed.len() < 12 || trimmed.len() > 120 {
+        let dashed = trimmed.starts_with("---") || trimmed.starts_with("===");
+        if start == 0 || !(12..=120).contains(&trimmed.len()) || !dashed && !trimmed.ends_with(['.', ':', '-', '=']) {
             continue;
         }
-        let line = trimmed.to_lowercase();
-        let dashed = trimmed.starts_with("---") || trimmed.starts_with("===");
-        let ends = trimmed.ends_with(['.', ':', '-', '=']);
-        if (dashed || ends) && ANNOUNCEMENTS.iter().any(|it| line.contains(it))
-            || dashed && trimmed.ends_with("--") && MESSAGES.iter().any(|it| line.contains(it))
-        {
+        if ANNOUNCEMENTS.found_in(trimmed) || dashed && trimmed.ends_with("--") && MESSAGES.found_in(trimmed) {
             return Some(start);
         }
     }
@@ -366,7 +369,18 @@ mod tests {
             words("(a@b.example). 'c+d@e.example' see <mailto:f@g.example>"),
             [("a@b.example".into(), true), ("c+d@e.example".into(), false), ("f@g.example".into(), false)]
         );
+        assert_eq!(
+            words("CORP\\jane@b.example j\\303\\266rg@b.example"),
+            [("jane@b.example".into(), true), ("j\\303\\266rg@b.example".into(), false)]
+        );
         assert!(words("@ @x y@ @@").is_empty());
+    }
+
+    #[test]
+    fn one_address_more_than_the_limit_is_not_looked_at() {
+        let text = |count: usize| "a@b.example ".repeat(count);
+        assert_eq!(Human::new(&text(limits::MENTIONS)).mentions().len(), limits::MENTIONS);
+        assert_eq!(Human::new(&text(limits::MENTIONS + 1)).mentions().len(), limits::MENTIONS);
     }
 
     #[test]

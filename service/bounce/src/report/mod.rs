@@ -4,6 +4,7 @@
 
 mod arf;
 mod autoreply;
+mod complete;
 pub(crate) mod dates;
 mod dialect;
 mod dsn;
@@ -14,6 +15,7 @@ mod mdn;
 pub(crate) mod original;
 pub(crate) mod phrases;
 pub(crate) mod recipient;
+mod sort;
 pub(crate) mod stage;
 pub(crate) mod verp;
 
@@ -24,11 +26,7 @@ use time::OffsetDateTime;
 use crate::address::Address;
 use crate::classify::reason::Reason;
 use crate::kind::{Action, BounceType, FeedbackType, Kind};
-use crate::limits;
-use crate::mail::{Mail, Message};
-use crate::mta::{self, Bounce};
-use crate::report::finality::Outlook;
-use crate::report::human::Human;
+use crate::mail::Mail;
 use crate::status::{EnhancedStatus, SmtpReply, Stage};
 
 /// What was understood of one input, mail or provider's post.
@@ -151,244 +149,25 @@ pub struct Hints {
 
 /// Reads a mail: bounces, delays, complaints, auto-replies, and what is none of these.
 ///
-/// The order is that of what proves most: a machine part before words, words of a mail system before a responder's, since
-/// mail servers mark real bounces as automatic replies.
+/// ```
+/// use bounce::{kind::Kind, mail::Mail, report};
+///
+/// let raw = b"From: MAILER-DAEMON@corp.example\n\n<jane@corp.example>:\n550 5.1.1 no such user\n";
+/// let reading = report::read(&Mail::parse(raw));
+/// assert_eq!(reading.kind, Kind::Bounce);
+/// assert_eq!(reading.reports[0].diagnostic.as_deref(), Some("550 5.1.1 no such user"));
+/// ```
 #[must_use]
 pub fn read(mail: &Mail<'_>) -> Reading {
-    let mut reading = read_at(mail, Wrapping::Outer);
+    let mut reading = sort::read(mail);
     reading.notes.extend(mail.notes().map(|it| Note(it.to_owned())));
-    reading.notes.truncate(limits::NOTES);
     reading
-}
-
-/// Whether a mail is read for itself or as what another one wraps.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wrapping {
-    Outer,
-    Inner,
-}
-
-fn read_at(mail: &Mail<'_>, wrapping: Wrapping) -> Reading {
-    let human = Human::new(mail.human());
-    let returned = original::find(mail, &human);
-    let mut reading = sorted(mail, &human, returned.as_ref(), wrapping);
-    if let Some(returned) = &returned {
-        tie(&mut reading.reports, returned);
-    }
-    reading
-}
-
-fn sorted(mail: &Mail<'_>, human: &Human<'_>, returned: Option<&Message<'_>>, wrapping: Wrapping) -> Reading {
-    if let Some(it) = arf::read(mail, returned) {
-        return Reading { kind: it.kind, dialect: it.dialect, reports: it.reports, notes: it.notes };
-    }
-    if let Some(report) = mdn::read(mail) {
-        return Reading { kind: Kind::Mdn, dialect: "rfc8098", reports: vec![report], notes: Vec::new() };
-    }
-    if let Some(report) = autoreply::challenge(mail) {
-        return Reading { kind: report.kind, dialect: "challenge", reports: vec![report], notes: Vec::new() };
-    }
-    let subject = mail.header("subject").unwrap_or_default();
-    let bounce = Bounce { mail, human, returned, subject: &subject };
-    if let Some(reading) = status_part(&bounce).and_then(|it| status(&bounce, it)) {
-        return reading;
-    }
-    let is_bounce = mta::signs::is_bounce(mail);
-    if is_bounce && let Some(reading) = words(&bounce, wrapping) {
-        return reading;
-    }
-    if let Some(report) = autoreply::read(mail) {
-        return Reading { kind: report.kind, dialect: "rfc3834", reports: vec![report], notes: Vec::new() };
-    }
-    let notes = if is_bounce {
-        vec![Note("the mail looks like a bounce and names no recipient that could be read".to_owned())]
-    } else {
-        Vec::new()
-    };
-    Reading { kind: Kind::Other, dialect: "none", reports: Vec::new(), notes }
-}
-
-/// Reads a bounce without a machine part: what stands pasted in the text before prose, names before guesses.
-fn words(bounce: &Bounce<'_>, wrapping: Wrapping) -> Option<Reading> {
-    let pasted = bounce.human.pasted.and_then(|_| wrapped(bounce, wrapping));
-    pasted
-        .or_else(|| pasted_status(bounce.mail.human()).and_then(|it| status(bounce, dsn::read(it))))
-        .or_else(|| prose(bounce, mta::read(bounce)))
-        .or_else(|| wrapped(bounce, wrapping))
-        .or_else(|| prose(bounce, mta::returned_to(bounce)))
-}
-
-/// A report that a gateway passed on inside a message of its own, which names nobody (RFC 6522 section 3 allows a report to
-/// be forwarded). Only one level is opened.
-fn wrapped(bounce: &Bounce<'_>, wrapping: Wrapping) -> Option<Reading> {
-    if wrapping == Wrapping::Inner || !mta::signs::by_system(bounce.mail) {
-        return None;
-    }
-    let octets = original::octets(bounce.mail, bounce.human)?;
-    let inner = Mail::parse(&octets);
-    if !mta::signs::by_system(&inner) || inner.part(dsn::TYPES).is_none() && !inner.headers().has("x-failed-recipients") {
-        return None;
-    }
-    Some(read_at(&inner, Wrapping::Inner)).filter(|it| !it.reports.is_empty())
-}
-
-/// Note on a mail that names too many.
-const TOO_MANY: &str = "there are more recipients than the limit; the rest was left out";
-
-/// Completes what was read of a bounce that was written for people.
-fn prose(bounce: &Bounce<'_>, read: Option<(&'static str, Vec<Report>)>) -> Option<Reading> {
-    let (name, mut reports) = read?;
-    let notes = if reports.len() > limits::RECIPIENTS { vec![Note(TOO_MANY.to_owned())] } else { Vec::new() };
-    reports.truncate(limits::RECIPIENTS);
-    let dialect = match name {
-        "generic" | "qsbmf" | "bare" => dialect::of(bounce.mail, bounce.human).unwrap_or(name),
-        name => name,
-    };
-    settle(bounce, dialect, &mut reports);
-    Some(Reading { kind: gravest(&reports), dialect, reports, notes })
-}
-
-/// The delivery status of a mail that has one.
-fn status_part(bounce: &Bounce<'_>) -> Option<dsn::Status> {
-    let part = bounce.mail.part(dsn::TYPES)?;
-    let status = dsn::read(&part.text(limits::REPORT_BYTES));
-    // The blank line in front of the fields may be missing, so that they stand in the header of the part.
-    Some(if status.reports.is_empty() { dsn::read(&part.header_text()) } else { status })
-}
-
-/// Completes what a delivery status says with what the rest of the mail tells.
-fn status(bounce: &Bounce<'_>, mut status: dsn::Status) -> Option<Reading> {
-    let mut notes = Vec::new();
-    if status.cut {
-        notes.push(Note(TOO_MANY.to_owned()));
-    }
-    let dialect = dialect::of(bounce.mail, bounce.human).unwrap_or("rfc3464");
-    prefer_known(bounce, &mut status.reports);
-    let groups = status.reports.len();
-    name_recipients(bounce, &mut status.reports);
-    if status.reports.len() < groups {
-        notes.push(Note(format!("{} of {groups} recipient groups name nobody and were left out", groups - status.reports.len())));
-    }
-    if status.reports.is_empty() {
-        return None;
-    }
-    for report in &mut status.reports {
-        if let Some(id) = &status.message_id {
-            report.message_id = Some(id.clone());
-        }
-    }
-    settle(bounce, dialect, &mut status.reports);
-    Some(Reading { kind: gravest(&status.reports), dialect, reports: status.reports, notes })
-}
-
-/// Where Original-Recipient and Final-Recipient differ, the To of the returned message may tell which one was mailed.
-fn prefer_known(bounce: &Bounce<'_>, reports: &mut [Report]) {
-    let to = bounce.returned.map(original::to).unwrap_or_default();
-    for report in reports {
-        let last = report.final_recipient.as_deref().and_then(recipient::from_text);
-        if let (Some(chosen), Some(last)) = (&report.recipient, last)
-            && !to.contains(chosen)
-            && to.contains(&last)
-        {
-            report.recipient = Some(last);
-        }
-    }
-}
-
-/// Where the text for people holds the fields of a delivery status, for want of a part for them.
-fn pasted_status(text: &str) -> Option<&str> {
-    let field = |name: &str| if text.starts_with(name) { Some(0) } else { text.find(&format!("\n{name}")).map(|it| it + 1) };
-    let last = field("Final-Recipient:")?;
-    let first = ["Reporting-MTA:", "Original-Recipient:"].iter().filter_map(|it| field(it)).filter(|it| *it < last).min().unwrap_or(last);
-    text.get(first..)
-}
-
-/// Fills in whom groups are about that do not name anybody, from what else the mail tells.
-fn name_recipients(bounce: &Bounce<'_>, reports: &mut Vec<Report>) {
-    let nameless = reports.iter().filter(|it| it.recipient.is_none()).count();
-    if nameless == 0 {
-        return;
-    }
-    let mut others: Vec<Address> = bounce.failed_recipients();
-    if others.is_empty() && nameless == 1 {
-        others = mta::read(bounce).map(|(_, found)| found.into_iter().filter_map(|it| it.recipient).collect()).unwrap_or_default();
-    }
-    others.retain(|it| !reports.iter().any(|report| report.recipient.as_ref() == Some(it)));
-    if nameless == 1 && others.len() > 1 {
-        others.truncate(1);
-    }
-    let mut others = others.into_iter();
-    for report in reports.iter_mut().filter(|it| it.recipient.is_none()) {
-        report.recipient = others.next();
-    }
-    reports.retain(|it| it.recipient.is_some());
-}
-
-/// Adds what the human part says about each recipient, and decides what is final.
-fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
-    let alone = reports.len() == 1;
-    let whole = finality::Whole { human: Outlook::of(bounce.human.text), subject: Outlook::of(bounce.subject) };
-    for report in reports.iter_mut() {
-        let names =
-            [report.recipient.as_ref().map(|it| it.expose().to_owned()), report.final_recipient.clone(), report.original_recipient.clone()];
-        let known = names.iter().flatten().find(|it| bounce.human.about(it).is_some());
-        if let Some(text) = known.and_then(|it| bounce.human.about(it)) {
-            mta::describe(report, text);
-        }
-        if alone {
-            mta::diagnose(report, bounce.human.text);
-            if report.diagnostic.is_none() || report.text.is_none() {
-                let story = bounce.human.story(known.map(String::as_str));
-                let whole = human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES);
-                let told = [report.text.as_deref().unwrap_or_default(), story, whole];
-                let telling = told.into_iter().find(|it| mta::signs::names_a_cause(it)).unwrap_or(whole);
-                report.text = (!telling.is_empty()).then(|| telling.to_owned());
-            }
-        }
-        let told = [report.text.as_deref(), report.diagnostic.as_deref()];
-        report.stage = report.stage.or_else(|| told.into_iter().flatten().find_map(|it| stage::find(&mta::reply::joined(it))));
-        finality::settle(report, dialect, whole);
-        drop_repetitions(report);
-    }
-}
-
-/// Leaves `original_recipient` and `final_recipient` only where they say more than `recipient`.
-fn drop_repetitions(report: &mut Report) {
-    let repeats =
-        |text: &Option<String>| text.as_deref().and_then(recipient::from_text).is_some_and(|it| Some(&it) == report.recipient.as_ref());
-    if repeats(&report.original_recipient) {
-        report.original_recipient = None;
-    }
-    if repeats(&report.final_recipient) {
-        report.final_recipient = None;
-    }
-}
-
-/// Ties reports to the message that came back.
-fn tie(reports: &mut [Report], returned: &Message<'_>) {
-    let id = original::message_id(returned);
-    let hints = original::hints(returned);
-    for report in reports {
-        if report.message_id.is_none() {
-            report.message_id.clone_from(&id);
-        }
-        if report.hints == Hints::default() {
-            report.hints.clone_from(&hints);
-        }
-    }
-}
-
-/// The kind that the whole goes by: a failure counts more than a delay, a delay more than a success.
-fn gravest(reports: &[Report]) -> Kind {
-    [Kind::Bounce, Kind::Delayed, Kind::Complaint, Kind::Delivered]
-        .into_iter()
-        .find(|kind| reports.iter().any(|it| it.kind == *kind))
-        .unwrap_or(Kind::Other)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits;
 
     fn bounce(text: &str) -> Reading {
         let raw = format!("Return-Path: <>\nFrom: MAILER-DAEMON@x.example\nTo: us@y.example\nSubject: failure notice\n\n{text}");
@@ -406,6 +185,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_over_the_limit_of_a_machine_part_is_left_out() {
+        let status = |padding: usize| {
+            let last = "\nFinal-Recipient: rfc822; b@x.example\nAction: failed\n";
+            let first = "Final-Recipient: rfc822; a@x.example\nAction: failed\n";
+            format!("Content-Type: message/delivery-status\n\n{first}X: {}\n{last}", "y".repeat(padding - first.len() - last.len() - 4))
+        };
+        let count = |padding: usize| read(&Mail::parse(status(padding).as_bytes())).reports.iter().filter(|it| it.action.is_some()).count();
+        assert_eq!((count(limits::REPORT_BYTES), count(limits::REPORT_BYTES + 40)), (2, 1));
+    }
+
+    #[test]
     fn notes_hold_no_address() {
         let reading = bounce(
             "Reporting-MTA: dns; x\n\nFinal-Recipient: rfc822; root\nAction: failed\n\nFinal-Recipient: rfc822; a@x.example\nAction: failed\n",
@@ -416,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_gravest_report_names_the_whole() {
-        let kinds = |kinds: &[Kind]| gravest(&kinds.iter().map(|it| Report::new(*it, None)).collect::<Vec<_>>());
+        let kinds = |kinds: &[Kind]| complete::gravest(&kinds.iter().map(|it| Report::new(*it, None)).collect::<Vec<_>>());
         assert_eq!(kinds(&[Kind::Delivered, Kind::Delayed, Kind::Bounce]), Kind::Bounce);
         assert_eq!(kinds(&[Kind::Delivered, Kind::Delayed]), Kind::Delayed);
         assert_eq!(kinds(&[]), Kind::Other);

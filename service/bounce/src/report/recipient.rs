@@ -27,7 +27,10 @@ pub(crate) fn from_text(text: &str) -> Option<Address> {
     let bare = without_comments(text);
     let bare = bare.trim().trim_matches(|it: char| matches!(it, '<' | '>' | ',' | ';' | '\'' | '`'));
     let bare = bare.strip_prefix("mailto:").or_else(|| bare.strip_prefix("MAILTO:")).or_else(|| bare.strip_prefix("SMTP:")).unwrap_or(bare);
-    plausible(bare).or_else(|| plausible(&xtext(bare))).or_else(|| bare.split_whitespace().find_map(|word| plausible(trimmed_word(word))))
+    plausible(bare)
+        .or_else(|| plausible(&octal_unescaped(bare)))
+        .or_else(|| plausible(&xtext(bare)))
+        .or_else(|| bare.split_whitespace().find_map(|word| plausible(trimmed_word(word))))
 }
 
 /// What stands in the last pair of angle brackets.
@@ -73,6 +76,22 @@ fn plausible(text: &str) -> Option<Address> {
     let address = Address::parse(text).ok()?;
     let fine = address.domain().starts_with('[') || address.domain().bytes().any(|it| it.is_ascii_alphabetic());
     fine.then_some(address)
+}
+
+/// Undoes `\303\274`, as Exim prints what is not ASCII: a backslash and three octal digits are one octet.
+pub(crate) fn octal_unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let digits = tail.get(..3).filter(|it| first == b'\\' && it.iter().all(|b| matches!(b, b'0'..=b'7')));
+        let octet = digits.and_then(|it| std::str::from_utf8(it).ok()).and_then(|it| u8::from_str_radix(it, 8).ok());
+        out.push(octet.unwrap_or(first));
+        rest = if octet.is_some() { tail.get(3..).unwrap_or_default() } else { tail };
+    }
+    String::from_utf8(out).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 /// Undoes xtext: `+` and two upper-case hex digits are one octet (RFC 3461 section 4).
@@ -142,6 +161,7 @@ mod tests {
             "utf-8; \\x{6A}ane@corp.example",
             "x-local;jane@corp.example",
             "rfc822; 'jane@corp.example'",
+            "rfc822; \\152ane@corp.example",
         ] {
             assert_eq!(typed_address(value).as_deref(), Some("jane@corp.example"), "{value}");
         }
@@ -156,6 +176,7 @@ mod tests {
     #[test]
     fn unicode_escapes_are_undone_and_wrong_ones_refused() {
         assert_eq!(typed_address("utf-8; j\\x{F6}rg@corp.example").as_deref(), Some("jörg@corp.example"));
+        assert_eq!(typed_address("rfc822; j\\303\\266rg@corp.example").as_deref(), Some("jörg@corp.example"));
         assert_eq!(unicode_unescaped("a\\x{D800}b\\x{110000}c\\x{"), "a\\x{D800}b\\x{110000}c\\x{");
     }
 

@@ -1,0 +1,180 @@
+//! Completes what one part of a mail says with what the others tell: who is meant, what people are told about each
+//! recipient, whether it is final, and to which message it belongs.
+
+use std::collections::HashMap;
+
+use super::finality::{self, Outlook};
+use super::{Hints, Note, Reading, Report, dialect, dsn, human, original, recipient, stage};
+use crate::address::Address;
+use crate::kind::Kind;
+use crate::limits;
+use crate::mail::Message;
+use crate::mta::{self, Bounce};
+
+/// Note on a mail that names too many.
+const TOO_MANY: &str = "there are more recipients than the limit; the rest was left out";
+
+/// Completes what was read of a bounce that was written for people.
+pub(super) fn prose(bounce: &Bounce<'_>, read: Option<(&'static str, Vec<Report>)>) -> Option<Reading> {
+    let (name, mut reports) = read?;
+    let notes = if reports.len() > limits::RECIPIENTS { vec![Note(TOO_MANY.to_owned())] } else { Vec::new() };
+    reports.truncate(limits::RECIPIENTS);
+    let dialect = match name {
+        "generic" | "qsbmf" | "bare" => dialect::of(bounce.mail, bounce.human).unwrap_or(name),
+        name => name,
+    };
+    settle(bounce, dialect, &mut reports);
+    Some(Reading { kind: gravest(&reports), dialect, reports, notes })
+}
+
+/// Completes what a delivery status says with what the rest of the mail tells.
+pub(super) fn status(bounce: &Bounce<'_>, mut status: dsn::Status) -> Option<Reading> {
+    let mut notes = Vec::new();
+    if status.cut {
+        notes.push(Note(TOO_MANY.to_owned()));
+    }
+    let dialect = dialect::of(bounce.mail, bounce.human).unwrap_or("rfc3464");
+    prefer_known(bounce, &mut status.reports);
+    name_members(bounce, &mut status.reports);
+    let groups = status.reports.len();
+    name_recipients(bounce, &mut status.reports);
+    if status.reports.len() < groups {
+        notes.push(Note(format!("{} of {groups} recipient groups name nobody and were left out", groups - status.reports.len())));
+    }
+    if status.reports.is_empty() {
+        return None;
+    }
+    for report in &mut status.reports {
+        if let Some(id) = &status.message_id {
+            report.message_id = Some(id.clone());
+        }
+    }
+    settle(bounce, dialect, &mut status.reports);
+    Some(Reading { kind: gravest(&status.reports), dialect, reports: status.reports, notes })
+}
+
+/// Where Original-Recipient and Final-Recipient differ, the To of the returned message may tell which one was mailed.
+fn prefer_known(bounce: &Bounce<'_>, reports: &mut [Report]) {
+    let to = bounce.returned.map(original::to).unwrap_or_default();
+    for report in reports {
+        let last = report.final_recipient.as_deref().and_then(recipient::from_text);
+        if let (Some(chosen), Some(last)) = (&report.recipient, last)
+            && !to.contains(chosen)
+            && to.contains(&last)
+        {
+            report.recipient = Some(last);
+        }
+    }
+}
+
+/// Exim names an expanded alias in every group and its members only in the text: each group that shares its recipient with
+/// another takes the member whose text holds its diagnostic.
+fn name_members(bounce: &Bounce<'_>, reports: &mut [Report]) {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for alias in reports.iter().filter_map(|it| it.recipient.as_ref()) {
+        *seen.entry(alias.expose().to_owned()).or_default() += 1;
+    }
+    if !seen.values().any(|it| *it > 1) {
+        return;
+    }
+    let members = mta::members(bounce);
+    for report in reports.iter_mut().take(MEMBERS) {
+        let Some(alias) = report.recipient.clone().filter(|it| seen.get(it.expose()).is_some_and(|it| *it > 1)) else { continue };
+        let made_from = |it: &&Report| it.original_recipient.as_deref().and_then(recipient::from_text).as_ref() == Some(&alias);
+        let member = members.iter().filter(made_from).find(|it| it.diagnostic == report.diagnostic);
+        if let Some(member) = member.and_then(|it| it.recipient.clone()) {
+            report.original_recipient = Some(alias.expose().to_owned());
+            report.recipient = Some(member);
+        }
+    }
+}
+
+/// How many groups are looked up among the members.
+const MEMBERS: usize = 100;
+
+/// Fills in whom groups are about that do not name anybody, from what else the mail tells.
+fn name_recipients(bounce: &Bounce<'_>, reports: &mut Vec<Report>) {
+    let nameless = reports.iter().filter(|it| it.recipient.is_none()).count();
+    if nameless == 0 {
+        return;
+    }
+    let mut others: Vec<Address> = bounce.failed_recipients();
+    if others.is_empty() && nameless == 1 {
+        others = mta::read(bounce).map(|(_, found)| found.into_iter().filter_map(|it| it.recipient).collect()).unwrap_or_default();
+    }
+    others.retain(|it| !reports.iter().any(|report| report.recipient.as_ref() == Some(it)));
+    if nameless == 1 && others.len() > 1 {
+        others.truncate(1);
+    }
+    let mut others = others.into_iter();
+    for report in reports.iter_mut().filter(|it| it.recipient.is_none()) {
+        report.recipient = others.next();
+    }
+    reports.retain(|it| it.recipient.is_some());
+}
+
+/// Adds what the human part says about each recipient, and decides what is final.
+fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
+    let alone = reports.len() == 1;
+    let whole = finality::Whole {
+        human: Outlook::of(bounce.human.text),
+        subject: Outlook::of(bounce.subject),
+        arrived: finality::arrived(bounce.human.text) || finality::arrived(bounce.subject),
+    };
+    for report in reports.iter_mut() {
+        let names =
+            [report.recipient.as_ref().map(|it| it.expose().to_owned()), report.final_recipient.clone(), report.original_recipient.clone()];
+        let known = names.iter().flatten().find(|it| bounce.human.about(it).is_some());
+        if let Some(text) = known.and_then(|it| bounce.human.about(it)) {
+            mta::describe(report, text);
+        }
+        if alone {
+            mta::diagnose(report, bounce.human.text);
+            if report.diagnostic.is_none() || report.text.is_none() {
+                let story = bounce.human.story(known.map(String::as_str));
+                let whole = human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES);
+                let told = [report.text.as_deref().unwrap_or_default(), story, whole];
+                let telling = told.into_iter().find(|it| mta::signs::names_a_cause(it)).unwrap_or(whole);
+                report.text = (!telling.is_empty()).then(|| telling.to_owned());
+            }
+        }
+        let told = [report.text.as_deref(), report.diagnostic.as_deref()];
+        report.stage = report.stage.or_else(|| told.into_iter().flatten().find_map(|it| stage::find(&mta::reply::joined(it))));
+        finality::settle(report, dialect, whole);
+        drop_repetitions(report);
+    }
+}
+
+/// Leaves `original_recipient` and `final_recipient` only where they say more than `recipient`.
+fn drop_repetitions(report: &mut Report) {
+    let repeats =
+        |text: &Option<String>| text.as_deref().and_then(recipient::from_text).is_some_and(|it| Some(&it) == report.recipient.as_ref());
+    if repeats(&report.original_recipient) {
+        report.original_recipient = None;
+    }
+    if repeats(&report.final_recipient) {
+        report.final_recipient = None;
+    }
+}
+
+/// Ties reports to the message that came back.
+pub(super) fn tie(reports: &mut [Report], returned: &Message<'_>) {
+    let id = original::message_id(returned);
+    let hints = original::hints(returned);
+    for report in reports {
+        if report.message_id.is_none() {
+            report.message_id.clone_from(&id);
+        }
+        if report.hints == Hints::default() {
+            report.hints.clone_from(&hints);
+        }
+    }
+}
+
+/// The kind that the whole goes by: a failure counts more than a delay, a delay more than a success.
+pub(super) fn gravest(reports: &[Report]) -> Kind {
+    [Kind::Bounce, Kind::Delayed, Kind::Complaint, Kind::Delivered]
+        .into_iter()
+        .find(|kind| reports.iter().any(|it| it.kind == *kind))
+        .unwrap_or(Kind::Other)
+}
