@@ -19,7 +19,7 @@ use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
 use crate::http::parameters::{self, Params};
 use crate::http::problem::{Problem, ProblemView};
-use crate::http::views::{Moment, cause_words, reason_words};
+use crate::http::views::{CauseWord, Moment, ReasonWord};
 use crate::http::{State, check::lines::NDJSON};
 use crate::store::{Answer, Blocked, List, Store, StoreError};
 use crate::telemetry::Answer as Said;
@@ -95,10 +95,10 @@ pub(super) struct SuppressedAddress {
     #[serde(skip_serializing_if = "Option::is_none")]
     normalised: Option<String>,
     /// Why it stands there.
-    #[schema(schema_with = cause_words)]
+    #[schema(value_type = CauseWord)]
     cause: Cause,
     /// Reason of the deciding event.
-    #[schema(schema_with = reason_words)]
+    #[schema(value_type = Option<ReasonWord>)]
     reason: Option<Reason>,
     /// The list where it stands: the one asked for or one above it.
     list: String,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
-use crate::http::views::{fault_words, reason_words};
+use crate::http::views::{DispositionWord, FaultWord, ReasonWord};
 
 /// A row of the registry of codes.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,9 +25,10 @@ pub(super) struct CodeView {
     /// Where it is defined.
     source: &'static str,
     /// The reason that the code alone tells; null if it is no failure.
-    #[schema(schema_with = reason_words)]
+    #[schema(value_type = Option<ReasonWord>)]
     reason: Option<Reason>,
     /// What the code alone says: `hard`, `soft`, `block` (the sender's side has to act), `transient` or `none` (no failure).
+    #[schema(value_type = DispositionWord)]
     disposition: &'static str,
     /// What it means.
     explanation: &'static str,
@@ -48,10 +49,10 @@ pub(super) struct Registry {
 #[derive(Debug, Serialize, ToSchema)]
 struct ReasonView {
     /// Its name.
-    #[schema(schema_with = reason_words)]
+    #[schema(value_type = ReasonWord)]
     reason: Reason,
     /// Who has to act. Faults of reputation, content and configuration are the sender's and never suppress an address.
-    #[schema(schema_with = fault_words)]
+    #[schema(value_type = FaultWord)]
     fault: Fault,
     #[serde(flatten)]
     meaning: MeaningView,

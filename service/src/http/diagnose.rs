@@ -19,7 +19,7 @@ use crate::http::State;
 use crate::http::body::{self, Limit};
 use crate::http::codes::{CodeView, MeaningView};
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
-use crate::http::views::{bounce_type_words, fault_words, kind_words, reason_words, stage_words};
+use crate::http::views::{BounceTypeWord, FaultWord, KindWord, ReasonWord, StageWord};
 
 /// The most that a reply may have, of however many lines.
 const REPLY_LIMIT: Limit = Limit(Size(64 << 10), "for a reply");
@@ -45,7 +45,7 @@ pub(super) struct Reply {
 }))]
 pub(super) struct Diagnosis {
     /// What the whole is.
-    #[schema(schema_with = kind_words)]
+    #[schema(value_type = KindWord)]
     kind: Kind,
     /// Who wrote it, as far as known.
     #[schema(example = "postfix")]
@@ -62,16 +62,16 @@ struct Finding {
     /// Whom it is about; null if it names nobody.
     recipient: Option<String>,
     /// What happened.
-    #[schema(schema_with = kind_words)]
+    #[schema(value_type = KindWord)]
     kind: Kind,
     /// Hard or soft.
-    #[schema(schema_with = bounce_type_words)]
+    #[schema(value_type = Option<BounceTypeWord>)]
     bounce_type: Option<BounceType>,
     /// Why.
-    #[schema(schema_with = reason_words)]
+    #[schema(value_type = Option<ReasonWord>)]
     reason: Option<Reason>,
     /// Who has to act.
-    #[schema(schema_with = fault_words)]
+    #[schema(value_type = Option<FaultWord>)]
     fault: Option<Fault>,
     /// The most telling enhanced code (RFC 3463).
     #[schema(example = "5.1.1")]
@@ -80,7 +80,7 @@ struct Finding {
     #[schema(example = 550)]
     reply: Option<u16>,
     /// The SMTP command that was refused.
-    #[schema(schema_with = stage_words)]
+    #[schema(value_type = Option<StageWord>)]
     stage: Option<Stage>,
     /// What the receiver said.
     diagnostic: Option<String>,

@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::State;
+use crate::http::views::RelayStateWord;
 use crate::telemetry::{RelayState, Telemetry};
 
 /// Whether the service can do its work.
@@ -19,7 +20,7 @@ pub(super) struct Readiness {
     migrations_pending: Option<usize>,
     /// What the relay to RabbitMQ does: `off`, `standby`, `disconnected` or `connected`. It does not count for readiness:
     /// without a broker, intake and checks go on.
-    #[schema(value_type = String, example = "connected")]
+    #[schema(value_type = RelayStateWord)]
     relay: RelayState,
 }
 

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::http::State;
 use crate::http::keys::Caller;
 use crate::http::problem::{Problem, ProblemView};
+use crate::http::views::CauseWord;
 
 /// The lists that a key reaches.
 #[derive(Debug, Serialize, ToSchema)]
@@ -23,7 +24,7 @@ struct ListView {
     /// Its name. `acme.weekly` is a child of `acme`; nothing crosses from one root to another.
     name: String,
     /// Automatic causes that block here; null for all. A manual block always blocks.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<CauseWord>>)]
     honours: Option<Vec<Cause>>,
 }
 

@@ -14,12 +14,11 @@ use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
 use crate::http::parameters::Params;
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
-use crate::http::views::{ChangeView, EventView, Names, kind_words};
+use crate::http::views::{ChangeView, EventView, KindWord, Names};
 use crate::http::{API_SOURCE, State};
 use crate::inbound::take_message;
 use crate::intake::Outcome;
 use crate::store::{Accepted, List, ReceiptState, Store, StoreError, SubjectId};
-use crate::telemetry::Refused;
 
 /// Where a message belongs.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -49,7 +48,7 @@ pub(super) struct Recorded {
     #[schema(example = "recorded")]
     status: &'static str,
     /// What the whole message is.
-    #[schema(schema_with = kind_words)]
+    #[schema(value_type = KindWord)]
     kind: Kind,
     /// Who wrote it, as far as known; null if nobody that is known.
     #[schema(example = "postfix")]
@@ -90,11 +89,16 @@ pub(super) async fn post_message(
     payload: web::Payload,
 ) -> Result<web::Json<Recorded>, Problem> {
     let list = list_of(&state.store, &caller, asked.0.list.as_deref()).await?;
-    let body = body::read(&request, payload, Limit(state.config.http.max_body, "http.max_body")).await.inspect_err(|_| refused(&state))?;
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
-    let arrival = take_message(API_SOURCE, list, content_type, &body, state.clock.now()).inspect_err(|_| refused(&state))?;
-    let outcome = state.intake.accept(arrival).await?;
+    let outcome = take(&state, list, &request, payload).await;
+    let outcome = outcome.inspect_err(|it| state.telemetry.receipt_refused(API_SOURCE, it.refused_for()))?;
     Ok(web::Json(recorded(&state.store, outcome).await?))
+}
+
+async fn take(state: &State, list: Arc<List>, request: &HttpRequest, payload: web::Payload) -> Result<Outcome, Problem> {
+    let body = body::read(request, payload, Limit(state.config.http.max_body, "http.max_body")).await?;
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let arrival = take_message(API_SOURCE, list, content_type, &body, state.clock.now())?;
+    Ok(state.intake.accept(arrival).await?)
 }
 
 /// A message uploaded by a form.
@@ -104,10 +108,6 @@ pub(super) struct Upload {
     /// The message.
     #[schema(format = Binary, value_type = String)]
     message: String,
-}
-
-fn refused(state: &State) {
-    state.telemetry.receipt_refused(API_SOURCE, Refused::Malformed);
 }
 
 async fn list_of(store: &Store, caller: &Caller, name: Option<&str>) -> Result<Arc<List>, Problem> {

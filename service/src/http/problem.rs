@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::inbound::PostError;
 use crate::intake::IntakeError;
 use crate::store::{BadCursor, StoreError};
-use crate::telemetry::{RequestId, Stage, Telemetry};
+use crate::telemetry::{Refused, RequestId, Stage, Telemetry};
 
 /// Seconds after which to come again when the database is away.
 const DATABASE_AWAY: u32 = 5;
@@ -195,6 +195,18 @@ impl Problem {
     #[must_use]
     pub fn too_large(what: &str, limit: impl fmt::Display, key: &str) -> Self {
         Self::new(ProblemKind::TooLarge, format!("{what} is over the limit of {limit} ({key})"))
+    }
+
+    /// The word under which a receipt is counted that was not taken for this.
+    #[must_use]
+    pub(super) const fn refused_for(&self) -> Refused {
+        match self.kind {
+            ProblemKind::TooLarge => Refused::TooLarge,
+            ProblemKind::Busy => Refused::Busy,
+            ProblemKind::Unavailable | ProblemKind::RequestTimeout | ProblemKind::Internal => Refused::Unavailable,
+            ProblemKind::Unauthorized | ProblemKind::Forbidden => Refused::Credentials,
+            _ => Refused::Malformed,
+        }
     }
 
     /// Names the list that stands in the way.

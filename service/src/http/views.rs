@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bounce::classify::codes::Disposition;
 use bounce::classify::reason::{Fault, Reason};
 use bounce::kind::{Attribution, BounceType, FeedbackType, Kind};
 use bounce::policy::{Act, Cause};
@@ -14,6 +15,7 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::store::{Change, Event, ListId, Store, StoreError, Suppression, SuppressionChange};
+use crate::telemetry::RelayState;
 
 /// A moment: RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy)]
@@ -35,27 +37,39 @@ impl PartialSchema for Moment {
 
 impl ToSchema for Moment {}
 
-/// The schema of a closed list of words.
+/// The schemas of closed lists of words, each under its name in the document.
 macro_rules! words {
-    ($($name:ident = $vocabulary:ty;)+) => { $(
-        pub(super) fn $name() -> Schema {
-            let words = <$vocabulary>::ALL.iter().map(|it| it.as_str());
-            ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
+    ($($name:ident = $vocabulary:ident;)+) => { $(
+        pub(super) struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let words = $vocabulary::ALL.iter().map(|it| it.as_str());
+                ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($vocabulary).into()
+            }
         }
     )+ };
 }
 
 words! {
-    kind_words = Kind;
-    bounce_type_words = BounceType;
-    reason_words = Reason;
-    fault_words = Fault;
-    stage_words = Stage;
-    cause_words = Cause;
-    act_words = Act;
-    change_words = Change;
-    attribution_words = Attribution;
-    feedback_type_words = FeedbackType;
+    KindWord = Kind;
+    BounceTypeWord = BounceType;
+    ReasonWord = Reason;
+    FaultWord = Fault;
+    StageWord = Stage;
+    CauseWord = Cause;
+    ActWord = Act;
+    ChangeWord = Change;
+    AttributionWord = Attribution;
+    FeedbackTypeWord = FeedbackType;
+    DispositionWord = Disposition;
+    RelayStateWord = RelayState;
 }
 
 /// A recorded fact.
@@ -68,16 +82,16 @@ pub(super) struct EventView {
     /// Name of the list it was said about.
     list: Option<String>,
     /// What happened.
-    #[schema(schema_with = kind_words)]
+    #[schema(value_type = KindWord)]
     kind: Kind,
     /// Hard or soft, of a bounce.
-    #[schema(schema_with = bounce_type_words)]
+    #[schema(value_type = Option<BounceTypeWord>)]
     bounce_type: Option<BounceType>,
     /// Why.
-    #[schema(schema_with = reason_words)]
+    #[schema(value_type = Option<ReasonWord>)]
     reason: Option<Reason>,
     /// Who has to act for the next message to arrive.
-    #[schema(schema_with = fault_words)]
+    #[schema(value_type = Option<FaultWord>)]
     fault: Option<Fault>,
     /// Enhanced status code (RFC 3463).
     #[schema(example = "5.1.1")]
@@ -86,12 +100,12 @@ pub(super) struct EventView {
     #[schema(example = 550)]
     reply: Option<u16>,
     /// The SMTP command that was refused.
-    #[schema(schema_with = stage_words)]
+    #[schema(value_type = Option<StageWord>)]
     stage: Option<Stage>,
     /// What the receiver said.
     diagnostic: Option<String>,
     /// Of a complaint: which (RFC 5965 section 7.3).
-    #[schema(schema_with = feedback_type_words)]
+    #[schema(value_type = Option<FeedbackTypeWord>)]
     feedback_type: Option<FeedbackType>,
     /// Host that tried (RFC 3464 section 2.2.2).
     reporting_mta: Option<String>,
@@ -106,7 +120,7 @@ pub(super) struct EventView {
     /// The receipt that holds the raw evidence.
     receipt_id: Uuid,
     /// How well it is attributed, weakest first.
-    #[schema(schema_with = attribution_words)]
+    #[schema(value_type = AttributionWord)]
     attribution: Attribution,
     /// The rule that decided.
     #[schema(example = "gmail.no_such_user")]
@@ -157,10 +171,10 @@ pub(super) struct SuppressionView {
     /// Name of the list where it stands.
     list: Option<String>,
     /// Why it stands there.
-    #[schema(schema_with = cause_words)]
+    #[schema(value_type = CauseWord)]
     cause: Cause,
     /// Reason of the deciding event.
-    #[schema(schema_with = reason_words)]
+    #[schema(value_type = Option<ReasonWord>)]
     reason: Option<Reason>,
     /// Whether it holds now: not released and not expired.
     holds: bool,
@@ -207,22 +221,22 @@ pub(super) struct ChangeView {
     /// Its id; the CloudEvents id of its message is the same.
     change_id: Uuid,
     /// What happened: `act` is what a person did, the others what a list says since.
-    #[schema(schema_with = change_words)]
+    #[schema(value_type = ChangeWord)]
     change: Change,
     /// Whom it is about; null once erased.
     recipient: Option<String>,
     /// Name of the list.
     list: Option<String>,
     /// Which cause.
-    #[schema(schema_with = cause_words)]
+    #[schema(value_type = Option<CauseWord>)]
     cause: Option<Cause>,
     /// Reason of the deciding event.
-    #[schema(schema_with = reason_words)]
+    #[schema(value_type = Option<ReasonWord>)]
     reason: Option<Reason>,
     /// The event that led to it.
     event_id: Option<Uuid>,
     /// What a person did.
-    #[schema(schema_with = act_words)]
+    #[schema(value_type = Option<ActWord>)]
     act: Option<Act>,
     /// Name of the API key that led to it; `rebound` where facts did.
     actor: String,

@@ -31,7 +31,8 @@ pub(super) async fn post_webhook(state: web::Data<State>, request: HttpRequest, 
     let name = request.match_info().get("source").unwrap_or_default();
     let source = state.sources.get(name).ok_or_else(|| Problem::new(ProblemKind::NotFound, "there is no source of that name"))?;
     let limit = Limit(state.config.http.max_webhook_body, "http.max_webhook_body");
-    let body = body::read(&request, payload, limit).await?;
+    let body = body::read(&request, payload, limit).await;
+    let body = body.inspect_err(|it| state.telemetry.receipt_refused(&source.name, it.refused_for()))?;
     let post = post_of(&state, &request, body);
     let door = Door { intake: &state.intake, fetcher: &state.fetcher, telemetry: &state.telemetry, now: state.clock.now() };
     Ok(response(door.take(source, &post).await?))

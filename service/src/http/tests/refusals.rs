@@ -1,10 +1,13 @@
 //! Bad input of every kind: a clear answer, never a 500, never a lost neighbour.
 
+use actix_web::middleware::from_fn;
+use actix_web::test;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
 use crate::config::Size;
+use crate::http::edge::Access;
 
 /// Method, path, content type, body; status and problem.
 type Row<'a> = (&'a str, &'a str, &'a str, &'a [u8], u16, &'a str);
@@ -143,6 +146,8 @@ async fn a_body_over_the_limit_is_refused_whether_announced_or_not() {
         let streamed = in_chunks(&bench, method, path, content_type, &large).await;
         assert!(streamed.starts_with("HTTP/1.1 413 ") && streamed.contains("/problems/too-large"), "{path} {streamed}");
     }
+    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"bounces\",why=\"too_large\"}"), 2);
+    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"api\",why=\"too_large\"}"), 2);
     // The next one is fine.
     assert_eq!(bench.hand_in(HARD).await.status, 200);
 }
@@ -199,6 +204,27 @@ async fn a_body_that_never_comes_is_given_up() {
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("/problems/request-timeout"), "{answer}");
+}
+
+#[actix_web::test]
+async fn a_handler_that_panics_or_never_ends_is_answered_for() {
+    let bench = Bench::with(|config| config.http.request_timeout = Duration::from_millis(50)).await;
+    let admitted = |route: actix_web::Route| route.wrap(from_fn(|request, next| edge::admit(Access::Open, request, next)));
+    let panics = || async { if NOW.year() > 0 { panic!("as asked") } else { "" } };
+    let app = App::new()
+        .app_data(web::Data::new(bench.state.clone()))
+        .app_data(web::Data::from(bench.state.telemetry.clone()))
+        .route("/panics", admitted(web::get().to(panics)))
+        .route("/hangs", admitted(web::get().to(std::future::pending::<&str>)))
+        .wrap(from_fn(edge::answer));
+    let app = test::init_service(app).await;
+    for (path, status, kind) in [("/panics", 500, "internal"), ("/hangs", 503, "unavailable")] {
+        let response = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
+        assert_eq!(response.status(), status);
+        let problem: Value = test::read_body_json(response).await;
+        assert_eq!(problem["type"], format!("/problems/{kind}"));
+    }
+    assert_eq!(bench.metric("rebound_failures_total{stage=\"http\"}"), 1);
 }
 
 #[tokio::test]
