@@ -62,10 +62,22 @@ fn beside(database: &Path) -> Result<SecretString, PepperError> {
     if database.metadata().is_ok_and(|it| it.len() > 0) {
         return Err(PepperError::Lost(path));
     }
-    let pepper = random()?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
-    file.write_all(pepper.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    Ok(SecretString::from(pepper))
+    make(&path).map_err(failed)?;
+    // Whoever was first has made it; all read the same.
+    std::fs::read_to_string(&path).map(SecretString::from).map_err(failed)
+}
+
+/// Makes a pepper that appears whole or not at all, and never in place of one that is there.
+fn make(path: &Path) -> std::io::Result<()> {
+    let pepper = random().map_err(std::io::Error::other)?;
+    let draft = path.with_extension(format!("pepper.{}", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let made = file.write_all(pepper.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| std::fs::hard_link(&draft, path));
+    std::fs::remove_file(&draft)?;
+    match made {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
 }
 
 fn random() -> Result<String, PepperError> {
