@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{Config, DatabaseConfig, Engine};
+use crate::config::{API_SOURCE, Config, DatabaseConfig, Engine};
 use crate::http::{self, State};
 use crate::inbound::Fetcher;
 use crate::intake::{self, Committer, Sources};
@@ -218,7 +218,7 @@ fn connect_options(database: &DatabaseConfig, announces: Announces) -> Connect {
 }
 
 fn telemetry_of(config: &Config) -> Arc<Telemetry> {
-    let sources = config.sources.iter().map(|it| it.name.as_str()).chain([http::API_SOURCE]);
+    let sources = config.sources.iter().map(|it| it.name.as_str()).chain([API_SOURCE]);
     Arc::new(Telemetry::new(sources))
 }
 

@@ -39,7 +39,7 @@ pub use self::list::{Honoured, ListConfig, ListName};
 pub use self::policy::{Lifetime, PolicyOverride, PolicyOverrides, Reach};
 pub use self::problem::{ConfigError, Origin, Problem};
 pub use self::rules::RulesConfig;
-pub use self::source::{ListFrom, MIME, SourceConfig, Unattributed};
+pub use self::source::{API_SOURCE, ListFrom, MIME, SourceConfig, Unattributed};
 pub use self::sources::Sources;
 pub use self::telemetry::{LogFormat, TelemetryConfig};
 pub use self::units::parse_duration;
@@ -152,6 +152,14 @@ impl Config {
             let value = Some(format!("\"{}\"", source.name));
             if !names.insert(&source.name) {
                 checks.problem(&key, value, "is the name of an earlier source too", "give each its own");
+            }
+            if source.name == API_SOURCE {
+                checks.problem(
+                    &key,
+                    Some(format!("\"{API_SOURCE}\"")),
+                    "is the name under which the API itself takes messages in",
+                    "choose another",
+                );
             }
             let declared = self.lists.iter().any(|it| it.name.is_within(&source.list));
             if !declared {

@@ -13,6 +13,8 @@ use super::values::{Scalar, SecretUrl, words};
 const NAME_LIMIT: usize = 64;
 /// The provider that stands for bounce messages as such; it has no posts of its own.
 pub const MIME: &str = "mime";
+/// Name under which receipts go that come by the API itself; no source may have it.
+pub const API_SOURCE: &str = "api";
 
 /// `[[source]]`: one sender of reports.
 #[derive(Debug, Clone)]

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::config::API_SOURCE;
+use crate::http::State;
 use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
 use crate::http::parameters::Params;
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
 use crate::http::views::{ChangeView, EventView, KindWord, Names};
-use crate::http::{API_SOURCE, State};
 use crate::inbound::take_message;
 use crate::intake::Outcome;
 use crate::store::{Accepted, List, ReceiptState, Store, StoreError, SubjectId};

@@ -40,9 +40,6 @@ use crate::telemetry::{RelayState, RequestSpan, Telemetry};
 
 pub use problem::{Problem, ProblemKind};
 
-/// The source that messages handed in by the API are recorded under.
-pub const API_SOURCE: &str = "api";
-
 /// What handlers work with.
 #[derive(Debug, Clone)]
 pub struct State {

@@ -20,6 +20,7 @@ use time::macros::datetime;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::config::API_SOURCE;
 use crate::config::{ListName, SourceConfig};
 use crate::intake;
 use crate::store::{Announces, Connect, Identity, Policies, Scope};
