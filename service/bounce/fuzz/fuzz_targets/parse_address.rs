@@ -8,7 +8,7 @@ fuzz_target!(|text: &str| {
     if let Ok(address) = Address::parse_entry(text) {
         assert!(address.local().len() <= 128 && address.domain().len() <= 255);
         let shown = address.to_string();
-        assert!(shown.ends_with(address.domain()));
-        assert!(address.local().chars().count() < 2 || !shown.contains(address.local()));
+        // At most the first letter of the local part and the sign for the rest stand in front of the domain.
+        assert!(shown.strip_suffix(address.domain()).is_some_and(|it| it.chars().count() <= 3));
     }
 });
