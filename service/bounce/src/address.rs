@@ -33,8 +33,8 @@ pub enum AddressError {
     Domain,
 }
 
-/// A normalised mail address: domain in lower-case A-labels, local part in lower-case NFC, source route and quotes undone,
-/// plus-tags kept.
+/// A normalised mail address: domain in lower-case A-labels, local part in lower-case NFC, source route and needless quotes
+/// undone, plus-tags kept.
 ///
 /// `Display` redacts; [`Address::expose`] is for the wire and the database.
 ///
@@ -129,7 +129,7 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.local().chars().next() {
+        match self.local().trim_start_matches('"').chars().next() {
             Some(first) => write!(f, "{first}…@{}", self.domain()),
             None => write!(f, "@{}", self.domain()),
         }
@@ -176,7 +176,26 @@ fn normal_local(local: &str) -> Result<String, AddressError> {
     if plain.is_empty() || plain.chars().any(|it| it.is_control() || it.is_whitespace()) {
         return Err(AddressError::Local);
     }
-    Ok(plain.nfc().collect::<String>().to_lowercase().nfc().collect())
+    Ok(quoted_if_needed(plain.nfc().collect::<String>().to_lowercase().nfc().collect()))
+}
+
+/// Puts a local part into quotes that cannot stand without (RFC 5321 section 4.1.2, `Quoted-string`), so that what is shown can
+/// be mailed and reads back as the same address.
+fn quoted_if_needed(local: String) -> String {
+    let atext = |it: char| it.is_ascii_alphanumeric() || !it.is_ascii() || "!#$%&'*+-/=?^_`{|}~".contains(it);
+    if local.split('.').all(|it| !it.is_empty() && it.chars().all(atext)) {
+        return local;
+    }
+    let mut quoted = String::with_capacity(local.len() + 2);
+    quoted.push('"');
+    for letter in local.chars() {
+        if matches!(letter, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(letter);
+    }
+    quoted.push('"');
+    quoted
 }
 
 fn normal_domain(domain: &str) -> Result<String, AddressError> {
@@ -224,6 +243,14 @@ mod tests {
     }
 
     #[test]
+    fn quotes_stand_where_they_must() {
+        for text in ["\"neko....nyaan....\"@example.org", "neko....nyaan....@example.org", "\"neko....nyaan\\....\"@EXAMPLE.org"] {
+            assert_eq!(normal(text).as_deref(), Ok("\"neko....nyaan....\"@example.org"), "{text}");
+        }
+        assert_eq!(normal(r#""a\"b"@example.org"#).as_deref(), Ok(r#""a\"b"@example.org"#));
+    }
+
+    #[test]
     fn unicode_comes_to_one_form() {
         assert_eq!(normal("jos\u{e9}@B\u{dc}CHER.example"), normal("JOSE\u{301}@xn--bcher-kva.example"));
     }
@@ -265,12 +292,7 @@ mod tests {
         #[test]
         fn normalising_twice_changes_nothing(text in "\\PC{0,80}(@\\PC{1,40})?") {
             if let Ok(once) = Address::parse(&text) {
-                let again = if once.local().contains(['"', '\\', '<', '>', '(', ')', '[', ']', ',', ';', ':', '@']) {
-                    return Ok(());
-                } else {
-                    Address::parse(once.expose())
-                };
-                proptest::prop_assert_eq!(Ok(once), again);
+                proptest::prop_assert_eq!(Address::parse(once.expose()), Ok(once));
             }
         }
     }
