@@ -186,9 +186,12 @@ fn about_us(report: &Report, evidence: &Evidence<'_>, finding: Finding) -> Findi
 
 /// Hard only if everything agrees that the address is at fault and that it is for good.
 fn bounce_type(report: &Report, evidence: &Evidence<'_>, finding: &Finding) -> BounceType {
-    let senders_fault = finding.from_words && finding.reason.fault().is_senders();
+    // Whatever a label or a rule says: an address is never hard for a fault of the sender.
+    if finding.reason.fault().is_senders() {
+        return BounceType::Soft;
+    }
     if let Some(claimed) = report.claim.and_then(|it| it.bounce_type) {
-        return if senders_fault { BounceType::Soft } else { claimed };
+        return claimed;
     }
     let before_recipient = matches!(evidence.stage, Some(Stage::Connect | Stage::Ehlo | Stage::StartTls | Stage::Auth | Stage::MailFrom));
     let refused = evidence.said.iter().any(|it| it.class() == Some(Class::Permanent));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use time::{Date, OffsetDateTime};
+use time::{Date, Duration, OffsetDateTime};
 
 use super::{Act, Cause, Fact, FactKey, ListKey, Matter, Policy, Reach, Standing, Weight};
 use crate::classify::reason::Reason;
@@ -25,6 +25,7 @@ use crate::kind::{BounceType, Kind};
 ///         bounce_type: Some(BounceType::Hard),
 ///         reason: Some(Reason::UserUnknown),
 ///         weight: Weight::Full,
+///         received: datetime!(2026-11-22 10:00 UTC),
 ///         messages: vec![],
 ///     },
 /// };
@@ -36,17 +37,19 @@ pub fn decide(facts: &[Fact], boundary: ListKey, policy: &Policy) -> Vec<Standin
     let mut sorted: Vec<&Fact> = facts.iter().collect();
     sorted.sort_by_key(|it| (it.at, order_of(&it.matter), it.key));
     sorted.dedup_by_key(|it| (it.at, order_of(&it.matter), it.key));
-    let bounced: Vec<(OffsetDateTime, FactKey)> = sorted.iter().flat_map(|it| bounced_messages(it)).collect();
-    let mut fold = Fold { boundary, policy, standings: BTreeMap::new(), strikes: BTreeMap::new(), days: BTreeSet::new() };
+    let bounced: BTreeSet<FactKey> = sorted.iter().flat_map(|it| bounced_messages(it)).copied().collect();
+    let mut fold =
+        Fold { boundary, policy, standings: BTreeMap::new(), strikes: BTreeMap::new(), days: BTreeSet::new(), told: BTreeMap::new() };
     for fact in sorted {
         match &fact.matter {
-            Matter::Event { kind, bounce_type, reason, weight, .. } if *weight != Weight::None => {
-                fold.event(fact, *kind, *bounce_type, *reason, *weight);
+            Matter::Event { kind, bounce_type, reason, weight, received, .. } if *weight != Weight::None => {
+                let told = Told { weight: *weight, at: if *weight == Weight::Provisional { *received } else { fact.at } };
+                fold.event(fact, *kind, *bounce_type, *reason, told);
             }
             Matter::Event { .. } => {}
             Matter::Delivery { messages } => {
-                // A message that bounced after it was accepted was not delivered.
-                if !bounced.iter().any(|(at, key)| *at >= fact.at && messages.contains(key)) {
+                // A message that bounced in the end was not delivered, whatever the clocks of two servers say of the order.
+                if !messages.iter().any(|it| bounced.contains(it)) {
                     fold.delivered(fact.at);
                 }
             }
@@ -65,13 +68,18 @@ const fn order_of(matter: &Matter) -> u8 {
     }
 }
 
-fn bounced_messages(fact: &Fact) -> Vec<(OffsetDateTime, FactKey)> {
+fn bounced_messages(fact: &Fact) -> &[FactKey] {
     match &fact.matter {
-        Matter::Event { kind: Kind::Bounce, weight, messages, .. } if *weight != Weight::None => {
-            messages.iter().map(|it| (fact.at, *it)).collect()
-        }
-        _ => Vec::new(),
+        Matter::Event { kind: Kind::Bounce, weight, messages, .. } if *weight != Weight::None => messages,
+        _ => &[],
     }
+}
+
+/// How much a fact may do, and the time by which its day counts.
+#[derive(Clone, Copy)]
+struct Told {
+    weight: Weight,
+    at: OffsetDateTime,
 }
 
 struct Fold<'a> {
@@ -80,84 +88,90 @@ struct Fold<'a> {
     standings: BTreeMap<(ListKey, Cause), Standing>,
     strikes: BTreeMap<(ListKey, Reason), Vec<OffsetDateTime>>,
     days: BTreeSet<(ListKey, Date)>,
+    /// Days on which a provisional block was told.
+    told: BTreeMap<(ListKey, Cause), BTreeSet<Date>>,
 }
 
 impl Fold<'_> {
-    fn event(&mut self, fact: &Fact, kind: Kind, bounce_type: Option<BounceType>, reason: Option<Reason>, weight: Weight) {
+    fn event(&mut self, fact: &Fact, kind: Kind, bounce_type: Option<BounceType>, reason: Option<Reason>, told: Told) {
         match (kind, bounce_type) {
             (Kind::Bounce, Some(BounceType::Hard)) => {
                 let rule = self.policy.of(reason.unwrap_or(Reason::Undetermined));
-                let weight = if rule.provisional { Weight::Provisional } else { weight };
-                self.block(fact, self.boundary, Cause::Hard, reason, weight);
+                if rule.counts {
+                    let weight = if rule.provisional { Weight::Provisional } else { told.weight };
+                    self.block(fact, self.reached(fact, rule.reach), Cause::Hard, reason, Told { weight, ..told });
+                }
             }
-            (Kind::Bounce, _) => self.strike(fact, reason.unwrap_or(Reason::Undetermined)),
-            (Kind::Complaint, _) => self.block(fact, self.boundary, Cause::Complaint, reason, weight),
-            (Kind::Unsubscribe, _) => self.block(fact, fact.list, Cause::Unsubscribe, reason, weight),
-            (Kind::Suppressed, _) => self.block(fact, self.boundary, Cause::Provider, reason, weight),
+            (Kind::Bounce, _) => self.strike(fact, reason.unwrap_or(Reason::Undetermined), told),
+            (Kind::Complaint, _) => self.block(fact, self.boundary, Cause::Complaint, reason, told),
+            (Kind::Unsubscribe, _) => self.block(fact, fact.list, Cause::Unsubscribe, reason, told),
+            (Kind::Suppressed, _) => self.block(fact, self.boundary, Cause::Provider, reason, told),
             _ => {}
         }
     }
 
+    fn reached(&self, fact: &Fact, reach: Reach) -> ListKey {
+        match reach {
+            Reach::Boundary => self.boundary,
+            Reach::List => fact.list,
+        }
+    }
+
     /// Puts a block, or makes a provisional one permanent when another day or a stronger fact says so too.
-    fn block(&mut self, fact: &Fact, list: ListKey, cause: Cause, reason: Option<Reason>, weight: Weight) {
-        let provisional = weight == Weight::Provisional;
+    fn block(&mut self, fact: &Fact, list: ListKey, cause: Cause, reason: Option<Reason>, told: Told) {
+        let held = self.standings.get(&(list, cause)).filter(|it| it.released_at.is_none());
+        let days = self.told.entry((list, cause)).or_default();
+        if held.is_none() {
+            days.clear();
+        }
+        days.insert(told.at.date());
+        let provisional = told.weight == Weight::Provisional && days.len() < 2;
         let lifetime = reason.filter(|_| cause == Cause::Hard).and_then(|it| self.policy.of(it).lifetime);
-        let permanent_end = lifetime.map(|it| later(fact.at, it));
-        let provisional_end = Some(later(fact.at, self.policy.provisional_for));
-        let fresh = |provisional: bool| Standing {
+        let end = if provisional { Some(later(fact.at, self.policy.provisional_for)) } else { lifetime.map(|it| later(fact.at, it)) };
+        let since = match held {
+            // What stands and is surer, or lasts as long, stays as it is.
+            Some(old) if old.holds_at(fact.at) && !lasts_longer(old, provisional, end) => return,
+            Some(old) if old.holds_at(fact.at) => old.since,
+            _ => fact.at,
+        };
+        let standing = Standing {
             list,
             cause,
             reason,
             fact: fact.key,
             provisional,
             overrides_consent: false,
-            since: fact.at,
-            expires_at: if provisional { provisional_end } else { permanent_end },
+            since,
+            expires_at: end,
             released_at: None,
         };
-        let next = match self.standings.get(&(list, cause)).filter(|it| it.released_at.is_none()) {
-            None => fresh(provisional),
-            Some(old) if old.provisional => {
-                let confirmed = !provisional || old.since.date() != fact.at.date();
-                match (confirmed, old.holds_at(fact.at)) {
-                    (true, true) => Standing { since: old.since, ..fresh(false) },
-                    (true, false) => fresh(false),
-                    (false, _) => return,
-                }
-            }
-            // A lifetime starts again with each further fact; a permanent block stays as it is.
-            Some(old) if old.expires_at.is_some() && permanent_end.is_none_or(|end| old.expires_at < Some(end)) && !provisional => {
-                let since = if old.holds_at(fact.at) { old.since } else { fact.at };
-                Standing { since, ..fresh(false) }
-            }
-            Some(_) => return,
-        };
-        self.standings.insert((list, cause), next);
+        self.standings.insert((list, cause), standing);
     }
 
     /// Counts a soft failure: one a day and list, within the window of its reason.
-    fn strike(&mut self, fact: &Fact, reason: Reason) {
+    fn strike(&mut self, fact: &Fact, reason: Reason, told: Told) {
         let rule = self.policy.of(reason);
         if !rule.counts {
             return;
         }
-        let list = match rule.reach {
-            Reach::Boundary => self.boundary,
-            Reach::List => fact.list,
-        };
-        if !self.days.insert((list, fact.at.date())) {
+        let list = self.reached(fact, rule.reach);
+        if !self.days.insert((list, told.at.date())) {
             return;
         }
         let strikes = self.strikes.entry((list, reason)).or_default();
-        strikes.retain(|it| fact.at - *it <= rule.window);
-        strikes.push(fact.at);
-        let span = strikes.first().map_or(time::Duration::ZERO, |first| fact.at - *first);
+        strikes.push(told.at);
+        strikes.sort_unstable();
+        let last = strikes.last().copied().unwrap_or(told.at);
+        strikes.retain(|it| last - *it <= rule.window);
+        let span = strikes.first().map_or(Duration::ZERO, |first| last - *first);
         if strikes.len() < rule.strikes as usize || span < rule.least_span {
             return;
         }
-        let expires_at = rule.lifetime.map(|it| later(fact.at, it));
+        // Several days confirm one another; a single day that nobody vouches for does not.
+        let provisional = told.weight == Weight::Provisional && strikes.len() < 2;
+        let end = if provisional { Some(later(fact.at, self.policy.provisional_for)) } else { rule.lifetime.map(|it| later(fact.at, it)) };
         let held = self.standings.get(&(list, Cause::Soft)).filter(|it| it.holds_at(fact.at));
-        if held.is_some_and(|it| it.expires_at.is_none() || (expires_at.is_some() && it.expires_at >= expires_at)) {
+        if held.is_some_and(|it| !lasts_longer(it, provisional, end)) {
             return;
         }
         let standing = Standing {
@@ -165,10 +179,10 @@ impl Fold<'_> {
             cause: Cause::Soft,
             reason: Some(reason),
             fact: fact.key,
-            provisional: false,
+            provisional,
             overrides_consent: false,
             since: held.map_or(fact.at, |it| it.since),
-            expires_at,
+            expires_at: end,
             released_at: None,
         };
         self.standings.insert((list, Cause::Soft), standing);
@@ -226,7 +240,18 @@ impl Fold<'_> {
     }
 }
 
+/// Whether what is said now goes beyond what stands: surer, or, as sure, for longer.
+fn lasts_longer(old: &Standing, provisional: bool, end: Option<OffsetDateTime>) -> bool {
+    match (old.provisional, provisional) {
+        (true, false) => true,
+        (false, true) => false,
+        // A provisional block is not drawn out by its own kind; the second day decides.
+        (true, true) => false,
+        (false, false) => old.expires_at.is_some_and(|it| end.is_none_or(|end| it < end)),
+    }
+}
+
 /// Adds without leaving the calendar.
-fn later(at: OffsetDateTime, by: time::Duration) -> OffsetDateTime {
+fn later(at: OffsetDateTime, by: Duration) -> OffsetDateTime {
     at.saturating_add(by)
 }

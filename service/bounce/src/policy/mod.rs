@@ -115,6 +115,9 @@ pub enum Matter {
         reason: Option<Reason>,
         /// How much it may do.
         weight: Weight,
+        /// When its first copy was received. The dates of a mail that anyone could have written are as easily forged as the rest
+        /// of it, so days are counted by this where the weight is provisional.
+        received: OffsetDateTime,
         /// Keys of the message it is about.
         messages: Vec<FactKey>,
     },

@@ -17,8 +17,25 @@ fn key(number: u8) -> FactKey {
 
 fn event(number: u8, at: OffsetDateTime, kind: Kind, reason: Reason, weight: Weight) -> Fact {
     let bounce_type = (kind == Kind::Bounce).then(|| reason.permanent_type());
-    let matter = Matter::Event { kind, bounce_type, reason: Some(reason), weight, messages: vec![key(number)] };
+    told(number, at, at, kind, bounce_type, reason, weight)
+}
+
+fn told(
+    number: u8,
+    at: OffsetDateTime,
+    received: OffsetDateTime,
+    kind: Kind,
+    bounce_type: Option<BounceType>,
+    reason: Reason,
+    weight: Weight,
+) -> Fact {
+    let matter = Matter::Event { kind, bounce_type, reason: Some(reason), weight, received, messages: vec![key(number)] };
     Fact { at, key: key(number), list: LEAF, matter }
+}
+
+/// A final failure that somebody calls hard, whatever its reason.
+fn hard(number: u8, at: OffsetDateTime, reason: Reason) -> Fact {
+    told(number, at, at, Kind::Bounce, Some(BounceType::Hard), reason, Weight::Full)
 }
 
 fn bounce(number: u8, at: OffsetDateTime, reason: Reason) -> Fact {
@@ -56,6 +73,7 @@ fn what_is_the_senders_fault_never_blocks() {
     for reason in Reason::ALL.iter().copied().filter(|it| it.fault().is_senders()) {
         let facts: Vec<Fact> = (0..200).map(|it| bounce(it, day(it.into()), reason)).collect();
         assert_eq!(standing(&facts), Vec::<String>::new(), "{reason}");
+        assert_eq!(standing(&[hard(1, day(0), reason), hard(2, day(1), reason)]), Vec::<String>::new(), "{reason}, called hard");
     }
 }
 
@@ -67,6 +85,30 @@ fn an_unattributed_bounce_blocks_for_a_week_until_another_day_confirms_it() {
     assert_eq!(standing(&[forged(1, day(0)), forged(2, day(1))]), ["root hard for good"]);
     assert_eq!(standing(&[forged(1, day(0)), bounce(2, day(0), Reason::UserUnknown)]), ["root hard for good"]);
     assert_eq!(standing(&[event(1, day(0), Kind::Bounce, Reason::UserUnknown, Weight::None)]), Vec::<String>::new());
+}
+
+#[test]
+fn forged_mails_that_come_together_do_not_confirm_one_another_by_their_dates() {
+    let forged = |number, at| told(number, at, day(9), Kind::Bounce, Some(BounceType::Hard), Reason::UserUnknown, Weight::Provisional);
+    assert_eq!(standing(&[forged(1, day(7)), forged(2, day(8))]), ["root hard provisionally for 7 days"]);
+    let soft = |number, at| told(number, at, day(9), Kind::Bounce, Some(BounceType::Soft), Reason::UserUnknown, Weight::Provisional);
+    assert_eq!(standing(&[soft(1, day(5)), soft(2, day(6)), soft(3, day(7))]), Vec::<String>::new(), "one strike: they came on one day");
+}
+
+#[test]
+fn a_block_that_has_ended_comes_back_with_the_next_failures() {
+    let facts: Vec<Fact> = [0, 1, 2, 100, 101, 200].iter().zip(0..).map(|(at, n)| bounce(n, day(*at), Reason::DomainNoMail)).collect();
+    let held = |until: usize, at: i64| decide(&facts[..until], ROOT, &Policy::default()).iter().any(|it| it.holds_at(day(at)));
+    assert!(held(3, 60) && !held(3, 99), "90 days");
+    assert!(held(4, 103), "again");
+    assert!(held(6, 205) && held(6, 280));
+}
+
+#[test]
+fn a_policy_that_says_a_reason_does_not_count_is_obeyed_for_hard_failures_too() {
+    let mut policy = Policy::default();
+    policy.set(Reason::UserUnknown, ReasonPolicy { counts: false, ..policy.of(Reason::UserUnknown) }).unwrap();
+    assert_eq!(decide(&[bounce(1, day(0), Reason::UserUnknown)], ROOT, &policy), []);
 }
 
 #[test]
@@ -161,10 +203,11 @@ fn any_fact() -> impl Strategy<Value = Fact> {
     let lists = prop::sample::select(&[ROOT, LEAF]);
     (0u8..40, 0i64..60, lists, 0u8..10, kinds, reasons, weights, acts).prop_map(|(number, at, list, choice, kind, reason, weight, act)| {
         let at = START + Duration::hours(at * 17);
+        let bounce_type = (kind == Kind::Bounce).then(|| if number % 2 == 0 { BounceType::Hard } else { BounceType::Soft });
         let fact = match choice {
             0..=1 => Matter::Act(act),
             2..=3 => Matter::Delivery { messages: vec![key(number)] },
-            _ => event(number, at, kind, reason, weight).matter,
+            _ => told(number, at, at + Duration::hours(i64::from(number)), kind, bounce_type, reason, weight).matter,
         };
         Fact { at, key: key(number), list, matter: fact }
     })
@@ -208,7 +251,8 @@ proptest! {
 
     #[test]
     fn senders_faults_alone_never_block(numbers in prop::collection::vec((0u8..250, 0i64..400, prop::sample::select(Reason::ALL)), 0..60)) {
-        let facts: Vec<Fact> = numbers.into_iter().filter(|it| it.2.fault().is_senders()).map(|(n, d, reason)| bounce(n, day(d), reason)).collect();
+        let senders = numbers.into_iter().filter(|it| it.2.fault().is_senders());
+        let facts: Vec<Fact> = senders.flat_map(|(n, d, reason)| [bounce(n, day(d), reason), hard(n.wrapping_add(1), day(d), reason)]).collect();
         prop_assert!(decide(&facts, ROOT, &Policy::default()).is_empty());
     }
 }
