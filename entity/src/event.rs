@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "event")]
 pub struct Model {
-    /// Version 7; the id of the published message.
+    /// Version 7; `data.event_id` of every message about it.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// Place in the feed: changes with every merge.
@@ -64,8 +64,8 @@ pub struct Model {
     pub rules_version: String,
     /// When it happened, the earliest of all copies, never after it was received.
     pub occurred_at: OffsetDateTime,
-    /// When the first copy was recorded.
-    pub recorded_at: OffsetDateTime,
+    /// When the first copy was received.
+    pub received_at: OffsetDateTime,
 }
 
 /// None: what belongs together is read together by key.

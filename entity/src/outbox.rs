@@ -10,7 +10,7 @@ pub struct Model {
     /// Order of publication.
     #[sea_orm(primary_key)]
     pub sequence: i64,
-    /// Id of the event or change; stable over retries.
+    /// Id of the `CloudEvent`; stable over retries.
     pub message_id: Uuid,
     /// rebound.event.recorded or rebound.suppression.changed.
     pub message_type: String,

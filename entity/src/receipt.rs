@@ -12,7 +12,7 @@ pub struct Model {
     pub id: Uuid,
     /// Name of the source it came by.
     pub source: String,
-    /// SHA-256 of the raw bytes.
+    /// SHA-256 of the raw bytes, and of the list where the API names it.
     pub digest: Vec<u8>,
     /// The list it was taken in for.
     pub list_id: Uuid,

@@ -13,6 +13,8 @@ pub struct Model {
     /// SHA-256 of the token.
     #[sea_orm(primary_key, auto_increment = false)]
     pub token: Vec<u8>,
+    /// SHA-256 of the body it proved.
+    pub digest: Vec<u8>,
     /// When.
     pub seen_at: OffsetDateTime,
 }

@@ -27,7 +27,7 @@ create table subject ( -- Addresses and domain entries by pseudonymous id. Besid
 create table receipt ( -- What came in, as it came.
   id {uuid} not null primary key, -- Version 7.
   source text not null, -- Name of the source it came by.
-  digest {bytes} not null, -- SHA-256 of the raw bytes.
+  digest {bytes} not null, -- SHA-256 of the raw bytes, and of the list where the API names it.
   list_id {uuid} not null references suppression_list (id), -- The list it was taken in for.
   received_at {time} not null, -- When it was accepted.
   media_type text not null, -- Content type as announced, without parameters.
@@ -37,13 +37,13 @@ create table receipt ( -- What came in, as it came.
   error text, -- Why it is not processed; no addresses.
   attribution text not null, -- unattributed, authenticated, signed or attributed.
   constraint receipt_digest_is_32_octets check ({octets}(digest) = 32),
-  constraint the_same_bytes_from_a_source_are_one_receipt unique (source, digest),
+  constraint the_same_bytes_from_a_source_are_one_receipt unique (digest, source),
   constraint receipt_state_is_known check (state in ('processed', 'unrecognised', 'quarantined')),
   constraint receipt_attribution_is_known check (attribution in ('unattributed', 'authenticated', 'signed', 'attributed'))
 );
 
 create table event ( -- Recorded facts: one failure, complaint or wish of one subject. Copies merge into it.
-  id {uuid} not null primary key, -- Version 7; the id of the published message.
+  id {uuid} not null primary key, -- Version 7; `data.event_id` of every message about it.
   position bigint not null, -- Place in the feed: changes with every merge.
   receipt_id {uuid} not null references receipt (id), -- The receipt with the strongest evidence.
   list_id {uuid} not null references suppression_list (id), -- The list it was said about.
@@ -71,14 +71,15 @@ create table event ( -- Recorded facts: one failure, complaint or wish of one su
   rule text not null, -- Rule that decided.
   rules_version text not null, -- Version of the rules that decided.
   occurred_at {time} not null, -- When it happened, the earliest of all copies, never after it was received.
-  recorded_at {time} not null, -- When the first copy was recorded.
+  received_at {time} not null, -- When the first copy was received.
   constraint event_kind_is_known check (kind in ('bounce', 'delayed', 'complaint', 'unsubscribe', 'suppressed', 'rejected', 'auto_reply', 'challenge_response', 'mdn')),
   constraint a_bounce_is_hard_or_soft check (kind <> 'bounce' or bounce_type is not null),
   constraint event_bounce_type_is_known check (bounce_type in ('hard', 'soft')),
+  constraint event_attribution_is_known check (attribution in ('unattributed', 'authenticated', 'signed', 'attributed')),
   constraint event_weight_is_known check (weight in ('none', 'provisional', 'full')),
   constraint event_fact_key_is_16_octets check ({octets}(fact_key) = 16)
 );
-create index event_by_subject on event (boundary_id, subject_id, occurred_at);
+create index event_by_subject on event (subject_id, boundary_id, occurred_at);
 create index event_by_position on event (position, id);
 create index event_by_receipt on event (receipt_id);
 
@@ -94,7 +95,7 @@ create table delivery ( -- The two newest deliveries of a subject; older ones ca
   subject_id {bytes} not null references subject (id), -- To whom.
   message_keys {bytes} not null, -- Keys of the message, 16 octets each, smallest first.
   occurred_at {time} not null, -- When it arrived.
-  primary key (boundary_id, subject_id, message_keys)
+  primary key (subject_id, boundary_id, message_keys)
 );
 
 create table suppression ( -- What lists say: one row per subject, list and cause, so that facts stand side by side.
@@ -142,11 +143,11 @@ create table suppression_change ( -- Append-only audit: every change of what a l
   constraint a_change_has_a_cause check ((change = 'act') = (cause is null))
 );
 create index suppression_change_by_position on suppression_change (position, id);
-create index suppression_change_by_subject on suppression_change (boundary_id, subject_id, at);
+create index suppression_change_by_subject on suppression_change (subject_id, boundary_id, at);
 
 create table outbox ( -- Messages on their way to the broker; a row goes when its message is confirmed and routed.
   sequence {serial}, -- Order of publication.
-  message_id {uuid} not null, -- Id of the event or change; stable over retries.
+  message_id {uuid} not null, -- Id of the CloudEvent; stable over retries.
   message_type text not null, -- rebound.event.recorded or rebound.suppression.changed.
   routing_key text not null, -- Routing key.
   payload text not null, -- CloudEvents 1.0 JSON.
@@ -182,6 +183,7 @@ create table session ( -- Sessions of the console.
 create table seen_token ( -- Single-use tokens of providers that were used.
   source text not null, -- Source they came by.
   token {bytes} not null, -- SHA-256 of the token.
+  digest {bytes} not null, -- SHA-256 of the body it proved.
   seen_at {time} not null, -- When.
   primary key (source, token)
 );

@@ -13,7 +13,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use service::clock::Clock;
 use service::config::{AmqpConfig, SecretUrl};
 use service::outbox::Relay;
-use service::store::{Accepted, Incoming, IncomingFact, List, ReceiptId, ReceiptState, Store, Testimony};
+use service::store::{Accepted, Incoming, IncomingFact, Keep, List, ReceiptId, ReceiptState, Store, Testimony};
 use service::telemetry::{RelayState, Telemetry};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -130,6 +130,7 @@ fn incoming(list: &Arc<List>, kind: Kind) -> Incoming {
         attribution: Attribution::Signed,
         facts: vec![fact],
         deliveries: vec![],
+        keep: Keep::Receipt,
     }
 }
 

@@ -10,7 +10,7 @@ use bounce::policy::{Act, Cause, Weight};
 use harness::{TestDatabase, eventually_some, store_on};
 use sea_orm::ConnectionTrait;
 use service::store::{
-    Accepted, ActRequest, Acted, Answer, Cursor, Incoming, IncomingFact, List, ReceiptId, ReceiptState, Store, StoreError, Testimony,
+    Accepted, ActRequest, Acted, Answer, Cursor, Incoming, IncomingFact, Keep, List, ReceiptId, ReceiptState, Store, StoreError, Testimony,
     Visible,
 };
 use time::{OffsetDateTime, macros::datetime};
@@ -61,6 +61,7 @@ fn bounced(list: &Arc<List>, address: &str, diagnostic: &str) -> Incoming {
             message_keys: vec![format!("message:{address}")],
         }],
         deliveries: vec![],
+        keep: Keep::Receipt,
     }
 }
 

@@ -12,7 +12,7 @@ use harness::{TestDatabase, store_on};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use service::store::{ActRequest, Incoming, IncomingDelivery, IncomingFact, List, ReceiptId, ReceiptState, Store, Testimony};
+use service::store::{ActRequest, Incoming, IncomingDelivery, IncomingFact, Keep, List, ReceiptId, ReceiptState, Store, Testimony};
 use time::{Duration, OffsetDateTime, macros::datetime};
 
 const START: OffsetDateTime = datetime!(2026-06-01 12:00 UTC);
@@ -109,6 +109,7 @@ fn incoming(told: &Told, lists: &[Arc<List>]) -> Incoming {
         attribution: told.attribution,
         facts,
         deliveries,
+        keep: Keep::Receipt,
     }
 }
 
@@ -164,7 +165,7 @@ async fn converges(database: impl AsyncFn() -> TestDatabase, cases: u32) {
             let block = || ActRequest { list: lists[1].clone(), address: &blocked, acts: &[Act::Block], actor: "test", note: None };
             let mut ordered = told.clone();
             match order {
-                0 => store.act(block(), START + Duration::days(20)).await.map(|_| ()).unwrap(),
+                0 => store.act(block(), START + Duration::days(60)).await.map(|_| ()).unwrap(),
                 1 => ordered.reverse(),
                 _ => {
                     ordered.rotate_left(told.len() / 2);
@@ -173,7 +174,7 @@ async fn converges(database: impl AsyncFn() -> TestDatabase, cases: u32) {
             }
             tell(&store, &ordered, &lists, if order == 1 { 1 } else { 5 }).await;
             if order > 0 {
-                store.act(block(), START + Duration::days(20)).await.unwrap();
+                store.act(block(), START + Duration::days(60)).await.unwrap();
             }
             let names: BTreeMap<String, &str> = lists.iter().map(|it| (format!("{:?}", it.id), it.name.as_str())).collect();
             let state: BTreeMap<String, Vec<String>> = state(&store)

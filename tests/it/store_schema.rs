@@ -34,6 +34,7 @@ async fn another_pepper_is_refused() {
             max_connections: 2,
             min_connections: 0,
             acquire_timeout: std::time::Duration::from_secs(10),
+            connect_timeout: std::time::Duration::from_secs(10),
             statement_timeout: std::time::Duration::from_secs(10),
             announces: Announces::Outbox,
         };

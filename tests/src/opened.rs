@@ -22,6 +22,7 @@ pub async fn store_at(url: &str) -> Store {
         max_connections: 4,
         min_connections: 0,
         acquire_timeout: Duration::from_secs(20),
+        connect_timeout: Duration::from_secs(20),
         statement_timeout: Duration::from_secs(20),
         announces: Announces::Outbox,
     };

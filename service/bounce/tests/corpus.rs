@@ -117,3 +117,19 @@ fn recipient(report: &Report) -> Value {
     let Value::Object(all) = all else { unreachable!("json! of braces is an object") };
     Value::Object(all.into_iter().filter(|it| !it.1.is_null()).collect::<Map<_, _>>())
 }
+
+/// A field that names somebody unreadable must not be read as whomever a piece of it names.
+#[test]
+fn a_broken_recipient_never_becomes_somebody_else() {
+    let mail = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/bounce.eml")).unwrap();
+    let mail = String::from_utf8(mail).unwrap();
+    for broken in ["nu\0ll@corp.example", "nu\u{1}ll@corp.example", "a b@corp.example", "a,b@corp.example", "a;b@corp.example"]
+        .into_iter()
+        .chain(["a@b@corp.example", "jane@corp.exam\0ple", "jane@corp.example\0.evil", "nu\u{7f}ll@corp.example"])
+    {
+        let mail = mail.replace("jane@corp.example", broken);
+        let reading = report::read(&Mail::parse(mail.as_bytes()));
+        assert_eq!((reading.kind, reading.reports.len()), (Kind::Other, 0), "{broken:?}: {:?}", reading.reports);
+        assert!(!reading.notes.is_empty(), "{broken:?}");
+    }
+}

@@ -12,6 +12,7 @@ use bounce::classify::Rules;
 use bounce::policy::Cause;
 use secrecy::SecretString;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -140,14 +141,19 @@ impl App {
         let address = listener.local_addr().unwrap_or(state.config.http.listen);
         let engine = if state.config.database.engine() == Some(Engine::Postgres) { "postgres" } else { "sqlite" };
         let (commits, publishes) = (CancellationToken::new(), CancellationToken::new());
-        let committing = tokio::spawn(committer.run(state.clock.clone(), commits.clone()));
-        let publishing = tokio::spawn(relay.run(publishes.clone()));
+        // Cancelled when a loop ends, by a panic too: a service that cannot commit or publish must not look alive.
+        let ended = CancellationToken::new();
+        let committing = guarded(&ended, committer.run(state.clock.clone(), commits.clone()));
+        let publishing = guarded(&ended, relay.run(publishes.clone()));
         let server = http::serve(state, listener).map_err(AppError::Serve)?;
         let handle = server.handle();
         let stopping = tokio::spawn({
             let telemetry = telemetry.clone();
             async move {
-                shutdown.cancelled().await;
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = ended.cancelled() => {}
+                }
                 telemetry.service_stopping();
                 handle.stop(true).await;
             }
@@ -166,6 +172,15 @@ impl App {
         published.map_err(panicked)?;
         served.map_err(AppError::Serve)
     }
+}
+
+/// Runs a loop, and cancels the token when it ends, however it does.
+fn guarded(ended: &CancellationToken, run: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    let guard = ended.clone().drop_guard();
+    tokio::spawn(async move {
+        let _guard = guard;
+        run.await;
+    })
 }
 
 /// The store of a configuration, not yet migrated.
@@ -212,6 +227,7 @@ fn connect_options(database: &DatabaseConfig, announces: Announces) -> Connect {
         max_connections: database.max_connections,
         min_connections: database.min_connections,
         acquire_timeout: database.acquire_timeout,
+        connect_timeout: database.connect_timeout,
         statement_timeout: database.statement_timeout,
         announces,
     }

@@ -33,7 +33,7 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Output::Text)]
         format: Output,
     },
-    /// Revokes a key; what uses it is refused from then on.
+    /// Revokes a key; what uses it is refused within 30 seconds.
     Revoke {
         /// Name or prefix of the key.
         #[arg(value_name = "NAME|PREFIX")]

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use super::problem::Checks;
 use super::read::section;
+use super::values::Size;
 
 section! {
     /// `[intake]`: the bounded queue in front of the database and its batches.
     pub struct IntakeConfig {
         /// Receipts that may wait; one more is told to come again.
         pub queue: usize = 1024,
+        /// Bytes of all receipts that are being read or wait; what comes on top is told to come again.
+        pub queue_bytes: Size = Size(256 << 20),
         /// Most receipts in one transaction.
         pub batch: usize = 64,
         /// How long a batch that is not full waits for more. Zero takes what is there.
@@ -24,6 +27,7 @@ section! {
 impl IntakeConfig {
     pub(super) fn validate(&self, checks: &mut Checks) {
         checks.within("intake.queue", self.queue, 1..=1_000_000);
+        checks.size("intake.queue_bytes", self.queue_bytes, Size(1 << 20)..=Size(1 << 40));
         checks.within("intake.batch", self.batch, 1..=10_000);
         checks.positive("intake.commit_timeout", self.commit_timeout);
         checks.positive("intake.max_fact_age", self.max_fact_age);

@@ -123,7 +123,7 @@ async fn recorded(store: &Store, outcome: Outcome) -> Result<Recorded, StoreErro
     let plain: HashMap<SubjectId, String> =
         outcome.recipients.iter().map(|it| (store.identity().subject(it), it.expose().to_owned())).collect();
     let (receipt_id, events, changes) = match outcome.accepted {
-        Some(Accepted::New { receipt, events, changes }) => (Some(receipt.0), events, changes),
+        Some(Accepted::New { receipt, events, changes, .. }) => (Some(receipt.0), events, changes),
         Some(Accepted::Duplicate { receipt }) => return Ok(duplicate(receipt.0, outcome.kind, outcome.dialect)),
         None => (None, Vec::new(), Vec::new()),
     };

@@ -130,7 +130,7 @@ pub(super) struct EventView {
     /// When it happened, as far as known; never after it was received.
     occurred_at: Moment,
     /// When it was recorded.
-    recorded_at: Moment,
+    received_at: Moment,
 }
 
 impl EventView {
@@ -159,7 +159,7 @@ impl EventView {
             rule: said.rule,
             rules_version: said.rules_version,
             occurred_at: Moment(event.occurred_at),
-            recorded_at: Moment(event.recorded_at),
+            received_at: Moment(event.received_at),
         }
     }
 }

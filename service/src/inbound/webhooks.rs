@@ -81,6 +81,10 @@ impl Door<'_> {
             return Ok((answer, Vec::new()));
         }
         let verified = self.verify(&source, unverified).await?;
+        if verified.once().is_some() {
+            // No provider that is built makes these; until their memory is, such a post is not believed rather than believed twice.
+            return Err(refused(Refusal::NotConfigured("memory for tokens that may be used once")));
+        }
         let content = provider.content(verified.post());
         let arrival = Arrival {
             media_type: content.media_type.into_owned(),

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Committer, IntakeError, Waiting};
 use crate::clock::Clock;
-use crate::store::{Accepted, Incoming, ReceiptState, StoreError};
+use crate::store::{Accepted, Incoming, Keep, ReceiptState, StoreError};
 use crate::telemetry::{Stage, Stored};
 
 /// How often a batch that collided is tried again.
 const TRIES: u32 = 8;
+/// Octets of raw bytes from which a batch is full; one statement to the database may have a gigabyte at most.
+const BATCH_BYTES: usize = 32 << 20;
 /// First wait after a collision; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 
@@ -40,12 +43,19 @@ impl Committer {
     async fn gather(&mut self, first: Waiting) -> Vec<Waiting> {
         let mut batch = vec![first];
         let end = Instant::now() + self.config.batch_delay;
-        while batch.len() < self.config.batch {
+        let mut bytes = batch.iter().map(Waiting::bytes).sum::<usize>();
+        while batch.len() < self.config.batch && bytes < BATCH_BYTES {
             match self.queue.try_recv() {
-                Ok(next) => batch.push(next),
+                Ok(next) => {
+                    bytes += next.bytes();
+                    batch.push(next);
+                }
                 Err(_) if self.config.batch_delay.is_zero() => break,
                 Err(_) => match tokio::time::timeout_at(end, self.queue.recv()).await {
-                    Ok(Some(next)) => batch.push(next),
+                    Ok(Some(next)) => {
+                        bytes += next.bytes();
+                        batch.push(next);
+                    }
                     Ok(None) | Err(_) => break,
                 },
             }
@@ -55,32 +65,32 @@ impl Committer {
     }
 
     async fn commit(&self, batch: Vec<Waiting>, now: OffsetDateTime) {
-        let incoming: Vec<Incoming> = batch.iter().map(|it| it.incoming.clone()).collect();
+        let (incoming, batch): (Vec<Incoming>, Vec<Promise>) = batch.into_iter().map(Waiting::split).unzip();
         let begun = Instant::now();
         match self.attempt(&incoming, now).await {
             Ok(accepted) => {
                 self.telemetry.batch_committed(batch.len(), begun.elapsed());
-                for (waiting, accepted) in batch.into_iter().zip(accepted) {
-                    self.tell(waiting, accepted).await;
+                for ((promise, incoming), accepted) in batch.into_iter().zip(incoming).zip(accepted) {
+                    self.keep(promise, &incoming, accepted).await;
                 }
                 self.nudge.notify_one();
             }
-            Err(Failure::Data(error)) if batch.len() == 1 => {
-                for waiting in batch {
-                    self.quarantine(waiting, &error, now).await;
+            Err(failure) if failure.is_of_one() && batch.len() > 1 => {
+                for (promise, incoming) in batch.into_iter().zip(incoming) {
+                    Box::pin(self.commit(vec![promise.with(incoming)], now)).await;
                 }
             }
-            Err(Failure::Data(_)) => {
-                for waiting in batch {
-                    Box::pin(self.commit(vec![waiting], now)).await;
+            Err(Failure::Data(error)) => {
+                for (promise, incoming) in batch.into_iter().zip(incoming) {
+                    self.quarantine(promise, incoming, &error, now).await;
                 }
             }
             Err(failure) => {
                 let failure = failure.into_error();
                 self.telemetry.failed(Stage::Intake, "committing a batch", &failure);
-                for waiting in batch {
+                for promise in batch {
                     // Whoever waited may have gone; the receipt is theirs to bring again either way.
-                    let _ = waiting.done.send(Err(failure.again()));
+                    let _ = promise.done.send(Err(failure.again()));
                 }
             }
         }
@@ -109,38 +119,43 @@ impl Committer {
     }
 
     /// Keeps a receipt that the database will not take with its facts, without them.
-    async fn quarantine(&self, waiting: Waiting, error: &StoreError, now: OffsetDateTime) {
+    async fn quarantine(&self, promise: Promise, incoming: Incoming, error: &StoreError, now: OffsetDateTime) {
         self.telemetry.failed(Stage::Intake, "recording a receipt", error);
         let bare = Incoming {
             state: ReceiptState::Quarantined,
             error: Some("the database refused a value in it; the receipt is kept and can be read again".to_owned()),
             facts: Vec::new(),
             deliveries: Vec::new(),
-            ..waiting.incoming.clone()
+            keep: Keep::Receipt,
+            ..incoming
         };
         match self.attempt(std::slice::from_ref(&bare), now).await {
             Ok(mut accepted) => {
                 if let Some(accepted) = accepted.pop() {
-                    self.tell(Waiting { incoming: bare, ..waiting }, accepted).await;
+                    self.keep(promise, &bare, accepted).await;
                 }
             }
             Err(failure) => {
                 let failure = failure.into_error();
                 self.telemetry.failed(Stage::Intake, "quarantining a receipt", &failure);
-                let _ = waiting.done.send(Err(failure));
+                let _ = promise.done.send(Err(failure));
             }
         }
     }
 
     /// Counts what was committed and tells whoever waits for it.
-    async fn tell(&self, waiting: Waiting, accepted: Accepted) {
-        let Waiting { incoming, since, done } = waiting;
+    async fn keep(&self, promise: Promise, incoming: &Incoming, accepted: Accepted) {
+        let Promise { since, done, room } = promise;
         let (receipt, stored) = match &accepted {
             Accepted::Duplicate { receipt } => (*receipt, Stored::Duplicate),
-            Accepted::New { receipt, events, changes } => {
+            Accepted::New { receipt, events, merged, changes } => {
                 for event in events {
                     let said = &event.testimony;
-                    self.telemetry.event_recorded(&incoming.source, said.kind, said.bounce_type, said.reason);
+                    if merged.contains(&event.id) {
+                        self.telemetry.event_merged(&incoming.source, said.kind);
+                    } else {
+                        self.telemetry.event_recorded(&incoming.source, said.kind, said.bounce_type, said.reason);
+                    }
                 }
                 for change in changes {
                     if let (Some(cause), Ok(list)) = (change.cause, self.store.list_by_id(change.list).await) {
@@ -156,7 +171,32 @@ impl Committer {
             }
         };
         self.telemetry.receipt_stored(&incoming.source, stored, receipt.0, incoming.size, since.elapsed());
+        drop(room);
         let _ = done.send(Ok((accepted, incoming.state)));
+    }
+}
+
+/// Whoever waits for a receipt.
+struct Promise {
+    since: Instant,
+    done: oneshot::Sender<Result<(Accepted, ReceiptState), IntakeError>>,
+    room: OwnedSemaphorePermit,
+}
+
+impl Promise {
+    fn with(self, incoming: Incoming) -> Waiting {
+        Waiting { incoming, since: self.since, done: self.done, room: self.room }
+    }
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.incoming.body.len()
+    }
+
+    /// The receipt, and whoever waits for it.
+    fn split(self) -> (Incoming, Promise) {
+        (self.incoming, Promise { since: self.since, done: self.done, room: self.room })
     }
 }
 
@@ -168,6 +208,15 @@ enum Failure {
 }
 
 impl Failure {
+    /// Whether one receipt of the batch may be to blame, and its neighbours may not.
+    fn is_of_one(&self) -> bool {
+        match self {
+            Self::Data(_) => true,
+            Self::Away(error) => matches!(**error, StoreError::BadRow { .. }),
+            Self::TooSlow(_) => false,
+        }
+    }
+
     fn into_error(self) -> IntakeError {
         match self {
             Self::Data(error) => IntakeError::Unavailable(Arc::new(error)),

@@ -14,7 +14,7 @@ use time::macros::datetime;
 
 use super::{Arrival, Source};
 use crate::config::{ListFrom, Unattributed};
-use crate::store::{Incoming, IncomingDelivery, IncomingFact, List, ReceiptId, ReceiptState, Testimony, kept, without_nul};
+use crate::store::{Incoming, IncomingDelivery, IncomingFact, Keep, List, ReceiptId, ReceiptState, Testimony, kept, without_nul};
 
 /// Before this nobody sent newsletters that could still bounce; a time that says otherwise is a broken clock.
 const EARLIEST: OffsetDateTime = datetime!(2000-01-01 00:00 UTC);
@@ -48,6 +48,7 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
     let mut notes = reading.notes;
     let mut incoming = receipt(arrival, ReceiptState::Processed, None);
     let mut nameless = 0;
+    let complainants = verdicts.iter().filter(|it| it.kind == Kind::Complaint).count();
     for (report, verdict) in reading.reports.iter().zip(verdicts) {
         if verdict.kind == Kind::Other {
             continue;
@@ -65,7 +66,12 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
             )));
         }
         let message_keys = message_keys(arrival.source.provider.name(), report, &verdict, occurred_at);
+        let weight = if too_old { Weight::None } else { weight(arrival.attribution, &arrival.source) };
         if verdict.kind == Kind::Delivered {
+            if weight != Weight::Full {
+                notes.push(Note("a delivery that nobody vouches for lifts nothing".to_owned()));
+                continue;
+            }
             incoming.deliveries.push(IncomingDelivery { list, address, occurred_at, message_keys });
             continue;
         }
@@ -73,7 +79,8 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
             list,
             testimony: testimony(report, &verdict, rules_version),
             attribution: arrival.attribution,
-            weight: if too_old { Weight::None } else { weight(arrival.attribution, &arrival.source) },
+            // Who complained is a guess where several are named: the provider names all it may have been.
+            weight: if verdict.kind == Kind::Complaint && complainants > 1 { weight.min(Weight::Provisional) } else { weight },
             occurred_at,
             message_keys,
             address,
@@ -87,7 +94,10 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
         incoming.state = ReceiptState::Unrecognised;
         incoming.error = Some(notes.first().map_or_else(|| "nothing in it was understood".to_owned(), |it| it.0.clone()));
     }
-    let nothing_to_keep = facts == 0 && incoming.state == ReceiptState::Processed;
+    if incoming.facts.is_empty() && !incoming.deliveries.is_empty() && unrecognised == 0 && notes.is_empty() {
+        incoming.keep = Keep::Nothing;
+    }
+    let nothing_to_keep = facts == 0 && incoming.state == ReceiptState::Processed && notes.is_empty();
     Read { incoming: (!nothing_to_keep).then_some(incoming), kind: reading.kind, dialect: reading.dialect, notes, answer, requests }
 }
 
@@ -130,6 +140,7 @@ fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<String>) -> Inc
         attribution: arrival.attribution,
         facts: Vec::new(),
         deliveries: Vec::new(),
+        keep: Keep::Receipt,
     }
 }
 

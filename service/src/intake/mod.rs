@@ -20,7 +20,7 @@ use bounce::kind::{Attribution, Kind};
 use bounce::report::Note;
 use bytes::Bytes;
 use time::OffsetDateTime;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::config::IntakeConfig;
@@ -74,7 +74,7 @@ pub struct Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
     /// More is waiting than the queue holds.
-    #[error("{0} receipts are waiting already (intake.queue)")]
+    #[error("as much is waiting as the queue holds: {0} receipts (intake.queue), or intake.queue_bytes of them")]
     Full(usize),
     /// The database is away, or did not commit in time.
     #[error("the receipt could not be committed")]
@@ -92,6 +92,8 @@ pub enum IntakeError {
 pub struct Intake {
     queue: mpsc::Sender<Waiting>,
     capacity: usize,
+    room: Arc<Semaphore>,
+    room_size: usize,
     rules: Arc<Rules>,
     max_fact_age: Duration,
     telemetry: Arc<Telemetry>,
@@ -113,6 +115,8 @@ struct Waiting {
     incoming: Incoming,
     since: Instant,
     done: oneshot::Sender<Result<(Accepted, ReceiptState), IntakeError>>,
+    /// Its share of the bytes that may wait, given back when it is committed.
+    room: OwnedSemaphorePermit,
 }
 
 /// Makes the two halves. `nudge` wakes the relay after each commit.
@@ -126,7 +130,16 @@ pub fn channel(
 ) -> (Intake, Committer) {
     let (sender, receiver) = mpsc::channel(config.queue);
     telemetry.intake_queue(0, config.queue);
-    let intake = Intake { queue: sender, capacity: config.queue, rules, max_fact_age: config.max_fact_age, telemetry: telemetry.clone() };
+    let room_size = (config.queue_bytes.bytes() / 1024).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+    let intake = Intake {
+        queue: sender,
+        capacity: config.queue,
+        room: Arc::new(Semaphore::new(room_size)),
+        room_size,
+        rules,
+        max_fact_age: config.max_fact_age,
+        telemetry: telemetry.clone(),
+    };
     (intake, Committer { queue: receiver, store, telemetry, config, nudge })
 }
 
@@ -140,6 +153,9 @@ impl Intake {
             mpsc::error::TrySendError::Full(_) => IntakeError::Full(self.capacity),
             mpsc::error::TrySendError::Closed(_) => IntakeError::Stopping,
         })?;
+        // Counted in KiB; a message beyond the whole room takes all of it.
+        let share = u32::try_from((arrival.bytes.len() / 1024).clamp(1, self.room_size)).unwrap_or(u32::MAX);
+        let room = self.room.clone().try_acquire_many_owned(share).map_err(|_| IntakeError::Full(self.capacity))?;
         let since = Instant::now();
         let read = if arrival.bytes.len() < READ_ELSEWHERE_FROM {
             self.read(&arrival)
@@ -155,7 +171,7 @@ impl Intake {
         };
         let recipients = incoming.facts.iter().map(|it| it.address.clone()).collect();
         let (done, committed) = oneshot::channel();
-        place.send(Waiting { incoming, since, done });
+        place.send(Waiting { incoming, since, done, room });
         self.telemetry.intake_queue(self.capacity - self.queue.capacity(), self.capacity);
         let (accepted, state) = committed.await.map_err(|_| IntakeError::Stopping)??;
         Ok(Outcome { accepted: Some(accepted), state: Some(state), kind, dialect, recipients, notes, answer, requests })
@@ -164,13 +180,13 @@ impl Intake {
     /// Reads and judges, isolated from the rest.
     fn read(&self, arrival: &Arrival) -> interpret::Read {
         let provider = arrival.source.provider;
-        let decoded = catch_unwind(AssertUnwindSafe(|| {
+        let read = catch_unwind(AssertUnwindSafe(|| {
             let decoded = decode(provider, arrival);
             let verdicts = decoded.reading.reports.iter().map(|it| bounce::classify::classify(it, &self.rules)).collect();
-            (decoded, verdicts)
+            interpret::read(arrival, decoded, verdicts, self.rules.version(), self.max_fact_age)
         }));
-        match decoded {
-            Ok((decoded, verdicts)) => interpret::read(arrival, decoded, verdicts, self.rules.version(), self.max_fact_age),
+        match read {
+            Ok(read) => read,
             Err(_) => interpret::quarantined(arrival, "reading it ended in a panic; the receipt is kept and can be read again"),
         }
     }

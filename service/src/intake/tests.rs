@@ -59,6 +59,7 @@ impl Bench {
             max_connections: 1,
             min_connections: 1,
             acquire_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(5),
             announces: Announces::FeedsOnly,
         };

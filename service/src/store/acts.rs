@@ -66,6 +66,9 @@ impl Store {
         let pair = (request.list.boundary, subject);
         let mut histories = load::histories(&tx, &self.lists, &BTreeSet::from([pair]), &subjects).await?;
         let history = histories.get_mut(&pair).ok_or_else(|| bad_row("subject", "a locked subject is not there"))?;
+        // The clocks of replicas differ; an act comes after everything that was known when it was done.
+        let known = history.acts.iter().map(|it| it.at).chain(history.events.iter().map(|it| it.occurred_at)).max();
+        let now = known.map_or(now, |it| now.max(it + time::Duration::MICROSECOND));
         let lifting = request.acts.iter().all(|it| Cause::ALL.iter().any(|cause| lifts(*it, *cause)));
         let could_lift = |it: &&Suppression| it.released_at.is_none() && request.acts.iter().any(|act| lifts(*act, it.cause));
         if lifting && !history.suppressions.iter().filter(could_lift).any(|it| it.list == request.list.id) {

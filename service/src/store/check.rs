@@ -107,13 +107,13 @@ pub(super) fn weigh<'a>(
     if let Some(block) = find(address, Cause::ManualBlock) {
         return Some((block, false));
     }
-    let allow = find(address, Cause::ManualAllow);
-    if allow.is_none()
+    if find(address, Cause::ManualAllow).is_none()
         && let Some(block) = find(domain, Cause::ManualBlock)
     {
         return Some((block, true));
     }
-    let allows: Vec<&Suppression> = [allow, find(domain, Cause::ManualAllow)].into_iter().flatten().collect();
+    // Several lists of the lineage may allow, and one of them may override consent.
+    let allows: Vec<&Suppression> = address.iter().chain(domain).filter(|it| it.cause == Cause::ManualAllow && it.holds_at(now)).collect();
     let lifted = |cause: Cause| if cause.is_consent() { allows.iter().any(|it| it.overrides_consent) } else { !allows.is_empty() };
     let automatic = |rows: &'a [Suppression]| {
         rows.iter()
@@ -194,6 +194,14 @@ mod tests {
     fn an_allow_that_overrides_consent_lifts_a_complaint() {
         let allow = Suppression { overrides_consent: true, ..row(Cause::ManualAllow) };
         assert_eq!(blocked(&[row(Cause::Complaint), allow], &[]), None);
+    }
+
+    #[test]
+    fn of_two_allows_the_one_that_overrides_consent_does_so_in_any_order() {
+        let consent = Suppression { overrides_consent: true, ..row(Cause::ManualAllow) };
+        for allows in [[row(Cause::ManualAllow), consent.clone()], [consent.clone(), row(Cause::ManualAllow)]] {
+            assert_eq!(blocked(&[&[row(Cause::Unsubscribe)], &allows[..]].concat(), &[]), None);
+        }
     }
 
     #[test]

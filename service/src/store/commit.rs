@@ -16,7 +16,7 @@ use crate::store::error::{StoreError, bad_row};
 use crate::store::history::{History, Origin, Taken};
 use crate::store::ids::{EventId, ListId, ReceiptId, SubjectId};
 use crate::store::messages::{Message, Whereabouts, event_recorded, suppression_changed};
-use crate::store::record::{Event, Incoming, SuppressionChange};
+use crate::store::record::{Event, Incoming, Keep, SuppressionChange};
 use crate::store::{Store, dialect, load, rows};
 
 /// Rows written by one statement, well below the 32,766 parameters that SQLite takes.
@@ -31,6 +31,8 @@ pub enum Accepted {
         receipt: ReceiptId,
         /// What it says that was not known, or was known with weaker evidence.
         events: Vec<Event>,
+        /// Which of these were known before, and are now with better evidence or an earlier time.
+        merged: Vec<EventId>,
         /// What it changed.
         changes: Vec<SuppressionChange>,
     },
@@ -39,6 +41,15 @@ pub enum Accepted {
         /// Id of the first copy.
         receipt: ReceiptId,
     },
+}
+
+impl Accepted {
+    fn changes(&self) -> Option<&[SuppressionChange]> {
+        match self {
+            Self::New { changes, .. } => Some(changes),
+            Self::Duplicate { .. } => None,
+        }
+    }
 }
 
 impl Store {
@@ -81,9 +92,20 @@ impl Commit<'_> {
                 accepted.push(Accepted::Duplicate { receipt });
                 continue;
             }
+            let before = written.new.clone();
             let (events, changes) = self.take_in(incoming, &mut histories, &mut written)?;
-            accepted.push(Accepted::New { receipt, events, changes });
+            let merged = events.iter().map(|it| it.id).filter(|it| before.contains(it) || !written.new.contains(it)).collect();
+            accepted.push(Accepted::New { receipt, events, merged, changes });
         }
+        // A change from earlier in the batch may name an event that has meanwhile become part of another.
+        for one in &mut accepted {
+            if let Accepted::New { changes, .. } = one {
+                for change in changes {
+                    change.event = change.event.map(|it| written.heir(it));
+                }
+            }
+        }
+        written.changes = accepted.iter().filter_map(Accepted::changes).flatten().cloned().collect();
         self.write(&histories, &written).await?;
         self.announce(&histories, &subjects, &accepted, &written).await?;
         Ok(accepted)
@@ -98,7 +120,7 @@ impl Commit<'_> {
     /// Inserts the receipts that are not there yet, and tells the id under which each is known. Receipts that only report
     /// deliveries leave no row: there are a hundred times as many, and the delivery itself bears repetition.
     async fn insert_receipts(&self, batch: &[Incoming]) -> Result<HashMap<(String, [u8; 32]), ReceiptId>, StoreError> {
-        let mut kept: Vec<&Incoming> = batch.iter().filter(|it| !it.facts.is_empty() || it.deliveries.is_empty()).collect();
+        let mut kept: Vec<&Incoming> = batch.iter().filter(|it| it.keep == Keep::Receipt).collect();
         kept.sort_by(|a, b| (&a.source, a.digest).cmp(&(&b.source, b.digest)));
         kept.dedup_by(|a, b| a.source == b.source && a.digest == b.digest);
         for chunk in kept.chunks(ROWS_PER_STATEMENT) {
@@ -111,10 +133,12 @@ impl Commit<'_> {
         let mut ids = HashMap::new();
         for chunk in kept.chunks(ROWS_PER_STATEMENT) {
             let digests = chunk.iter().map(|it| it.digest.to_vec());
+            let sources: BTreeSet<&str> = chunk.iter().map(|it| it.source.as_str()).collect();
             let found: Vec<(uuid::Uuid, String, Vec<u8>)> = receipt::Entity::find()
                 .select_only()
                 .columns([receipt::Column::Id, receipt::Column::Source, receipt::Column::Digest])
                 .filter(receipt::Column::Digest.is_in(digests))
+                .filter(receipt::Column::Source.is_in(sources))
                 .into_tuple()
                 .all(self.tx)
                 .await?;
@@ -140,7 +164,12 @@ impl Commit<'_> {
             let pair = (fact.list.boundary, identity.subject(&fact.address));
             let history = histories.get_mut(&pair).ok_or_else(|| bad_row("subject", "a locked subject is not there"))?;
             let keys = fact.message_keys.iter().map(|it| identity.fact(pair.0, pair.1, fact.testimony.kind, it)).collect();
-            let origin = Origin { receipt: incoming.id, source: &incoming.source, now: self.now, position: self.position };
+            let origin = Origin {
+                receipt: incoming.id,
+                source: &incoming.source,
+                received_at: rows::kept(incoming.received_at),
+                position: self.position,
+            };
             let (taken, gone) = history.take_in(fact, keys, origin);
             let (Taken::New(id) | Taken::Improved(id) | Taken::Known(id)) = taken;
             written.gone.extend(gone.into_iter().map(|it| (it, id)));
@@ -162,7 +191,11 @@ impl Commit<'_> {
         }
         let mut changes = Vec::new();
         for (pair, policy) in touched {
+            // The revision is the subject's, whichever tree of lists the change is in.
+            let same = histories.iter().filter(|(it, _)| it.1 == pair.1);
+            let revision = same.map(|(_, it)| it.revision).max().unwrap_or_default();
             if let Some(history) = histories.get_mut(&pair) {
+                history.revision = revision;
                 changes.extend(history.decide(policy, "rebound", self.now, self.position));
             }
         }
@@ -170,7 +203,6 @@ impl Commit<'_> {
             .iter()
             .filter_map(|(pair, id)| histories.get(pair).and_then(|it| it.events.iter().find(|it| it.id == *id)).cloned())
             .collect();
-        written.changes.extend(changes.iter().cloned());
         Ok((events, changes))
     }
 
@@ -200,9 +232,7 @@ impl Commit<'_> {
                 load::replace_deliveries(self.tx, history).await?;
             }
         }
-        // A change from earlier in the batch may name an event that has meanwhile become part of another.
-        let heirs = |it: &SuppressionChange| SuppressionChange { event: it.event.map(|event| written.heir(event)), ..it.clone() };
-        write_suppressions(self.tx, histories, &written.changes.iter().map(heirs).collect::<Vec<_>>()).await
+        write_suppressions(self.tx, histories, &written.changes).await
     }
 
     /// Every key of an event that was new or improved points to it now.
@@ -348,13 +378,18 @@ pub(super) async fn write_suppressions(
     histories: &BTreeMap<Pair, History>,
     changes: &[SuppressionChange],
 ) -> Result<(), StoreError> {
-    let changed: BTreeSet<Pair> = changes.iter().map(|it| (it.boundary, it.subject)).collect();
-    for pair in &changed {
-        let Some(history) = histories.get(pair) else { continue };
+    for history in histories.values().filter(|it| it.is_stale || !it.vanished.is_empty()) {
         load::replace_suppressions(tx, history).await?;
+    }
+    let mut revisions: BTreeMap<SubjectId, i64> = BTreeMap::new();
+    for change in changes {
+        let revision = revisions.entry(change.subject).or_default();
+        *revision = change.revision.max(*revision);
+    }
+    for (subject, revision) in revisions {
         let revision = subject::ActiveModel {
-            id: ActiveValue::Unchanged(history.subject.0.to_vec()),
-            revision: ActiveValue::Set(history.revision),
+            id: ActiveValue::Unchanged(subject.0.to_vec()),
+            revision: ActiveValue::Set(revision),
             ..<subject::ActiveModel as Default>::default()
         };
         subject::Entity::update(revision).exec(tx).await?;

@@ -29,6 +29,8 @@ pub struct Connect {
     pub min_connections: u32,
     /// Longest wait for a connection.
     pub acquire_timeout: Duration,
+    /// Longest wait for a new connection to be made.
+    pub connect_timeout: Duration,
     /// Longest run of one statement (Postgres).
     pub statement_timeout: Duration,
     /// Whether messages go to the outbox.
@@ -64,7 +66,7 @@ impl Store {
             .max_connections(options.max_connections)
             .min_connections(options.min_connections)
             .acquire_timeout(options.acquire_timeout)
-            .connect_timeout(options.acquire_timeout)
+            .connect_timeout(options.connect_timeout)
             .connect_lazy(true)
             .sqlx_logging(false);
         if dialect::is_single_process(options.url.expose_secret()) {
@@ -152,9 +154,10 @@ impl Store {
     /// When the database is away.
     pub async fn ensure_list(&self, name: &str, honours: Option<&[Cause]>, now: OffsetDateTime) -> Result<Arc<List>, StoreError> {
         let tx = dialect::begin(&self.db).await?;
-        let list = self.lists.ensure(&tx, name, honours, now).await?;
+        Lists::ensure(&tx, name, honours, now).await?;
         tx.commit().await?;
-        Ok(list)
+        self.lists.refresh(&self.db).await?;
+        self.lists.by_name(&self.db, name).await
     }
 
     /// The list of that name.

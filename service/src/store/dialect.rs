@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use sea_orm::sqlx;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, IsolationLevel, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
 };
 
 use crate::store::error::StoreError;
@@ -22,7 +22,8 @@ pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction
         DbBackend::Sqlite => {
             TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() }
         }
-        _ => TransactionOptions::default(),
+        // Stated, whatever the server's default: what is read after a lock must be what was committed before it.
+        _ => TransactionOptions { isolation_level: Some(IsolationLevel::ReadCommitted), ..TransactionOptions::default() },
     };
     Ok(db.begin_with_options(options).await?)
 }

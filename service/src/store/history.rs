@@ -2,6 +2,7 @@
 //! copies of a failure are merged, the policy is folded over the whole, and what changed is said as changes.
 
 use aws_lc_rs::digest;
+use bounce::kind::{FeedbackType, Kind};
 use bounce::policy::{Act, Cause, Fact, FactKey, Matter, Policy, Standing, decide};
 use time::OffsetDateTime;
 
@@ -27,6 +28,8 @@ pub(super) struct History {
     pub suppressions: Vec<Suppression>,
     /// Rows that the fold no longer knows, because two events turned out to be one.
     pub vanished: Vec<(ListId, Cause)>,
+    /// Whether the rows in the database are not what the fold says, announced or not.
+    pub is_stale: bool,
 }
 
 /// What taking in a fact did to the events.
@@ -47,8 +50,8 @@ pub(super) struct Origin<'a> {
     pub receipt: ReceiptId,
     /// Name of the source.
     pub source: &'a str,
-    /// Now.
-    pub now: OffsetDateTime,
+    /// When the receipt came.
+    pub received_at: OffsetDateTime,
     /// Place in the feed.
     pub position: i64,
 }
@@ -73,7 +76,7 @@ impl History {
             attribution: fact.attribution,
             weight: fact.weight,
             occurred_at: fact.occurred_at,
-            recorded_at: origin.now,
+            received_at: origin.received_at,
         };
         let (known, others): (Vec<Event>, Vec<Event>) =
             std::mem::take(&mut self.events).into_iter().partition(|it| it.keys.iter().any(|key| incoming.keys.contains(key)));
@@ -162,13 +165,15 @@ impl History {
         if !changes.is_empty() {
             self.revision = revision;
         }
-        self.suppressions = next
+        let next: Vec<Suppression> = next
             .into_iter()
             .map(|new| match find(&self.suppressions, &new) {
                 Some(old) if old.says_the_same_as(&new) => old,
                 _ => Suppression { revision: self.revision, ..new },
             })
             .collect();
+        self.is_stale |= next != self.suppressions;
+        self.suppressions = next;
         changes
     }
 
@@ -179,10 +184,11 @@ impl History {
             key: it.fact_key(),
             list: it.list.key(),
             matter: Matter::Event {
-                kind: it.testimony.kind,
+                kind: it.meant(),
                 bounce_type: it.testimony.bounce_type,
                 reason: it.testimony.reason,
                 weight: it.weight,
+                received: it.received_at,
                 messages: it.keys.clone(),
             },
         });
@@ -224,13 +230,22 @@ impl Event {
         self.keys.first().copied().unwrap_or(FactKey([0; 16]))
     }
 
+    /// What it means to lists: an ESP that did not try because the person had left, or had complained, says just that.
+    const fn meant(&self) -> Kind {
+        match (self.testimony.kind, self.testimony.feedback_type) {
+            (Kind::Suppressed, Some(FeedbackType::OptOut | FeedbackType::OptOutList)) => Kind::Unsubscribe,
+            (Kind::Suppressed, Some(FeedbackType::Abuse)) => Kind::Complaint,
+            (kind, _) => kind,
+        }
+    }
+
     /// Takes over whatever is better in another copy.
     fn merge(&mut self, other: Self) {
         self.keys.extend(other.keys);
         self.keys.sort_unstable();
         self.keys.dedup();
         self.occurred_at = self.occurred_at.min(other.occurred_at);
-        self.recorded_at = self.recorded_at.min(other.recorded_at);
+        self.received_at = self.received_at.min(other.received_at);
         self.attribution = self.attribution.max(other.attribution);
         self.weight = self.weight.max(other.weight);
         if other.evidence > self.evidence {
@@ -274,14 +289,34 @@ fn evidence(fact: &IncomingFact, source: &str) -> String {
         _ => 4,
     };
     let status = said.status.map_or(0, |it| if it.is_bare() { 1 } else { 2 });
-    let content = format!("{:?}", Testimony { rules_version: String::new(), ..said.clone() });
     let mut context = digest::Context::new(&digest::SHA256);
-    for part in [source.as_bytes(), fact.list.name.as_bytes(), content.as_bytes()] {
-        context.update(part);
+    for part in [source, &fact.list.name].into_iter().map(Some).chain(words(said).iter().map(Option::as_deref)) {
+        context.update(part.unwrap_or_default().as_bytes());
+        context.update(b"\0");
     }
     let hash = context.finish();
     let tie = data_encoding::HEXLOWER.encode(hash.as_ref().get(..8).unwrap_or_default());
     format!("{}{specific}{status}{tie}", fact.attribution as u8)
+}
+
+/// What a testimony says, word by word in a fixed order. The order is part of what is stored: it must not change.
+fn words(said: &Testimony) -> [Option<String>; 14] {
+    [
+        Some(said.kind.to_string()),
+        said.bounce_type.map(|it| it.to_string()),
+        said.reason.map(|it| it.to_string()),
+        said.fault.map(|it| it.to_string()),
+        said.status.map(|it| it.to_string()),
+        said.reply.map(|it| it.to_string()),
+        said.stage.map(|it| it.to_string()),
+        said.diagnostic.clone(),
+        said.feedback_type.map(|it| it.to_string()),
+        said.reporting_mta.clone(),
+        said.remote_mta.clone(),
+        said.message_id.clone(),
+        said.provider_event_id.clone(),
+        Some(said.rule.clone()),
+    ]
 }
 
 /// Which causes an act lifts; used to tell whether it would do anything.

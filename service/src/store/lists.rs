@@ -79,12 +79,11 @@ impl Lists {
 
     /// Makes sure that a list and all above it exist, and sets what it honours.
     pub(super) async fn ensure(
-        &self,
         db: &impl ConnectionTrait,
         name: &str,
         honours: Option<&[Cause]>,
         now: OffsetDateTime,
-    ) -> Result<Arc<List>, StoreError> {
+    ) -> Result<(), StoreError> {
         let honours = honours.map(|it| serde_json::to_string(it).unwrap_or_default());
         let mut above: Option<suppression_list::Model> = None;
         for (end, _) in name.match_indices('.').chain([(name.len(), "")]) {
@@ -99,8 +98,7 @@ impl Lists {
             };
             suppression_list::Entity::update(changed).exec(db).await?;
         }
-        self.refresh(db).await?;
-        self.by_name(db, name).await
+        Ok(())
     }
 }
 

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bounce::policy::FactKey;
 use entity::{delivery, event, event_key, subject, suppression, suppression_change};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IdenStatic, IntoActiveModel, Iterable, QueryFilter};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IdenStatic, IntoActiveModel, Iterable, QueryFilter, QueryOrder,
+};
 
 use crate::store::error::StoreError;
 use crate::store::history::History;
@@ -37,6 +39,7 @@ pub(super) async fn histories(
                 acts: Vec::new(),
                 suppressions: Vec::new(),
                 vanished: Vec::new(),
+                is_stale: false,
             };
             ((boundary, subject), empty)
         })
@@ -58,6 +61,7 @@ async fn read_events(db: &impl ConnectionTrait, subjects: &[Vec<u8>], histories:
     let found = event::Entity::find()
         .filter(event::Column::SubjectId.is_in(subjects.to_vec()))
         .filter(event::Column::MergedInto.is_null())
+        .order_by_asc(event::Column::Id)
         .all(db)
         .await?;
     let mut keys: HashMap<uuid::Uuid, Vec<FactKey>> = HashMap::new();

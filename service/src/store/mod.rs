@@ -39,7 +39,7 @@ pub use lookup::{Known, SubjectHistory};
 pub use messages::{EVENT_RECORDED, SUPPRESSION_CHANGED};
 pub use outbox::{OutboxState, Pending};
 pub use policies::Policies;
-pub use record::{Change, Event, Incoming, IncomingDelivery, IncomingFact, ReceiptState, Suppression, SuppressionChange, Testimony};
+pub use record::{Change, Event, Incoming, IncomingDelivery, IncomingFact, Keep, ReceiptState, Suppression, SuppressionChange, Testimony};
 pub use rows::{kept, without_nul};
 
 /// The database, with what is needed to read it: the pepper, the policy and the tree of lists.

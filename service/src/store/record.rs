@@ -54,6 +54,18 @@ pub struct Incoming {
     pub facts: Vec<IncomingFact>,
     /// Deliveries; they leave no event.
     pub deliveries: Vec<IncomingDelivery>,
+    /// Whether the receipt itself is kept. One that only reports deliveries, all understood, need not be: there are a hundred
+    /// times as many as bounces.
+    pub keep: Keep,
+}
+
+/// Whether a receipt is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// With its raw bytes.
+    Receipt,
+    /// Only what it says.
+    Nothing,
 }
 
 /// One fact of a receipt.
@@ -152,8 +164,8 @@ pub struct Event {
     pub evidence: String,
     /// Earliest time of all copies.
     pub occurred_at: OffsetDateTime,
-    /// When the first copy was recorded.
-    pub recorded_at: OffsetDateTime,
+    /// When the first copy was received.
+    pub received_at: OffsetDateTime,
 }
 
 /// What a list says for one cause, as it stands in its row.

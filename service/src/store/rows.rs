@@ -57,7 +57,7 @@ pub(super) fn event_from_row(row: event::Model, keys: Vec<FactKey>) -> Result<Ev
         weight: word(T, &row.weight)?,
         evidence: row.evidence,
         occurred_at: row.occurred_at,
-        recorded_at: row.recorded_at,
+        received_at: row.received_at,
     })
 }
 
@@ -92,7 +92,7 @@ pub(super) fn row_of_event(event: &Event) -> event::Model {
         rule: said.rule.clone(),
         rules_version: said.rules_version.clone(),
         occurred_at: event.occurred_at,
-        recorded_at: event.recorded_at,
+        received_at: event.received_at,
     }
 }
 

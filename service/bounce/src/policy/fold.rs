@@ -128,12 +128,7 @@ impl Fold<'_> {
         let provisional = told.weight == Weight::Provisional && days.len() < 2;
         let lifetime = reason.filter(|_| cause == Cause::Hard).and_then(|it| self.policy.of(it).lifetime);
         let end = if provisional { Some(later(fact.at, self.policy.provisional_for)) } else { lifetime.map(|it| later(fact.at, it)) };
-        let since = match held {
-            // What stands and is surer, or lasts as long, stays as it is.
-            Some(old) if old.holds_at(fact.at) && !lasts_longer(old, provisional, end) => return,
-            Some(old) if old.holds_at(fact.at) => old.since,
-            _ => fact.at,
-        };
+        let held = held.filter(|it| it.holds_at(fact.at));
         let standing = Standing {
             list,
             cause,
@@ -141,10 +136,13 @@ impl Fold<'_> {
             fact: fact.key,
             provisional,
             overrides_consent: false,
-            since,
+            since: held.map_or(fact.at, |it| it.since),
             expires_at: end,
             released_at: None,
         };
+        if held.is_some_and(|it| !goes_beyond(&standing, it)) {
+            return;
+        }
         self.standings.insert((list, cause), standing);
     }
 
@@ -171,9 +169,6 @@ impl Fold<'_> {
         let provisional = told.weight == Weight::Provisional && strikes.len() < 2;
         let end = if provisional { Some(later(fact.at, self.policy.provisional_for)) } else { rule.lifetime.map(|it| later(fact.at, it)) };
         let held = self.standings.get(&(list, Cause::Soft)).filter(|it| it.holds_at(fact.at));
-        if held.is_some_and(|it| !lasts_longer(it, provisional, end)) {
-            return;
-        }
         let standing = Standing {
             list,
             cause: Cause::Soft,
@@ -185,6 +180,9 @@ impl Fold<'_> {
             expires_at: end,
             released_at: None,
         };
+        if held.is_some_and(|it| !goes_beyond(&standing, it)) {
+            return;
+        }
         self.standings.insert((list, Cause::Soft), standing);
     }
 
@@ -240,14 +238,13 @@ impl Fold<'_> {
     }
 }
 
-/// Whether what is said now goes beyond what stands: surer, or, as sure, for longer.
-fn lasts_longer(old: &Standing, provisional: bool, end: Option<OffsetDateTime>) -> bool {
-    match (old.provisional, provisional) {
-        (true, false) => true,
+/// Whether the new standing goes beyond the old one: surer, or, as sure, for longer. A provisional block is not drawn out by
+/// its own kind; the second day decides.
+fn goes_beyond(new: &Standing, old: &Standing) -> bool {
+    match (old.provisional, new.provisional) {
+        (true, is_provisional) => !is_provisional,
         (false, true) => false,
-        // A provisional block is not drawn out by its own kind; the second day decides.
-        (true, true) => false,
-        (false, false) => old.expires_at.is_some_and(|it| end.is_none_or(|end| it < end)),
+        (false, false) => old.expires_at.is_some_and(|it| new.expires_at.is_none_or(|end| it < end)),
     }
 }
 

@@ -203,7 +203,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
     let lists = prop::sample::select(&[ROOT, LEAF]);
     (0u8..40, 0i64..60, lists, 0u8..10, kinds, reasons, weights, acts).prop_map(|(number, at, list, choice, kind, reason, weight, act)| {
         let at = START + Duration::hours(at * 17);
-        let bounce_type = (kind == Kind::Bounce).then(|| if number % 2 == 0 { BounceType::Hard } else { BounceType::Soft });
+        let bounce_type = (kind == Kind::Bounce).then_some(if number % 2 == 0 { BounceType::Hard } else { BounceType::Soft });
         let fact = match choice {
             0..=1 => Matter::Act(act),
             2..=3 => Matter::Delivery { messages: vec![key(number)] },

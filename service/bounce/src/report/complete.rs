@@ -37,12 +37,15 @@ pub(super) fn status(bounce: &Bounce<'_>, mut status: dsn::Status) -> Option<Rea
     prefer_known(bounce, &mut status.reports);
     name_members(bounce, &mut status.reports);
     let groups = status.reports.len();
+    // Whom such a group means cannot be told, and whoever else the mail names is somebody else.
+    status.reports.retain(|it| it.recipient.is_some() || !names_somebody(it));
+    let unreadable = groups - status.reports.len();
     name_recipients(bounce, &mut status.reports);
     if status.reports.len() < groups {
         notes.push(Note(format!("{} of {groups} recipient groups name nobody and were left out", groups - status.reports.len())));
     }
     if status.reports.is_empty() {
-        return None;
+        return (unreadable > 0).then_some(Reading { kind: Kind::Other, dialect, reports: Vec::new(), notes });
     }
     for report in &mut status.reports {
         if let Some(id) = &status.message_id {
@@ -51,6 +54,12 @@ pub(super) fn status(bounce: &Bounce<'_>, mut status: dsn::Status) -> Option<Rea
     }
     settle(bounce, dialect, &mut status.reports);
     Some(Reading { kind: gravest(&status.reports), dialect, reports: status.reports, notes })
+}
+
+/// Whether a group names a recipient, readable or not. A program, a file or a host alone (Exim, Sendmail) is nobody.
+fn names_somebody(report: &Report) -> bool {
+    let named = |it: &&String| it.contains('@') && !it.trim_start_matches(['<', '"', ' ']).starts_with(['|', '/', '@']);
+    [&report.final_recipient, &report.original_recipient].into_iter().flatten().any(|it| named(&it))
 }
 
 /// Where Original-Recipient and Final-Recipient differ, the To of the returned message may tell which one was mailed.

@@ -189,6 +189,12 @@ fn mentions(text: &str) -> Vec<Mention<'_>> {
             .take_while(|it| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-' | b'_') || **it >= 0x80)
             .count();
         let (start, end) = (at - local, at + 1 + domain);
+        // A piece of something broken is somebody else's address: next to a control character or another @ it is not taken.
+        let broken = |it: Option<&u8>| it.is_some_and(|it| *it == b'@' || *it == 0x7f || (*it < b' ' && !it.is_ascii_whitespace()));
+        if broken(start.checked_sub(1).and_then(|it| bytes.get(it))) || broken(bytes.get(end)) {
+            after = end;
+            continue;
+        }
         let Some(word) = text.get(start..end) else { continue };
         let word = word.trim_end_matches(['.', '-', '_']);
         let opening = word.len() - word.trim_start_matches(['\'', '`', '.', '=', '*', '|', '/']).len();

@@ -13,11 +13,17 @@ pub(crate) fn from_typed(value: &str) -> Option<Address> {
         return None;
     }
     let text = if kind == "utf-8" { unicode_unescaped(text) } else { Cow::Borrowed(text) };
-    from_text(&text)
+    whole(&text)
 }
 
 /// The address in a text that is an address with things around it.
 pub(crate) fn from_text(text: &str) -> Option<Address> {
+    whole(text).or_else(|| text.split_whitespace().find_map(|word| plausible(trimmed_word(word))))
+}
+
+/// The address that a text is as a whole. A field that names somebody unreadable must not be taken for whomever a piece of it
+/// names.
+fn whole(text: &str) -> Option<Address> {
     let text = text.trim();
     if let Some(inside) = bracketed(text)
         && let Some(address) = plausible(inside)
@@ -27,10 +33,7 @@ pub(crate) fn from_text(text: &str) -> Option<Address> {
     let bare = without_comments(text);
     let bare = bare.trim().trim_matches(|it: char| matches!(it, '<' | '>' | ',' | ';' | '\'' | '`'));
     let bare = bare.strip_prefix("mailto:").or_else(|| bare.strip_prefix("MAILTO:")).or_else(|| bare.strip_prefix("SMTP:")).unwrap_or(bare);
-    plausible(bare)
-        .or_else(|| plausible(&octal_unescaped(bare)))
-        .or_else(|| plausible(&xtext(bare)))
-        .or_else(|| bare.split_whitespace().find_map(|word| plausible(trimmed_word(word))))
+    plausible(bare).or_else(|| plausible(&octal_unescaped(bare))).or_else(|| plausible(&xtext(bare)))
 }
 
 /// What stands in the last pair of angle brackets.

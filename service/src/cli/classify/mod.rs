@@ -19,6 +19,8 @@ use crate::cli::messages::{self, Entry, Found};
 use crate::cli::{Exit, page, rules};
 
 /// Entries that one thread takes at a time.
+/// Threads at most, whatever is asked for.
+const MOST_JOBS: usize = 256;
 const SHARE: usize = 32;
 
 /// Reads messages and tells what they mean; records nothing.
@@ -95,6 +97,7 @@ fn one_by_one(entries: Vec<Entry>, format: Format, rules: &Rules, out: &mut dyn 
 fn together(mut entries: Vec<Entry>, jobs: usize, format: Format, rules: &Rules, out: &mut dyn Write) -> io::Result<bool> {
     let mut failed = false;
     while !entries.is_empty() {
+        let jobs = jobs.min(MOST_JOBS);
         let shares: Vec<Vec<Entry>> = (0..jobs).map(|_| entries.drain(..SHARE.min(entries.len())).collect()).collect();
         let printed: Vec<Printed> = std::thread::scope(|scope| {
             let threads: Vec<_> = shares.into_iter().map(|share| scope.spawn(move || print_all(share, format, rules))).collect();

@@ -48,7 +48,7 @@ fn view(taken: &Taken) -> TakenView<'_> {
     match &outcome.accepted {
         None => kept,
         Some(Accepted::Duplicate { receipt }) => TakenView { status: "duplicate", receipt_id: Some(*receipt), ..kept },
-        Some(Accepted::New { receipt, events, changes }) => {
+        Some(Accepted::New { receipt, events, changes, .. }) => {
             TakenView { receipt_id: Some(*receipt), events: events.len(), changes: changes.len(), ..kept }
         }
     }
@@ -93,7 +93,7 @@ mod tests {
             format!(r#"{{"path":"x","status":"{status}","receipt_id":{id},"kind":"bounce","events":0,"changes":0,"notes":["odd"]}}"#)
         };
         let id = format!("\"{receipt}\"");
-        let new = || Some(Accepted::New { receipt, events: Vec::new(), changes: Vec::new() });
+        let new = || Some(Accepted::New { receipt, events: Vec::new(), merged: Vec::new(), changes: Vec::new() });
         assert_eq!(line(&taken(new(), Some(ReceiptState::Processed))), of("recorded", &id));
         assert_eq!(line(&taken(new(), Some(ReceiptState::Unrecognised))), of("unrecognised", &id));
         assert_eq!(line(&taken(Some(Accepted::Duplicate { receipt }), Some(ReceiptState::Processed))), of("duplicate", &id));

@@ -50,6 +50,7 @@ async fn take(fetcher: &Fetcher, method: &str, body: &str) -> Result<Answer, Pos
         max_connections: 1,
         min_connections: 1,
         acquire_timeout: Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(5),
         statement_timeout: Duration::from_secs(5),
         announces: Announces::FeedsOnly,
     };
