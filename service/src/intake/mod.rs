@@ -6,6 +6,7 @@
 
 mod batch;
 mod interpret;
+mod rules;
 mod source;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bounce::address::Address;
-use bounce::classify::Rules;
 use bounce::esp::{Answer, Provider, Request, Unverified, Verified};
 use bounce::kind::{Attribution, Kind};
 use bounce::report::Note;
@@ -27,6 +27,7 @@ use crate::config::IntakeConfig;
 use crate::store::{Accepted, Incoming, List, ReceiptState, Store, StoreError};
 use crate::telemetry::Telemetry;
 
+pub use rules::RulesInForce;
 pub use source::{Source, Sources};
 
 /// Octets from which reading leaves the thread that serves requests.
@@ -92,7 +93,7 @@ pub enum IntakeError {
 pub struct Intake {
     queue: mpsc::Sender<Waiting>,
     capacity: usize,
-    rules: Arc<Rules>,
+    rules: RulesInForce,
     max_fact_age: Duration,
     telemetry: Arc<Telemetry>,
 }
@@ -119,7 +120,7 @@ struct Waiting {
 #[must_use]
 pub fn channel(
     store: Arc<Store>,
-    rules: Arc<Rules>,
+    rules: RulesInForce,
     config: IntakeConfig,
     telemetry: Arc<Telemetry>,
     nudge: Arc<Notify>,
@@ -164,13 +165,14 @@ impl Intake {
     /// Reads and judges, isolated from the rest.
     fn read(&self, arrival: &Arrival) -> interpret::Read {
         let provider = arrival.source.provider;
+        let rules = self.rules.now();
         let decoded = catch_unwind(AssertUnwindSafe(|| {
             let decoded = decode(provider, arrival);
-            let verdicts = decoded.reading.reports.iter().map(|it| bounce::classify::classify(it, &self.rules)).collect();
+            let verdicts = decoded.reading.reports.iter().map(|it| bounce::classify::classify(it, &rules)).collect();
             (decoded, verdicts)
         }));
         match decoded {
-            Ok((decoded, verdicts)) => interpret::read(arrival, decoded, verdicts, self.rules.version(), self.max_fact_age),
+            Ok((decoded, verdicts)) => interpret::read(arrival, decoded, verdicts, rules.version(), self.max_fact_age),
             Err(_) => interpret::quarantined(arrival, "reading it ended in a panic; the receipt is kept and can be read again"),
         }
     }
