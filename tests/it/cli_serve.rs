@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use harness::{TestDatabase, rebound};
+use harness::{TestDatabase, eventually, rebound};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -125,4 +125,37 @@ async fn the_schema_can_be_brought_up_to_date_apart() {
     assert_eq!(said(folder.path(), &["migrate"]), "the schema is up to date\n");
     assert!(said(folder.path(), &["lists", "create", "acme.daily"]).contains("is made"));
     assert!(said(folder.path(), &["lists", "list"]).lines().any(|it| it.starts_with("acme.daily ")));
+}
+
+#[tokio::test]
+async fn a_hangup_has_the_rules_read_again_and_broken_ones_are_refused() {
+    const RULE: &str = "[[rule]]\nid = \"own.first\"\nreason = \"mailbox_full\"\nany = [\"has left the building\"]\n\
+        sample = \"550 she has left the building\"\nsource = \"our postmaster\"\nseen = \"2026-11-22\"\n";
+    let database = TestDatabase::sqlite();
+    let folder = configured(&database);
+    let config = std::fs::read_to_string(folder.path().join("rebound.toml")).unwrap();
+    let config = config.replace("[[list]]", "[rules]\nfiles = [\"own.toml\"]\npoll_interval = \"1h\"\n[[list]]");
+    std::fs::write(folder.path().join("rebound.toml"), config).unwrap();
+    let own = folder.path().join("own.toml");
+    std::fs::write(&own, RULE).unwrap();
+    let service = Service::start(folder.path());
+    let key = said(folder.path(), &["keys", "create", "news", "--scope", "read", "--quiet"]).trim().to_owned();
+    let client = reqwest::Client::new();
+    let rule = || async {
+        let post = client.post(format!("{}/v1/diagnose", service.address)).bearer_auth(&key).header("content-type", "text/plain");
+        let answer: Value = post.body("550 she has left the building").send().await.unwrap().json().await.unwrap();
+        answer["reports"][0]["evidence"]["rule"].as_str().unwrap().to_owned()
+    };
+    let refused = || async {
+        let page = client.get(format!("{}/metrics", service.address)).send().await.unwrap().text().await.unwrap();
+        page.contains("rebound_rules_reloads_total{outcome=\"refused\"} 1\n")
+    };
+    assert_eq!(rule().await, "own.first");
+    std::fs::write(&own, RULE.replace("own.first", "own.second")).unwrap();
+    service.signal("-HUP");
+    eventually("the new rule decides", || async { rule().await == "own.second" }).await;
+    std::fs::write(&own, "nonsense").unwrap();
+    service.signal("-HUP");
+    eventually("the broken rules are refused", refused).await;
+    assert_eq!(rule().await, "own.second");
 }

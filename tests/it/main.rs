@@ -3,6 +3,7 @@
 
 mod cli_classify;
 mod cli_demo;
+mod cli_evaluate;
 mod cli_ingest;
 mod cli_serve;
 mod relay_blocked;

@@ -4,17 +4,18 @@
 
 mod pepper;
 mod policy;
+mod rules;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use bounce::classify::Rules;
 use bounce::policy::Cause;
 use secrecy::SecretString;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::rules::Reloader;
 use crate::clock::Clock;
 use crate::config::{API_SOURCE, Config, DatabaseConfig, Engine};
 use crate::http::{self, State};
@@ -26,6 +27,7 @@ use crate::telemetry::{self, Telemetry};
 
 pub use pepper::PepperError;
 pub use policy::policies;
+pub use rules::load_rules;
 
 /// Why the service could not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +74,7 @@ pub struct App {
     listener: TcpListener,
     committer: Committer,
     relay: Relay,
+    reloader: Reloader,
 }
 
 impl App {
@@ -88,7 +91,8 @@ impl App {
         store.check_in().await?;
         declare_lists(&store, &config, &clock).await?;
         let sources = Sources::open(&store, &config.sources, clock.now()).await?;
-        let rules = Arc::new(load_rules(&config)?);
+        let reloader = Reloader::open(&config.rules, telemetry.clone())?;
+        let rules = reloader.rules();
         let nudge = Arc::new(Notify::new());
         let (intake, committer) = intake::channel(store.clone(), rules.clone(), config.intake.clone(), telemetry.clone(), nudge.clone());
         let relay = Relay::new(store.clone(), config.amqp.clone(), telemetry.clone(), nudge.clone(), clock.clone());
@@ -107,7 +111,7 @@ impl App {
             telemetry,
             clock,
         };
-        Ok(Self { state, listener, committer, relay })
+        Ok(Self { state, listener, committer, relay, reloader })
     }
 
     /// The address it listens on.
@@ -131,12 +135,18 @@ impl App {
         &mut self.state
     }
 
+    /// Whoever notifies this asks for the operator's rules to be read again. Signals are the caller's.
+    #[must_use]
+    pub fn reload_rules(&self) -> Arc<Notify> {
+        self.reloader.asked()
+    }
+
     /// Serves until told to stop.
     ///
     /// # Errors
     /// When the HTTP server fails.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        let Self { state, listener, committer, relay } = self;
+        let Self { state, listener, committer, relay, reloader } = self;
         let (telemetry, store) = (state.telemetry.clone(), state.store.clone());
         let address = listener.local_addr().unwrap_or(state.config.http.listen);
         let engine = if state.config.database.engine() == Some(Engine::Postgres) { "postgres" } else { "sqlite" };
@@ -144,6 +154,7 @@ impl App {
         // Cancelled when a loop ends, by a panic too: a service that cannot commit or publish must not look alive.
         let ended = CancellationToken::new();
         let committing = guarded(&ended, committer.run(state.clock.clone(), commits.clone()));
+        let reloading = tokio::spawn(reloader.run(commits.clone()));
         let publishing = guarded(&ended, relay.run(publishes.clone()));
         let server = http::serve(state, listener).map_err(AppError::Serve)?;
         let handle = server.handle();
@@ -162,6 +173,7 @@ impl App {
         let served = server.await;
         commits.cancel();
         let committed = committing.await;
+        let reloaded = reloading.await;
         publishes.cancel();
         let published = publishing.await;
         stopping.abort();
@@ -169,6 +181,7 @@ impl App {
         // A loop that panicked is a fault of ours; it is told as the end of the server.
         let panicked = |_| AppError::Serve(std::io::Error::other("a loop of the service ended in a panic"));
         committed.map_err(panicked)?;
+        reloaded.map_err(panicked)?;
         published.map_err(panicked)?;
         served.map_err(AppError::Serve)
     }
@@ -193,20 +206,6 @@ pub async fn open_store(config: &Config) -> Result<Store, AppError> {
     let announces = if config.amqp.url.is_some() { Announces::Outbox } else { Announces::FeedsOnly };
     let connect = connect_options(&config.database, announces);
     Ok(Store::connect(&connect, Identity::new(&pepper), policies(config)?).await?)
-}
-
-/// The rules of a configuration: the operator's first, then the built-in ones.
-///
-/// # Errors
-/// When a file cannot be read, or a rule does not hold.
-pub fn load_rules(config: &Config) -> Result<Rules, AppError> {
-    let mut files = Vec::new();
-    for path in &config.rules.files {
-        let text = std::fs::read_to_string(path).map_err(|source| AppError::RulesFile { path: path.display().to_string(), source })?;
-        files.push((path.display().to_string(), text));
-    }
-    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    Rules::load(&files).map_err(AppError::Rules)
 }
 
 /// Makes the lists that the configuration declares.

@@ -9,6 +9,7 @@ mod check;
 mod classify;
 mod config;
 mod demo;
+mod evaluate;
 mod ingest;
 mod interpret;
 mod keys;
@@ -52,6 +53,7 @@ enum Command {
     Serve(serve::Args),
     Demo(demo::Args),
     Classify(classify::Args),
+    Evaluate(evaluate::Args),
     Interpret(interpret::Args),
     Ingest(ingest::Args),
     Check(check::Args),
@@ -94,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Serve(serve::Args {}) => serve::run(file),
         Command::Demo(args) => demo::run(args),
         Command::Classify(args) => classify::run(args, file),
+        Command::Evaluate(args) => evaluate::run(args, file),
         Command::Interpret(args) => interpret::run(args, file),
         Command::Ingest(args) => ingest::run(args, file),
         Command::Check(args) => check::run(args, file),

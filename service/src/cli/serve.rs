@@ -1,10 +1,12 @@
 //! `rebound serve`: the service, until it is told to stop. A first SIGINT or SIGTERM lets it finish what it has begun, a second
-//! one ends it at once; what was not committed then was not answered either.
+//! one ends it at once; what was not committed then was not answered either. SIGHUP has the operator's rules read again.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -26,6 +28,7 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Exit> {
     setup::block_on(async {
         let stop = stopped_by_signals()?;
         let app = App::build(config, Clock::system()).await.context("the service cannot start")?;
+        reload_on_hangup(app.reload_rules())?;
         app.run(stop).await?;
         Ok(Exit::Success)
     })
@@ -44,6 +47,17 @@ pub(super) fn stopped_by_signals() -> anyhow::Result<CancellationToken> {
         std::process::exit(INTERRUPTED);
     });
     Ok(token)
+}
+
+/// Asks for the rules whenever the signal comes. From here on it does not end the process.
+fn reload_on_hangup(reload: Arc<Notify>) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("signals cannot be listened to")?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            reload.notify_one();
+        }
+    });
+    Ok(())
 }
 
 async fn either(one: &mut Signal, other: &mut Signal) {

@@ -1,6 +1,7 @@
 //! Classification rules of the operator, which come before the built-in ones.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::problem::Checks;
 use super::read::section;
@@ -10,11 +11,14 @@ section! {
     pub struct RulesConfig {
         /// Files that come before the built-in rules, the first before the second.
         pub files: Vec<PathBuf> = Vec::new(),
+        /// Time between two looks whether a file has changed.
+        pub poll_interval: Duration = Duration::from_secs(5),
     }
 }
 
 impl RulesConfig {
     pub(super) fn validate(&self, checks: &mut Checks) {
+        checks.positive("rules.poll_interval", self.poll_interval);
         for (at, file) in self.files.iter().enumerate() {
             let value = Some(format!("\"{}\"", file.display()));
             if !file.is_file() {

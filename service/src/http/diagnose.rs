@@ -1,7 +1,5 @@
 //! A message or a reply in, its diagnosis out. Records nothing.
 
-use std::sync::Arc;
-
 use actix_web::{HttpRequest, web};
 use bounce::classify::codes::codes;
 use bounce::classify::reason::{Fault, Reason};
@@ -131,7 +129,7 @@ pub(super) async fn post_diagnose(
     payload: web::Payload,
 ) -> Result<web::Json<Diagnosis>, Problem> {
     let input = input(&state, &request, payload).await?;
-    let rules = state.rules.clone();
+    let rules = state.rules.now();
     // Off the thread that serves requests; a panic ends there too.
     let diagnosed = web::block(move || diagnose(&input, &rules)).await;
     diagnosed.map(web::Json).map_err(Problem::internal)
@@ -168,7 +166,7 @@ async fn input(state: &State, request: &HttpRequest, payload: web::Payload) -> R
     if is_empty { Err(Problem::new(ProblemKind::InvalidBody, "there is nothing to diagnose")) } else { Ok(input) }
 }
 
-fn diagnose(input: &Input, rules: &Arc<Rules>) -> Diagnosis {
+fn diagnose(input: &Input, rules: &Rules) -> Diagnosis {
     let reading = match input {
         Input::Message(bytes) => report::read(&Mail::parse(bytes)),
         Input::Reply(text) => {

@@ -26,7 +26,6 @@ use std::sync::Arc;
 use actix_web::dev::Server;
 use actix_web::middleware::Compress;
 use actix_web::{App, HttpServer, web};
-use bounce::classify::Rules;
 use tokio::sync::{Notify, watch};
 use tracing_actix_web::TracingLogger;
 
@@ -34,7 +33,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::keys::Keys;
 use crate::inbound::Fetcher;
-use crate::intake::{Intake, Sources};
+use crate::intake::{Intake, RulesInForce, Sources};
 use crate::store::Store;
 use crate::telemetry::{RelayState, RequestSpan, Telemetry};
 
@@ -52,7 +51,7 @@ pub struct State {
     /// Who may post.
     pub sources: Sources,
     /// Codes and wording.
-    pub rules: Arc<Rules>,
+    pub rules: RulesInForce,
     /// Fetches certificates and confirms subscriptions.
     pub fetcher: Fetcher,
     /// How the relay is.

@@ -111,7 +111,7 @@ impl Bench {
         }
         let key = store.create_key("tester", &[Scope::Admin], None, None, NOW).await.unwrap().secret.expose_secret().to_owned();
         let telemetry = Arc::new(Telemetry::new(config.sources.iter().map(|it| it.name.as_str()).chain([API_SOURCE])));
-        let rules = Arc::new(Rules::load(&[]).unwrap());
+        let rules = RulesInForce::new(bounce::classify::Rules::load(&[]).unwrap());
         let (nudge, stop) = (Arc::new(Notify::new()), CancellationToken::new());
         let (intake, committer) = intake::channel(store.clone(), rules.clone(), config.intake.clone(), telemetry.clone(), nudge.clone());
         let clock = Clock::from(|| NOW);

@@ -6,6 +6,7 @@
 
 mod batch;
 mod interpret;
+mod rules;
 mod source;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bounce::address::Address;
-use bounce::classify::Rules;
 use bounce::esp::{Answer, Provider, Request, Unverified, Verified};
 use bounce::kind::{Attribution, Kind};
 use bounce::report::Note;
@@ -27,6 +27,7 @@ use crate::config::IntakeConfig;
 use crate::store::{Accepted, Incoming, List, ReceiptState, Store, StoreError};
 use crate::telemetry::Telemetry;
 
+pub use rules::RulesInForce;
 pub use source::{Source, Sources};
 
 /// Octets from which reading leaves the thread that serves requests.
@@ -94,7 +95,7 @@ pub struct Intake {
     capacity: usize,
     room: Arc<Semaphore>,
     room_size: usize,
-    rules: Arc<Rules>,
+    rules: RulesInForce,
     max_fact_age: Duration,
     telemetry: Arc<Telemetry>,
 }
@@ -123,7 +124,7 @@ struct Waiting {
 #[must_use]
 pub fn channel(
     store: Arc<Store>,
-    rules: Arc<Rules>,
+    rules: RulesInForce,
     config: IntakeConfig,
     telemetry: Arc<Telemetry>,
     nudge: Arc<Notify>,
@@ -180,10 +181,11 @@ impl Intake {
     /// Reads and judges, isolated from the rest.
     fn read(&self, arrival: &Arrival) -> interpret::Read {
         let provider = arrival.source.provider;
+        let rules = self.rules.now();
         let read = catch_unwind(AssertUnwindSafe(|| {
             let decoded = decode(provider, arrival);
-            let verdicts = decoded.reading.reports.iter().map(|it| bounce::classify::classify(it, &self.rules)).collect();
-            interpret::read(arrival, decoded, verdicts, self.rules.version(), self.max_fact_age)
+            let verdicts = decoded.reading.reports.iter().map(|it| bounce::classify::classify(it, &rules)).collect();
+            interpret::read(arrival, decoded, verdicts, rules.version(), self.max_fact_age)
         }));
         match read {
             Ok(read) => read,

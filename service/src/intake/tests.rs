@@ -78,7 +78,13 @@ impl Bench {
         };
         let telemetry = Arc::new(Telemetry::new(["plain"]));
         let config = IntakeConfig { queue, ..IntakeConfig::default() };
-        let (intake, committer) = channel(store.clone(), Arc::new(Rules::load(&[]).unwrap()), config, telemetry, Arc::new(Notify::new()));
+        let (intake, committer) = channel(
+            store.clone(),
+            RulesInForce::new(bounce::classify::Rules::load(&[]).unwrap()),
+            config,
+            telemetry,
+            Arc::new(Notify::new()),
+        );
         Self { intake, store, source: Arc::new(source), stop: CancellationToken::new(), committer: Some(committer) }
     }
 

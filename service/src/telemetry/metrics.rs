@@ -39,6 +39,7 @@ pub(super) struct Metrics {
     pub(super) connections: IntGaugeVec,
     pub(super) connections_max: IntGauge,
     pub(super) failures: IntCounterVec,
+    pub(super) rules: IntCounterVec,
 }
 
 impl Metrics {
@@ -73,6 +74,11 @@ impl Metrics {
             connections: it.gauges("rebound_database_connections", "Connections of the pool.", &["state"]),
             connections_max: it.gauge("rebound_database_connections_max", "Most connections of the pool."),
             failures: it.counters("rebound_failures_total", "Failures that were logged, by the stage that handled them.", &["stage"]),
+            rules: it.counters(
+                "rebound_rules_reloads_total",
+                "Times the operator's rules were read again, by what became of it.",
+                &["outcome"],
+            ),
             registry: it.registry,
         }
     }

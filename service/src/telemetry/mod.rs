@@ -23,6 +23,7 @@ use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
 use self::metrics::Metrics;
+use self::words::Reloaded;
 
 pub use self::chain::{chain, scrub};
 pub use self::log::{LogError, init};
@@ -75,6 +76,9 @@ impl Telemetry {
         for stage in Stage::ALL {
             it.metrics.failures.with_label_values(&[stage.as_str()]);
         }
+        for outcome in Reloaded::ALL {
+            it.metrics.rules.with_label_values(&[outcome.as_str()]);
+        }
         it.set_relay_state(RelayState::Off);
         it
     }
@@ -116,6 +120,18 @@ impl Telemetry {
     /// The schema was brought up to date by so many steps.
     pub fn schema_migrated(&self, steps: usize) {
         info!(target: "rebound::store", steps, "schema is up to date");
+    }
+
+    /// The operator's rules were read again and are in force, with this version of all rules together.
+    pub fn rules_loaded(&self, version: &str) {
+        self.metrics.rules.with_label_values(&[Reloaded::Loaded.as_str()]).inc();
+        info!(target: "rebound::rules", version, "rules reloaded");
+    }
+
+    /// Something is wrong with the operator's rules that were read again; the cause says in which line.
+    pub fn rules_refused(&self, cause: &dyn Error) {
+        self.metrics.rules.with_label_values(&[Reloaded::Refused.as_str()]).inc();
+        error!(target: "rebound::rules", error = chain(cause), "rules not reloaded; those in force stay");
     }
 
     /// A receipt is committed, or known already.

@@ -11,6 +11,8 @@ const SECOND: Duration = Duration::from_secs(1);
 fn everything(it: &Telemetry) {
     it.service_started(SocketAddr::from(([127, 0, 0, 1], 8080)), "postgres");
     it.schema_migrated(3);
+    it.rules_loaded("337-0a1b");
+    it.rules_refused(&std::io::Error::other("own.toml:7: rule own.gone: its sample holds jane@example.org"));
     for outcome in Stored::ALL {
         it.receipt_stored("ses-prod", *outcome, Uuid::nil(), 1234, SECOND);
     }
@@ -74,6 +76,7 @@ rebound_receipt_interpret_duration_seconds histogram
 rebound_receipts_refused_total counter
 rebound_receipts_stored_total counter
 rebound_relay_state gauge
+rebound_rules_reloads_total counter
 rebound_suppressions_changed_total counter
 ");
 }
@@ -129,6 +132,8 @@ rebound_receipts_stored_total{outcome="new",source="ses-prod"} 1
 rebound_receipts_stored_total{outcome="quarantined",source="ses-prod"} 1
 rebound_receipts_stored_total{outcome="unrecognised",source="ses-prod"} 1
 rebound_relay_state{state="connected"} 1
+rebound_rules_reloads_total{outcome="loaded"} 1
+rebound_rules_reloads_total{outcome="refused"} 1
 rebound_suppressions_changed_total{cause="hard",change="added"} 1
 "#);
 }
@@ -184,6 +189,8 @@ rebound_receipts_stored_total{outcome="duplicate",source="ses-prod"} 0
 rebound_receipts_stored_total{outcome="new",source="ses-prod"} 0
 rebound_receipts_stored_total{outcome="quarantined",source="ses-prod"} 0
 rebound_receipts_stored_total{outcome="unrecognised",source="ses-prod"} 0
+rebound_rules_reloads_total{outcome="loaded"} 0
+rebound_rules_reloads_total{outcome="refused"} 0
 "#);
     assert!(page.contains("rebound_relay_state{state=\"off\"} 1\n"));
 }
@@ -206,6 +213,8 @@ fn no_label_and_no_line_holds_an_address_or_a_secret() {
     insta::assert_snapshot!(lines.replace(env!("CARGO_PKG_VERSION"), "<version>"), @r#"
 {"level":"INFO","message":"started","listen":"127.0.0.1:8080","database":"postgres","version":"<version>","target":"rebound::app"}
 {"level":"INFO","message":"schema is up to date","steps":3,"target":"rebound::store"}
+{"level":"INFO","message":"rules reloaded","version":"337-0a1b","target":"rebound::rules"}
+{"level":"ERROR","message":"rules not reloaded; those in force stay","error":"own.toml:7: rule own.gone: its sample holds [address]","target":"rebound::rules"}
 {"level":"INFO","message":"receipt stored","source":"ses-prod","outcome":"new","receipt":"00000000-0000-0000-0000-000000000000","bytes":1234,"target":"rebound::intake"}
 {"level":"INFO","message":"receipt stored","source":"ses-prod","outcome":"duplicate","receipt":"00000000-0000-0000-0000-000000000000","bytes":1234,"target":"rebound::intake"}
 {"level":"INFO","message":"receipt stored","source":"ses-prod","outcome":"unrecognised","receipt":"00000000-0000-0000-0000-000000000000","bytes":1234,"target":"rebound::intake"}

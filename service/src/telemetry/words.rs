@@ -59,6 +59,16 @@ bounce::vocabulary! {
 }
 
 bounce::vocabulary! {
+    /// What became of rules that were read again.
+    pub enum Reloaded, "outcome" {
+        /// They are in force.
+        Loaded = "loaded",
+        /// Something is wrong with them; the earlier ones stay.
+        Refused = "refused",
+    }
+}
+
+bounce::vocabulary! {
     /// What the relay does.
     pub enum RelayState, "relay state" {
         /// No broker is configured.

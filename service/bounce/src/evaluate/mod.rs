@@ -59,7 +59,8 @@ pub struct Evaluation {
     pub total: Tally,
     /// For each part of the set.
     pub sources: BTreeMap<String, Tally>,
-    /// How often an expected outcome was answered by which: `hard → soft`. `missing` where it was not found.
+    /// How often an expected outcome was answered by which: `hard → soft`. `missing` where it was not found, `none → hard`
+    /// where nothing may be claimed.
     pub confusion: BTreeMap<String, u32>,
     /// What is wrong, for each message that is not right.
     pub failures: BTreeMap<String, Vec<String>>,
@@ -68,9 +69,9 @@ pub struct Evaluation {
 /// How an evaluation differs from an earlier one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// Messages that were wrong and are right now.
+    /// Messages of which less is wrong, or nothing any more.
     pub better: Vec<String>,
-    /// Messages that were right and are wrong now, or wrong in another way.
+    /// Messages of which something is wrong that was not before, whatever else was put right.
     pub worse: Vec<String>,
 }
 
@@ -80,7 +81,9 @@ impl Evaluation {
         let mut tally = Tally { messages: 1, ..Tally::default() };
         let mut wrong = Vec::new();
         let matches = matches(&label.expected, answers);
-        count_extra(label, answers, &matches, &mut tally, &mut wrong);
+        for extra in count_extra(label, answers, &matches, &mut tally, &mut wrong) {
+            *self.confusion.entry(format!("{} → {extra}", Outcome::None)).or_default() += 1;
+        }
         for (expected, answer) in label.expected.iter().zip(&matches).filter(|it| it.0.is_due()) {
             let answer = answer.and_then(|at| answers.get(at));
             count_due(expected, answer, &mut tally, &mut wrong);
@@ -97,9 +100,14 @@ impl Evaluation {
     /// What got better and what got worse since an earlier evaluation.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Comparison {
-        let worse = self.failures.iter().filter(|(id, wrong)| earlier.failures.get(*id) != Some(wrong));
-        let better = earlier.failures.keys().filter(|id| !self.failures.contains_key(*id));
-        Comparison { better: better.cloned().collect(), worse: worse.map(|it| it.0.clone()).collect() }
+        let (better, worse) = (earlier.not_wrong_in(self), self.not_wrong_in(earlier));
+        Comparison { better: better.difference(&worse).cloned().collect(), worse: worse.into_iter().collect() }
+    }
+
+    /// The messages of which something is wrong that is not wrong in the other.
+    fn not_wrong_in(&self, other: &Self) -> BTreeSet<String> {
+        let in_other = |id: &String, wrong: &String| other.failures.get(id).is_some_and(|it| it.contains(wrong));
+        self.failures.iter().filter(|(id, wrong)| wrong.iter().any(|it| !in_other(id, it))).map(|it| it.0.clone()).collect()
     }
 }
 
@@ -118,7 +126,8 @@ fn matches(expected: &[Expected], answers: &[Answer]) -> Vec<Option<usize>> {
     found
 }
 
-fn count_extra(label: &Label, answers: &[Answer], matches: &[Option<usize>], tally: &mut Tally, wrong: &mut Vec<String>) {
+/// Counts what should not have been claimed, and says as what it was.
+fn count_extra(label: &Label, answers: &[Answer], matches: &[Option<usize>], tally: &mut Tally, wrong: &mut Vec<String>) -> Vec<Outcome> {
     let known: BTreeSet<String> = label.expected.iter().flat_map(|it| it.also.iter().chain([&it.recipient])).map(|it| name(it)).collect();
     let unmatched = (0..answers.len()).filter(|at| !matches.contains(&Some(*at)) && !known.contains(&answers[*at].recipient));
     let forbidden = label.expected.iter().zip(matches).filter(|it| it.0.disposition == Outcome::None).filter_map(|it| *it.1);
@@ -132,6 +141,7 @@ fn count_extra(label: &Label, answers: &[Answer], matches: &[Option<usize>], tal
         tally.negatives += 1;
         tally.negatives_right += u32::from(extra.is_empty());
     }
+    extra.iter().map(|it| it.outcome).collect()
 }
 
 fn count_due(expected: &Expected, answer: Option<&Answer>, tally: &mut Tally, wrong: &mut Vec<String>) {

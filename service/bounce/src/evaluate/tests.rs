@@ -79,6 +79,7 @@ fn negatives_are_left_alone_or_not() {
     assert_eq!(evaluate("", &[]).total.negatives_right, 1);
     let claimed = evaluate("", &[answer("jane@a.example", Outcome::Soft, "5.0.0", None)]).total;
     assert_eq!((claimed.negatives, claimed.negatives_right, claimed.extra), (1, 0, 1));
+    assert_eq!(evaluate("", &[answer("jane@a.example", Outcome::Soft, "", None)]).confusion.get("none → soft"), Some(&1));
     let none = r#"{"recipient": "jane@a.example", "disposition": "none", "status": null}"#;
     assert_eq!(evaluate(none, &[answer("jane@a.example", Outcome::Complaint, "", None)]).total.wrongly_suppressed, 1);
     let optional = r#"{"recipient": "jane@a.example", "disposition": "soft", "status": null, "optional": true}"#;
@@ -93,6 +94,12 @@ fn two_evaluations_compare_by_message() {
     assert_eq!(right.since(&wrong), Comparison { better: vec!["own/1.eml".to_owned()], worse: vec![] });
     assert_eq!(wrong.since(&right), Comparison { better: vec![], worse: vec!["own/1.eml".to_owned()] });
     assert_eq!(wrong.since(&wrong), Comparison::default());
+    let soft = evaluate(JANE, &[answer("jane@a.example", Outcome::Soft, "5.0.0", Some(Reason::UserUnknown))]);
+    let less = evaluate(JANE, &[answer("jane@a.example", Outcome::Soft, "5.1.1", Some(Reason::UserUnknown))]);
+    let id = || vec!["own/1.eml".to_owned()];
+    assert_eq!(less.since(&soft), Comparison { better: id(), worse: vec![] }, "one thing less is wrong");
+    assert_eq!(soft.since(&less), Comparison { better: vec![], worse: id() });
+    assert_eq!(soft.since(&wrong), Comparison { better: vec![], worse: id() }, "wrong in another way");
     let kept: Evaluation = serde_json::from_str(&serde_json::to_string(&wrong).unwrap()).unwrap();
     assert_eq!(kept, wrong);
 }

@@ -18,9 +18,9 @@ use bounce::report::{self, Reading};
 use crate::cli::messages::{self, Entry, Found};
 use crate::cli::{Exit, page, rules};
 
-/// Entries that one thread takes at a time.
 /// Threads at most, whatever is asked for.
 const MOST_JOBS: usize = 256;
+/// Entries that one thread takes at a time.
 const SHARE: usize = 32;
 
 /// Reads messages and tells what they mean; records nothing.

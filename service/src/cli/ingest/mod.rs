@@ -17,7 +17,7 @@ use crate::cli::messages::{self, Entry, Found};
 use crate::cli::{Exit, setup, told};
 use crate::clock::Clock;
 use crate::config::{Config, MIME};
-use crate::intake::{self, Arrival, Intake, Outcome, Source, Sources};
+use crate::intake::{self, Arrival, Intake, Outcome, RulesInForce, Source, Sources};
 use crate::store::List;
 use crate::telemetry::{Telemetry, chain};
 
@@ -97,7 +97,7 @@ async fn ingest(args: &Args, config: Config) -> anyhow::Result<Exit> {
         Some(name) => Some(store.list(name).await?),
         None => None,
     };
-    let rules = Arc::new(app::load_rules(&config)?);
+    let rules = RulesInForce::new(app::load_rules(&config)?);
     let telemetry = Arc::new(Telemetry::new([args.source.as_str()]));
     let (intake, committer) = intake::channel(store.clone(), rules, config.intake.clone(), telemetry, Arc::new(Notify::new()));
     let stop = CancellationToken::new();

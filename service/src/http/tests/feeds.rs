@@ -57,7 +57,7 @@ async fn the_history_of_an_address_says_why() {
     assert_eq!((&history["address"], &history["known"]), (&"jane@example.org".into(), &"known".into()));
     let (event, suppression, change) = (&history["events"][0], &history["suppressions"][0], &history["changes"][0]);
     assert_eq!((&event["reason"], &event["receipt_id"], &event["list"]), (&"user_unknown".into(), &receipt, &"acme.weekly".into()));
-    assert_eq!(event["rules_version"], bench.state.rules.version());
+    assert_eq!(event["rules_version"], bench.state.rules.now().version());
     assert!(["rule", "explanation", "advice"].iter().all(|it| event[it].as_str().is_some_and(|it| !it.is_empty())), "{event}");
     assert_eq!(
         (&suppression["cause"], &suppression["event_id"], &suppression["list"]),

@@ -16,7 +16,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::config::{FetchConfig, IntakeConfig, Unattributed};
 use crate::inbound::fetch::tests::bench;
-use crate::intake::channel;
+use crate::intake::{RulesInForce, channel};
 use crate::store::{Announces, Connect, Identity, Policies, Store};
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
@@ -67,7 +67,7 @@ async fn take(fetcher: &Fetcher, method: &str, body: &str) -> Result<Answer, Pos
         unattributed: Unattributed::Provisional,
     };
     let telemetry = Arc::new(Telemetry::new(["polite"]));
-    let rules = Arc::new(Rules::load(&[]).unwrap());
+    let rules = RulesInForce::new(Rules::load(&[]).unwrap());
     let (intake, committer) = channel(store, rules, IntakeConfig::default(), telemetry.clone(), Arc::new(Notify::new()));
     tokio::spawn(committer.run(Clock::from(|| NOW), CancellationToken::new()));
     let door = Door { intake: &intake, fetcher, telemetry: &telemetry, now: NOW };
