@@ -37,10 +37,12 @@ fn fixtures(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(unit);
         group.throughput(throughput);
         group.bench_function("baseline: MIME parse by mail-parser", |it| {
-            it.iter(|| mails.iter().filter_map(|mail| MessageParser::default().parse(mail)).map(black_box).count());
+            it.iter(|| {
+                mails.iter().filter_map(|mail| MessageParser::default().parse(mail)).map(|it| black_box(it).parts.len()).sum::<usize>()
+            });
         });
         group.bench_function("read", |it| {
-            it.iter(|| mails.iter().map(|mail| black_box(report::read(&Mail::parse(mail)))).count());
+            it.iter(|| mails.iter().map(|mail| black_box(report::read(&Mail::parse(mail))).reports.len()).sum::<usize>());
         });
         group.bench_function("classify", |it| it.iter(|| readings.iter().map(|reading| judged(reading, rules)).sum::<usize>()));
         group.bench_function("read and classify", |it| {
@@ -51,7 +53,10 @@ fn fixtures(criterion: &mut Criterion) {
 }
 
 fn judged(reading: &Reading, rules: &Rules) -> usize {
-    reading.reports.iter().map(|it| black_box(classify(it, rules))).count()
+    for report in &reading.reports {
+        black_box(classify(report, rules));
+    }
+    reading.reports.len()
 }
 
 /// Every fixture, read into memory.

@@ -125,7 +125,8 @@ fn is_vague(label: &str) -> bool {
 /// Guesses the charset of unlabelled octets: UTF-8 where it is valid, ISO-2022-JP by its escapes, the two Japanese
 /// multi-octet sets where nearly all pairs fit, else windows-1252.
 fn unlabelled(bytes: &[u8]) -> Cow<'_, str> {
-    if memmem::find(bytes, b"\x1b$").is_some() || memmem::find(bytes, b"\x1b(J").is_some() {
+    let escapes = memchr::memchr(0x1b, bytes).and_then(|at| bytes.get(at..)).unwrap_or_default();
+    if memmem::find(escapes, b"\x1b$").is_some() || memmem::find(escapes, b"\x1b(J").is_some() {
         return decoded(bytes, "iso-2022-jp");
     }
     match std::str::from_utf8(bytes) {
