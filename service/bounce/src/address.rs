@@ -176,7 +176,9 @@ fn normal_local(local: &str) -> Result<String, AddressError> {
     if plain.is_empty() || plain.chars().any(|it| it.is_control() || it.is_whitespace()) {
         return Err(AddressError::Local);
     }
-    Ok(quoted_if_needed(plain.nfc().collect::<String>().to_lowercase().nfc().collect()))
+    // The forms of Unicode leave ASCII as it is.
+    let normal = if plain.is_ascii() { plain.to_ascii_lowercase() } else { plain.nfc().collect::<String>().to_lowercase().nfc().collect() };
+    Ok(quoted_if_needed(normal))
 }
 
 /// Puts a local part into quotes that cannot stand without (RFC 5321 section 4.1.2, `Quoted-string`), so that what is shown can

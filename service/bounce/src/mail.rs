@@ -224,12 +224,12 @@ fn with_line_feeds(raw: &[u8]) -> Cow<'_, [u8]> {
 
 /// CRLF and lone CR become LF.
 fn with_plain_line_ends(text: Cow<'_, str>) -> Cow<'_, str> {
-    if !text.contains('\r') {
+    if memchr::memchr(b'\r', text.as_bytes()).is_none() {
         return text;
     }
     let mut out = String::with_capacity(text.len());
     let mut rest = &*text;
-    while let Some((before, after)) = rest.split_once('\r') {
+    while let Some((before, after)) = memchr::memchr(b'\r', rest.as_bytes()).and_then(|at| rest.split_at_checked(at)) {
         out.push_str(before);
         // `\r\r\n` is one line end too: some gateways write it.
         let after = after.trim_start_matches('\r');

@@ -92,8 +92,8 @@ pub(super) fn hex(digit: u8) -> Option<u8> {
 
 /// Text out of bytes: by the label where it is known and fits, else by what the bytes look like.
 pub(super) fn charset<'b>(bytes: &'b [u8], label: Option<&str>) -> Cow<'b, str> {
-    if bytes.is_ascii() && !bytes.contains(&0x1b) && !bytes.contains(&0) && !label.is_some_and(is_utf7) {
-        return String::from_utf8_lossy(bytes);
+    if bytes.is_ascii() && memchr::memchr2(0x1b, 0, bytes).is_none() && !label.is_some_and(is_utf7) {
+        return lossy(bytes);
     }
     let label = label.map(str::trim).filter(|it| !it.is_empty() && it.len() <= 45);
     match label {
@@ -104,6 +104,11 @@ pub(super) fn charset<'b>(bytes: &'b [u8], label: Option<&str>) -> Cow<'b, str> 
         },
         None => unlabelled(bytes),
     }
+}
+
+/// As `String::from_utf8_lossy`, which is slow on what is valid.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 fn is_utf7(label: &str) -> bool {
@@ -120,7 +125,8 @@ fn is_vague(label: &str) -> bool {
 /// Guesses the charset of unlabelled octets: UTF-8 where it is valid, ISO-2022-JP by its escapes, the two Japanese
 /// multi-octet sets where nearly all pairs fit, else windows-1252.
 fn unlabelled(bytes: &[u8]) -> Cow<'_, str> {
-    if memmem::find(bytes, b"\x1b$").is_some() || memmem::find(bytes, b"\x1b(J").is_some() {
+    let escapes = memchr::memchr(0x1b, bytes).and_then(|at| bytes.get(at..)).unwrap_or_default();
+    if memmem::find(escapes, b"\x1b$").is_some() || memmem::find(escapes, b"\x1b(J").is_some() {
         return decoded(bytes, "iso-2022-jp");
     }
     match std::str::from_utf8(bytes) {
@@ -135,9 +141,16 @@ fn decoded<'b>(bytes: &'b [u8], label: &str) -> Cow<'b, str> {
     charset_decoder(label.as_bytes()).map_or_else(|| String::from_utf8_lossy(bytes), |decode| Cow::Owned(decode(bytes)))
 }
 
+/// The Japanese sets that are guessed, with the octets that every kana of theirs begins with.
+const KANA: [(&str, [u8; 3]); 2] = [("shift_jis", [0x81, 0x82, 0x83]), ("euc-jp", [0xa1, 0xa4, 0xa5])];
+
 fn guessed(bytes: &[u8]) -> Cow<'_, str> {
     let high = bytes.iter().filter(|it| **it >= 0x80).count();
-    for label in ["shift_jis", "euc-jp"] {
+    for (label, leads) in KANA {
+        // Text that cannot hold enough kana is not decoded to see so.
+        if bytes.iter().filter(|it| leads.contains(*it)).count() * 8 < high {
+            continue;
+        }
         let text = decoded(bytes, label);
         let kana = text.chars().filter(|it| matches!(it, '\u{3040}'..='\u{30ff}')).count();
         let broken = text.chars().filter(|it| *it == '\u{fffd}').count();

@@ -134,8 +134,14 @@ impl<'b> Headers<'b> {
 
     /// Every field in order: its name as written, its text.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'b, str>, Cow<'b, str>)> + use<'b> {
+        self.iter_except(|_| false)
+    }
+
+    /// As [`Headers::iter`], without the fields of some names; these are not even decoded.
+    pub(crate) fn iter_except<F: Fn(&[u8]) -> bool>(&self, left_out: F) -> impl Iterator<Item = (Cow<'b, str>, Cow<'b, str>)> + use<'b, F> {
         let view = *self;
-        view.fields.iter().map(move |it| (String::from_utf8_lossy(view.slice(&it.name)), view.text(&it.value)))
+        let kept = view.fields.iter().filter(move |it| !left_out(view.slice(&it.name)));
+        kept.map(move |it| (String::from_utf8_lossy(view.slice(&it.name)), view.text(&it.value)))
     }
 
     /// Every name, as written.
@@ -172,7 +178,7 @@ impl<'b> Headers<'b> {
 
 /// Joins folded lines: each line end with the blanks around it becomes one blank.
 pub(super) fn unfolded(text: Cow<'_, str>) -> Cow<'_, str> {
-    if !text.contains(['\n', '\r']) {
+    if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_none() {
         return text;
     }
     let mut out = String::with_capacity(text.len());

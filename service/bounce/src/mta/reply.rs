@@ -3,20 +3,16 @@
 
 use crate::limits;
 use crate::report::human::capped;
+use crate::report::phrases::Phrases;
 
 /// The reply inside a text, from its code on. A 2yz reply is only a step on the way to the one that counts.
 pub(crate) fn find(text: &str) -> Option<&str> {
-    let mut previous = '\n';
-    for (at, letter) in text.char_indices() {
-        if matches!(letter, '4' | '5') && may_precede(previous) {
-            let rest = text.get(at..).unwrap_or_default();
-            if is_reply(rest, previous) {
-                return Some(without_trailer(unquoted(capped(rest, limits::DIAGNOSTIC_BYTES), previous)));
-            }
-        }
-        previous = letter;
-    }
-    None
+    memchr::memchr2_iter(b'4', b'5', text.as_bytes()).find_map(|at| {
+        let (before, rest) = text.split_at_checked(at)?;
+        let previous = before.chars().next_back().unwrap_or('\n');
+        let begins = may_precede(previous) && is_reply(rest, previous);
+        begins.then(|| without_trailer(unquoted(capped(rest, limits::DIAGNOSTIC_BYTES), previous)))
+    })
 }
 
 /// Cuts a reply that stands in quotes (`Remote Server returned '550 …'`) at the closing one.
@@ -32,7 +28,7 @@ fn unquoted(text: &str, opening: char) -> &str {
 }
 
 /// What reporters write after the reply, as the remote did not say it.
-const TRAILERS: &[&str] = &[
+static TRAILERS: Phrases = Phrases::exact(&[
     "(in reply to ",
     "\nGiving up on ",
     "Giving up on ",
@@ -42,11 +38,11 @@ const TRAILERS: &[&str] = &[
     "Reporting-MTA:",
     "\n\nMessage details:",
     "\n----- Original message",
-];
+]);
 
 /// Cuts off what the reporter added.
 fn without_trailer(text: &str) -> &str {
-    let end = TRAILERS.iter().filter_map(|it| text.find(it)).min().unwrap_or(text.len()).min(reply_end(text));
+    let end = TRAILERS.first_in(text).unwrap_or(text.len()).min(reply_end(text));
     text.get(..end).unwrap_or(text).trim()
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::finality::{self, Outlook};
+use super::finality;
 use super::{Hints, Note, Reading, Report, dialect, dsn, human, original, recipient, stage};
 use crate::address::Address;
 use crate::kind::Kind;
@@ -125,22 +125,18 @@ fn name_recipients(bounce: &Bounce<'_>, reports: &mut Vec<Report>) {
 /// Adds what the human part says about each recipient, and decides what is final.
 fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
     let alone = reports.len() == 1;
-    let whole = finality::Whole {
-        human: Outlook::of(bounce.human.text),
-        subject: Outlook::of(bounce.subject),
-        arrived: finality::arrived(bounce.human.text) || finality::arrived(bounce.subject),
-    };
+    let whole = finality::Whole::new(bounce.human.text, bounce.subject);
     for report in reports.iter_mut() {
         let names =
             [report.recipient.as_ref().map(|it| it.expose().to_owned()), report.final_recipient.clone(), report.original_recipient.clone()];
-        let known = names.iter().flatten().find(|it| bounce.human.about(it).is_some());
-        if let Some(text) = known.and_then(|it| bounce.human.about(it)) {
+        let known = names.iter().flatten().find_map(|it| Some((it.as_str(), bounce.human.about(it)?)));
+        if let Some((_, text)) = known {
             mta::describe(report, text);
         }
         if alone {
             mta::diagnose(report, bounce.human.text);
             if report.diagnostic.is_none() || report.text.is_none() {
-                let story = bounce.human.story(known.map(String::as_str));
+                let story = bounce.human.story(known.map(|it| it.0));
                 let whole = human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES);
                 let told = [report.text.as_deref().unwrap_or_default(), story, whole];
                 let telling = told.into_iter().find(|it| mta::signs::names_a_cause(it)).unwrap_or(whole);
@@ -149,7 +145,7 @@ fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
         }
         let told = [report.text.as_deref(), report.diagnostic.as_deref()];
         report.stage = report.stage.or_else(|| told.into_iter().flatten().find_map(|it| stage::find(&mta::reply::joined(it))));
-        finality::settle(report, dialect, whole);
+        finality::settle(report, dialect, &whole);
         drop_repetitions(report);
     }
 }

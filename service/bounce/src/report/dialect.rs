@@ -1,7 +1,10 @@
 //! Which mail server wrote a report, told by marks that each leaves. Only a name for people and for rules that know one
 //! server's habits; reading does not depend on it.
 
+use std::collections::HashSet;
+
 use super::human::Human;
+use super::phrases::Phrases;
 use crate::mail::Mail;
 
 /// Where a mark stands.
@@ -61,6 +64,19 @@ const MARKS: &[(Place, &str, &str)] = &[
     (Place::Received, "(postfix)", "postfix"),
 ];
 
+/// The marks of [`MARKS`], looked for in one pass.
+static ANY_MARK: Phrases = Phrases::exact(&MARK_TEXTS);
+
+const MARK_TEXTS: [&str; MARKS.len()] = {
+    let mut texts = [""; MARKS.len()];
+    let mut at = 0;
+    while at < texts.len() {
+        texts[at] = MARKS[at].1;
+        at += 1;
+    }
+    texts
+};
+
 /// The dialect of a report, if a mark tells it.
 pub(super) fn of(mail: &Mail<'_>, human: &Human<'_>) -> Option<&'static str> {
     let text = super::human::capped(human.text, 4_000).to_lowercase();
@@ -68,13 +84,14 @@ pub(super) fn of(mail: &Mail<'_>, human: &Human<'_>) -> Option<&'static str> {
     let (from, subject, kind) = (header("from"), header("subject"), header("content-type"));
     // The last Received is the one nearest to the writer; the first is our own server's.
     let received = mail.headers().all("received").last().unwrap_or_default().to_lowercase();
-    let found = MARKS.iter().find(|(place, mark, _)| match place {
-        Place::Text => text.contains(mark),
+    let in_text: HashSet<usize> = ANY_MARK.all_in(&text).collect();
+    let found = MARKS.iter().enumerate().find(|(number, (place, mark, _))| match place {
+        Place::Text => in_text.contains(number),
         Place::From => from.contains(mark),
         Place::Subject => subject.contains(mark),
         Place::ContentType => kind.contains(mark),
         Place::Received => received.contains(mark),
         Place::Has => mail.headers().has(mark),
     });
-    found.map(|it| it.2)
+    found.map(|(_, it)| it.2)
 }

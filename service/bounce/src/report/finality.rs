@@ -1,6 +1,8 @@
 //! Whether a report is final. The action says so (RFC 3464 section 2.3.3), but some servers call the end of the queue
 //! lifetime `delayed`, and free text says it in words.
 
+use std::cell::OnceCell;
+
 use super::Report;
 use super::phrases::Phrases;
 use crate::kind::{Action, Kind};
@@ -111,35 +113,55 @@ impl Outlook {
     }
 }
 
-/// What the whole of a mail says of further attempts; looked up once for all its recipients.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Whole {
-    pub(super) human: Outlook,
-    pub(super) subject: Outlook,
-    /// The message arrived.
-    pub(super) arrived: bool,
+/// What the whole of a mail says of further attempts; looked up when a recipient needs it, and once for all of them.
+#[derive(Debug)]
+pub(super) struct Whole<'m> {
+    text: &'m str,
+    title: &'m str,
+    human: OnceCell<Outlook>,
+    subject: OnceCell<Outlook>,
+    arrived: OnceCell<bool>,
+}
+
+impl<'m> Whole<'m> {
+    pub(super) fn new(text: &'m str, title: &'m str) -> Self {
+        Self { text, title, human: OnceCell::new(), subject: OnceCell::new(), arrived: OnceCell::new() }
+    }
+
+    fn human(&self) -> Outlook {
+        *self.human.get_or_init(|| Outlook::of(self.text))
+    }
+
+    fn subject(&self) -> Outlook {
+        *self.subject.get_or_init(|| Outlook::of(self.title))
+    }
+
+    /// Whether the message arrived.
+    fn arrived(&self) -> bool {
+        *self.arrived.get_or_init(|| arrived(self.text) || arrived(self.title))
+    }
 }
 
 /// Sets the kind of a report that calls itself delayed, or says nothing, by what its text says.
-pub(super) fn settle(report: &mut Report, dialect: &str, whole: Whole) {
-    if whole.arrived && report.action.is_none() && report.diagnostic.is_none() && report.kind == Kind::Bounce {
+pub(super) fn settle(report: &mut Report, dialect: &str, whole: &Whole<'_>) {
+    if report.action.is_none() && report.diagnostic.is_none() && report.kind == Kind::Bounce && whole.arrived() {
         report.kind = Kind::Delivered;
     }
-    let text = report.text.as_deref().map(Outlook::of);
     match (report.action, report.kind) {
         (Some(Action::Delayed), Kind::Delayed) => {
+            let text = report.text.as_deref().map(Outlook::of);
             // nullmailer reports only when it has given up, whatever word it uses.
             let gave_up = text.is_some_and(|it| it.gave_up) || report.diagnostic.as_deref().is_some_and(|it| Outlook::of(it).gave_up);
             let expired = report.status.is_some_and(|it| (it.subject, it.detail) == (4, 7)) && report.retry_until.is_none();
-            if dialect == "nullmailer" || gave_up && text.is_none_or(|it| !it.goes_on) || expired && whole.human.gave_up {
+            if dialect == "nullmailer" || gave_up && text.is_none_or(|it| !it.goes_on) || expired && whole.human().gave_up {
                 report.kind = Kind::Bounce;
             }
         }
         (None, Kind::Bounce) if report.status.is_none_or(|it| it.class != Class::Permanent) => {
-            let text = text.unwrap_or(whole.human);
-            let goes_on = text.goes_on || whole.human.goes_on;
-            let gave_up = text.gave_up || whole.human.gave_up;
-            if whole.subject.goes_on || goes_on && !gave_up {
+            let text = report.text.as_deref().map_or_else(|| whole.human(), Outlook::of);
+            let goes_on = text.goes_on || whole.human().goes_on;
+            let gave_up = text.gave_up || whole.human().gave_up;
+            if whole.subject().goes_on || goes_on && !gave_up {
                 report.kind = Kind::Delayed;
             }
         }
@@ -155,7 +177,7 @@ mod tests {
         let mut report = Report::new(if action.is_some() { Kind::Delayed } else { Kind::Bounce }, None);
         report.action = action;
         report.text = Some(text.to_owned());
-        settle(&mut report, "generic", Whole { human: Outlook::of(human), subject: Outlook::of(subject), arrived: arrived(human) });
+        settle(&mut report, "generic", &Whole::new(human, subject));
         report.kind
     }
 

@@ -92,7 +92,11 @@ impl<'m> Human<'m> {
     /// Where the text says most about an address: of several places the one that holds a reply, then the one beside words of
     /// failure, then the one that begins with the address.
     fn place(&self, address: &str) -> Option<&Mention<'m>> {
-        let places = self.by_address.get(&address.to_lowercase())?.iter().filter_map(|it| self.mentions.get(*it));
+        let places = self.by_address.get(&address.to_lowercase())?;
+        if let [only] = places.as_slice() {
+            return self.mentions.get(*only);
+        }
+        let places = places.iter().filter_map(|it| self.mentions.get(*it));
         let told = places.map(|it| {
             let paragraph = self.paragraph(it);
             let says = paragraph.len() > it.word.len() + 12;
@@ -168,6 +172,12 @@ fn indent(line: &str) -> usize {
 fn leads_with_address(line: &str) -> bool {
     let word = line.trim_start().split([' ', '\t', '\n']).next().unwrap_or_default();
     word.contains('@') && Address::parse(recipient::trimmed_word(word)).is_ok()
+}
+
+/// The addresses named in a list of them, as a header holds one.
+pub(crate) fn listed(text: &str) -> Vec<Mention<'_>> {
+    // A single line holds no pasted message.
+    mentions(if text.contains('\n') { cut(text).0 } else { text })
 }
 
 /// Finds every address in a text: each `@`, grown to both sides as far as address characters go.

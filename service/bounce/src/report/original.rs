@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::human::Human;
+use super::human::{self, Human};
 use super::{Hints, recipient};
 use crate::address::Address;
 use crate::limits;
@@ -74,7 +74,7 @@ pub(crate) fn bare_message_id(text: &str) -> String {
     let text = text.trim();
     let inside = text.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(text, |(inside, _)| inside);
     let id = inside.split_whitespace().next().unwrap_or_default();
-    super::human::capped(id, limits::HINT_BYTES).to_owned()
+    human::capped(id, limits::HINT_BYTES).to_owned()
 }
 
 /// The addresses of its To header, of which a lone one is the recipient.
@@ -85,7 +85,7 @@ pub(crate) fn to(message: &Message<'_>) -> Vec<Address> {
 /// Every address in a list of mailboxes (RFC 5322 section 3.4).
 pub(crate) fn addresses(text: &str) -> Vec<Address> {
     let mut found: Vec<Address> = Vec::new();
-    for mention in Human::new(text).mentions() {
+    for mention in human::listed(text) {
         if let Some(address) = recipient::from_text(mention.word)
             && found.len() < limits::RECIPIENTS
             && !found.contains(&address)
@@ -100,15 +100,13 @@ pub(crate) fn addresses(text: &str) -> Vec<Address> {
 pub(super) fn hints(message: &Message<'_>) -> Hints {
     let mut hints = Hints::default();
     let mut room = limits::HINTS_BYTES;
-    for (name, value) in message.headers().iter() {
+    let is_trace = |name: &[u8]| TRACE.iter().any(|it| name.get(..it.len()).is_some_and(|start| start.eq_ignore_ascii_case(it.as_bytes())));
+    for (name, value) in message.headers().iter_except(is_trace) {
         let name = name.to_ascii_lowercase();
-        if TRACE.iter().any(|it| name.starts_with(it)) {
-            continue;
-        }
         if name == "list-id" && hints.list_id.is_none() {
             hints.list_id = list_id(&value);
         }
-        let value = super::human::capped(&value, limits::HINT_BYTES);
+        let value = human::capped(&value, limits::HINT_BYTES);
         let size = name.len() + value.len();
         if hints.headers.len() < limits::HINT_HEADERS && size <= room && !hints.headers.contains_key(&name) {
             room -= size;

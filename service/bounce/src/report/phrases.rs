@@ -2,17 +2,42 @@
 
 use std::sync::OnceLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
-/// A list of phrases in lower case.
+/// A list of phrases, in lower case unless letter case counts.
 pub(crate) struct Phrases {
     words: &'static [&'static str],
+    case: Case,
     search: OnceLock<Option<AhoCorasick>>,
 }
 
+/// Whether letter case counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Any,
+    Exact,
+}
+
 impl Phrases {
+    /// Phrases in any letter case.
     pub(crate) const fn new(words: &'static [&'static str]) -> Self {
-        Self { words, search: OnceLock::new() }
+        Self { words, case: Case::Any, search: OnceLock::new() }
+    }
+
+    /// Phrases just as they are written.
+    pub(crate) const fn exact(words: &'static [&'static str]) -> Self {
+        Self { words, case: Case::Exact, search: OnceLock::new() }
+    }
+
+    /// Where the first of them begins.
+    pub(crate) fn first_in(&self, text: &str) -> Option<usize> {
+        self.search()?.find(text).map(|it| it.start())
+    }
+
+    /// Every one that stands in a text, by its place in the list; some more than once.
+    pub(crate) fn all_in<'t>(&'t self, text: &'t str) -> impl Iterator<Item = usize> + 't {
+        let found = self.search().into_iter().flat_map(move |it| it.find_overlapping_iter(text));
+        found.map(|it| it.pattern().as_usize()).filter(|it| *it < self.words.len())
     }
 
     /// Whether one of them stands in a text.
@@ -23,9 +48,10 @@ impl Phrases {
     fn search(&self) -> Option<&AhoCorasick> {
         let build = || {
             // The search knows only ASCII letter case; other letters stand there in both.
-            let capitals = self.words.iter().filter(|it| !it.is_ascii()).flat_map(|it| [capitalised(it), it.to_uppercase()]);
+            let any = self.case == Case::Any;
+            let capitals = self.words.iter().filter(|it| any && !it.is_ascii()).flat_map(|it| [capitalised(it), it.to_uppercase()]);
             let all = self.words.iter().map(|it| (*it).to_owned()).chain(capitals);
-            AhoCorasick::builder().ascii_case_insensitive(true).build(all).ok()
+            AhoCorasick::builder().ascii_case_insensitive(any).kind(Some(AhoCorasickKind::DFA)).build(all).ok()
         };
         self.search.get_or_init(build).as_ref()
     }
