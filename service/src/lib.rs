@@ -1,15 +1,17 @@
 //! Rebound: mail that comes back becomes knowledge of which addresses to stop mailing.
 //!
-//! The modules stand in the order in which data meets them, and import only from those before them:
+//! The modules stand in the order of what they build on, and import only from those before them. Data enters at the end of
+//! the list and sinks to its beginning:
 //!
 //! ```text
-//! http, inbound ─► intake ─► bounce (pure crate) ─► store ─► outbox ─► RabbitMQ
-//! Receipt           Report ─► Verdict ─► Event ─► Decision ─► Message
+//! http ─► inbound ─► intake ─► crate bounce ─► intake ─► store ─► outbox ─► RabbitMQ
+//!         Receipt               Report ─► Verdict        Event ─► Decision ─► Message
 //! ```
 //!
-//! An edge (`http`, and later SMTP and mailboxes) proves who brings something and hands it to [`intake`], which reads it
-//! with the crate `bounce`, and commits receipt, events, decisions and messages in one transaction of [`store`]. Only then
-//! is the sender told 2xx. [`outbox`] publishes what was committed. `app` puts the parts together, `cli` is the program.
+//! An edge (`http`, and later SMTP and mailboxes) proves who brings something and hands it to [`intake`], which has the crate
+//! `bounce` read and judge it, and commits receipt, events, decisions and messages in one transaction of [`store`]. Only then
+//! is the sender told 2xx. [`outbox`] publishes what was committed. [`app`] puts the parts together, [`cli`] is the program;
+//! [`config`] is read once at the start, and [`telemetry`] and [`clock`] serve all.
 
 pub mod clock;
 pub mod config;

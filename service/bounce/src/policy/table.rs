@@ -90,7 +90,7 @@ impl Default for Policy {
     }
 }
 
-/// Defaults of `reference/smtp-codes.md` section 3.1.
+/// Defaults: hard means one strike; what may heal needs several over weeks; what is the sender's fault never counts.
 fn default_of(reason: Reason) -> ReasonPolicy {
     let never = ReasonPolicy {
         counts: false,
