@@ -62,6 +62,8 @@ fn beside(database: &Path) -> Result<SecretString, PepperError> {
     if database.metadata().is_ok_and(|it| it.len() > 0) {
         return Err(PepperError::Lost(path));
     }
+    // Made here, so that nobody but us may read the addresses in it; its journal files take over the rights.
+    OpenOptions::new().append(true).create(true).mode(0o600).open(database).map_err(failed)?;
     make(&path).map_err(failed)?;
     // Whoever was first has made it; all read the same.
     std::fs::read_to_string(&path).map(SecretString::from).map_err(failed)
