@@ -89,6 +89,8 @@ impl Relay {
             stop.cancelled().await;
             return;
         };
+        // The metric begins at `off`, which is said of those without a broker.
+        self.telemetry.relay_changed(RelayState::Disconnected);
         tokio::join!(self.relay(url, &stop), self.measure(&stop));
     }
 

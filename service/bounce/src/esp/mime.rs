@@ -74,6 +74,10 @@ pub fn message<'a>(post: &Unverified<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
 
 fn in_form<'a>(content_type: &str, body: &'a [u8]) -> Result<&'a [u8], Refusal> {
     let parts = form::parts(content_type, body).map_err(malformed)?;
+    // Taking one of several would lose the others behind a 2xx.
+    if parts.iter().filter(|it| it.is_file).count() > 1 {
+        return Err(malformed("a form with several files; post each message on its own"));
+    }
     let named = FIELDS.iter().find_map(|name| parts.iter().find(|it| it.name.as_deref() == Some(*name)));
     let part = named.or_else(|| parts.iter().find(|it| it.is_file));
     part.map(|it| it.body).ok_or_else(|| malformed("a form with neither a field `message`, `email` or `body-mime` nor a file"))
@@ -115,6 +119,12 @@ mod tests {
         let parts =
             parts.iter().map(|(disposition, body)| format!("--b\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{body}\r\n"));
         parts.collect::<String>() + "--b--\r\n"
+    }
+
+    #[test]
+    fn of_several_files_none_is_taken() {
+        let body = upload(&[("name=\"message\"; filename=\"a.eml\"", MESSAGE), ("name=\"b\"; filename=\"b.eml\"", MESSAGE)]);
+        assert!(matches!(prove("multipart/form-data; boundary=b", body.as_bytes()), Err(Refusal::Malformed { .. })));
     }
 
     #[test]
