@@ -37,6 +37,9 @@ pub enum PepperError {
 /// The pepper of a configuration.
 pub(super) fn of(config: &Config) -> Result<SecretString, PepperError> {
     if let Some(pepper) = &config.identity.pepper {
+        if let Some(database) = sqlite_file(config.database.url.expose()) {
+            keep_private(&database);
+        }
         return Ok(pepper.clone());
     }
     if config.database.engine() == Some(Engine::Postgres) {
@@ -62,11 +65,16 @@ fn beside(database: &Path) -> Result<SecretString, PepperError> {
     if database.metadata().is_ok_and(|it| it.len() > 0) {
         return Err(PepperError::Lost(path));
     }
-    // Made here, so that nobody but us may read the addresses in it; its journal files take over the rights.
-    OpenOptions::new().append(true).create(true).mode(0o600).open(database).map_err(failed)?;
+    keep_private(database);
     make(&path).map_err(failed)?;
     // Whoever was first has made it; all read the same.
     std::fs::read_to_string(&path).map(SecretString::from).map_err(failed)
+}
+
+/// Makes the file of the database, so that nobody but us may read the addresses in it; its journal files take over the rights.
+/// Where that fails, opening the database will say why.
+fn keep_private(database: &Path) {
+    let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(database);
 }
 
 /// Makes a pepper that appears whole or not at all, and never in place of one that is there.
