@@ -42,6 +42,10 @@ pub const CERTIFICATE_BYTES: usize = 16 * 1024;
 pub const FETCHED_URL_BYTES: usize = 2048;
 /// Recipients read of one event. SES takes 50 per message; the rest of a longer list is left with a note.
 pub const EVENT_RECIPIENTS: usize = 1000;
+/// Events of one post. The greatest that a provider documents is 5,000; a post of more is refused.
+pub const POST_EVENTS: usize = 10_000;
+/// Events of one post that are not understood and kept each on its own; with more, the post as a whole is kept as well.
+pub const POST_SET_ASIDE: usize = 100;
 /// Notes kept of one post; after these only their number grows.
 pub const POST_NOTES: usize = 50;
 /// Bytes kept of one text field of a post.

@@ -44,7 +44,7 @@ pub(super) struct Read {
 
 /// Turns reports with their verdicts into facts.
 pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, rules_version: &str, max_fact_age: Duration) -> Read {
-    let Decoded { reading, unrecognised, requests, answer } = decoded;
+    let Decoded { reading, unrecognised, set_aside, requests, answer } = decoded;
     let mut notes = reading.notes;
     let mut incoming = receipt(arrival, ReceiptState::Processed, None);
     let mut nameless = 0;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bounce::esp::{Credentials, Decoded, Proof, Provider, Refusal, Unverified, Verified};
+use bounce::esp::{Credentials, Decoded, NoSample, Proof, Provider, Refusal, Sample, Unverified, Verified};
 use bounce::kind::{Attribution, Kind};
 use bounce::report::Report;
 use secrecy::SecretString;
@@ -25,6 +25,10 @@ impl Provider for Plain {
 
     fn prove(&self, _: &Unverified<'_>, _: &Credentials, _: OffsetDateTime) -> Result<Proof, Refusal> {
         Ok(Proof::of(Attribution::Signed))
+    }
+
+    fn sample(&self, _: &Credentials, _: OffsetDateTime) -> Result<Sample, NoSample> {
+        Err(NoSample::OnlyProviderSigns)
     }
 
     fn decode(&self, post: &Verified<'_>) -> Decoded {

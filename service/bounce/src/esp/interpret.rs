@@ -275,7 +275,8 @@ mod tests {
         assert_eq!(raw_ses(|it| it["method"] = json!("GET"))["status"], 405);
         let unknown = raw_ses(|it| it["source"]["provider"] = json!("pigeon"));
         assert_eq!(unknown["status"], 404);
-        assert_eq!(unknown["refused"], "no provider \"pigeon\"; known are mime, ses");
+        let names: Vec<_> = PROVIDERS.iter().map(|it| it.name()).collect();
+        assert_eq!(unknown["refused"], format!("no provider \"pigeon\"; known are {}", names.join(", ")));
     }
 
     #[test]

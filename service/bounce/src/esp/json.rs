@@ -11,20 +11,25 @@ use crate::report::Note;
 
 /// Parses bytes. The error says what is wrong and where, and quotes nothing.
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
+    serde_json::from_str(text(bytes)?).map_err(|it| what(&it))
+}
+
+/// The text that may be JSON: UTF-8, without its byte order mark, and not blank.
+pub(super) fn text(bytes: &[u8]) -> Result<&str, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {
         return Err("it is empty".to_owned());
     }
-    if std::str::from_utf8(bytes).is_err() {
-        return Err("it is not UTF-8".to_owned());
-    }
-    serde_json::from_slice(bytes).map_err(|error| {
-        let what = match error.classify() {
-            Category::Eof => "ends too early",
-            _ => "is not JSON",
-        };
-        format!("it {what}, line {} column {}", error.line(), error.column())
-    })
+    std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
+}
+
+/// What is wrong with it, and where.
+pub(super) fn what(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Eof => "ends too early",
+        _ => "is not JSON",
+    };
+    format!("it {what}, line {} column {}", error.line(), error.column())
 }
 
 /// A value that may not be there.

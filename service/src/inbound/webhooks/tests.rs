@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bounce::classify::Rules;
-use bounce::esp::{Answer, Credentials, Decoded, Proof, Provider, Refusal, Request, Unverified, Verified};
+use bounce::esp::{Answer, Credentials, Decoded, NoSample, Proof, Provider, Refusal, Request, Sample, Unverified, Verified};
 use bounce::kind::Attribution;
 use secrecy::SecretString;
 use time::macros::datetime;
@@ -36,6 +36,10 @@ impl Provider for Polite {
 
     fn prove(&self, post: &Unverified<'_>, _: &Credentials, _: OffsetDateTime) -> Result<Proof, Refusal> {
         if post.body.starts_with(b"please ") { Ok(Proof::of(Attribution::Signed)) } else { Err(Refusal::NotAllowed("rudeness")) }
+    }
+
+    fn sample(&self, _: &Credentials, _: OffsetDateTime) -> Result<Sample, NoSample> {
+        Err(NoSample::OnlyProviderSigns)
     }
 
     fn decode(&self, post: &Verified<'_>) -> Decoded {

@@ -14,13 +14,16 @@ pub(super) mod signature;
 #[cfg(test)]
 mod tests;
 
+use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use crate::esp::json::{self, Notes};
 use crate::esp::moment::moment;
 use crate::esp::ses::payload::{Findings, Publication};
 use crate::esp::ses::signature::{Body, Envelope, Type};
-use crate::esp::{Credential, Credentials, Decoded, Proof, Provider, Refusal, Request, Unverified, Verified};
+use crate::esp::{
+    Credential, Credentials, Decoded, NoSample, Proof, Provider, Refusal, Request, Sample, TEST_RECIPIENT, Unverified, Verified,
+};
 use crate::kind::Attribution;
 
 /// How old a subscription confirmation may be to be carried out: SNS tries for an hour at most, doubled for clocks that
@@ -34,6 +37,10 @@ pub struct Ses;
 impl Provider for Ses {
     fn name(&self) -> &'static str {
         "ses"
+    }
+
+    fn proved_by(&self) -> &'static [&'static str] {
+        &["topic_arns"]
     }
 
     fn prove(&self, post: &Unverified<'_>, credentials: &Credentials, _now: OffsetDateTime) -> Result<Proof, Refusal> {
@@ -63,6 +70,27 @@ impl Provider for Ses {
                 Ok(Proof::of(Attribution::Signed))
             }
         }
+    }
+
+    fn test_recipients(&self) -> &'static [&'static str] {
+        &["@simulator.amazonses.com"]
+    }
+
+    /// By raw delivery, which nothing signs; so the source must have another credential.
+    fn sample(&self, credentials: &Credentials, now: OffsetDateTime) -> Result<Sample, NoSample> {
+        let topic = credentials.topic_arns.first().ok_or(Refusal::NotConfigured("`topic_arns`"))?;
+        if !credentials.has_transport() {
+            return Err(NoSample::OnlyProviderSigns);
+        }
+        let time = now.format(&Rfc3339).unwrap_or_default();
+        let mut sample = Sample::json(&serde_json::json!({
+            "eventType": "Bounce",
+            "mail": {"messageId": "rebound-test", "destination": [TEST_RECIPIENT], "timestamp": time},
+            "bounce": {"bounceType": "Permanent", "bounceSubType": "NoEmail", "feedbackId": format!("rebound-test-{time}"), "timestamp": time,
+                "bouncedRecipients": [{"emailAddress": TEST_RECIPIENT, "status": "5.1.1", "diagnosticCode": "smtp; 550 5.1.1 no such user (test)"}]},
+        }));
+        sample.headers.push(("x-amz-sns-topic-arn".to_owned(), topic.clone()));
+        Ok(sample)
     }
 
     fn decode(&self, post: &Verified<'_>) -> Decoded {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::classify::reason::Reason;
+use crate::esp::evidence::{Words, bare_message_id, hint, list_id, tag_hints, with_words, without_type};
 use crate::esp::json::{Json, Notes};
 use crate::esp::mailbox::mailbox;
 use crate::kind::{BounceType, FeedbackType, Kind};
@@ -219,7 +220,11 @@ impl<'a> Event<'a> {
             message_id: message_id.as_deref().and_then(bare_message_id),
             provider_message_id: self.mail.text("messageId"),
             provider_event_id: object.text("feedbackId").or_else(|| self.publication.id.clone()),
-            hints: Hints { list_id: header("list-id").as_deref().and_then(list_id), headers: self.header_hints(), tags: self.tag_hints() },
+            hints: Hints {
+                list_id: header("list-id").as_deref().and_then(list_id),
+                headers: self.header_hints(),
+                tags: tag_hints(&[self.mail.at("tags")]),
+            },
             ..Report::new(kind, None)
         }
     }
@@ -240,12 +245,6 @@ impl<'a> Event<'a> {
         let named = self.mail.at("headers").items().map(|it| (it.word("name"), it.text("value")));
         let kept = named.filter(|(name, _)| !name.is_empty() && !NO_HINTS.contains(&name.as_str()));
         kept.filter_map(|(name, value)| Some((hint(&name), hint(&value?)))).take(limits::POST_HINTS).collect()
-    }
-
-    /// Tags have lists of values; SES gives no tag more than one.
-    fn tag_hints(&self) -> std::collections::BTreeMap<String, String> {
-        let first = self.mail.at("tags").entries().map(|(name, values)| (name, values.items().find_map(Json::own_text)));
-        first.filter_map(|(name, value)| Some((hint(name), hint(&value?)))).take(limits::POST_HINTS).collect()
     }
 }
 
@@ -287,49 +286,7 @@ fn is_suppression(sub_type: &str) -> bool {
 }
 
 /// Takes what the other side said: status, action, and the reply with its type taken off.
-fn with_reply(report: Report, detail: Json<'_>, field: &str, notes: &mut Notes) -> Report {
-    let status = detail.text("status");
-    let parsed = status.as_deref().and_then(|it| it.split_whitespace().next()?.parse().ok());
-    if status.is_some() && parsed.is_none() {
-        notes.add("a status is no enhanced status code (RFC 3463) and was left out");
-    }
-    let diagnostic = detail.text(field);
-    let (diagnostic_type, text) = diagnostic.as_deref().map(without_type).unzip();
-    let reply = text.and_then(|it| it.split([' ', '-']).next()?.parse().ok());
-    Report {
-        status: parsed,
-        action: detail.word("action").parse().ok(),
-        reply,
-        diagnostic_type: diagnostic_type.flatten(),
-        diagnostic: text.filter(|it| !it.is_empty()).map(str::to_owned),
-        ..report
-    }
-}
-
-/// Splits `smtp; 550 5.1.1 …` (RFC 3464 section 2.1.2) into its type in lower case and the rest.
-fn without_type(text: &str) -> (Option<String>, &str) {
-    match text.split_once(';') {
-        Some((kind, rest))
-            if (1..=40).contains(&kind.trim().len()) && kind.trim().bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-') =>
-        {
-            (Some(kind.trim().to_ascii_lowercase()), rest.trim())
-        }
-        _ => (None, text),
-    }
-}
-
-/// The identifier of a List-Id field (RFC 2919 section 2): what stands in the last angle brackets, else all.
-fn list_id(value: &str) -> Option<String> {
-    let id = value.rsplit_once('<').and_then(|(_, it)| it.split_once('>')).map_or(value, |(it, _)| it).trim();
-    (!id.is_empty() && id.len() <= 255).then(|| id.to_ascii_lowercase())
-}
-
-/// A Message-ID without its angle brackets.
-fn bare_message_id(text: &str) -> Option<String> {
-    let id = text.split_once('<').and_then(|(_, it)| it.split_once('>')).map_or(text, |(it, _)| it);
-    id.split_whitespace().next().map(hint)
-}
-
-fn hint(text: &str) -> String {
-    text.get(..text.floor_char_boundary(limits::POST_HINT_BYTES)).unwrap_or_default().replace('\0', "")
+fn with_reply(report: Report, detail: Json<'_>, text: &str, notes: &mut Notes) -> Report {
+    let words = Words { status: detail.text("status"), reply: None, text: detail.text(text) };
+    with_words(Report { action: detail.word("action").parse().ok(), ..report }, &words, notes)
 }

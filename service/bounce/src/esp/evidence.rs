@@ -1,0 +1,75 @@
+//! What posts carry of the receiver's words and of the message, in the forms that providers share.
+
+use std::collections::BTreeMap;
+
+use crate::esp::json::{Json, Notes};
+use crate::limits;
+use crate::report::Report;
+
+/// What the other side said, as far as a post carries it.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    /// An enhanced status code (RFC 3463).
+    pub(super) status: Option<String>,
+    /// A reply code stated on its own; else it is taken from the beginning of the text.
+    pub(super) reply: Option<String>,
+    /// The text of the reply, with or without a type before it (`smtp; …`).
+    pub(super) text: Option<String>,
+}
+
+/// Puts the other side's words into a report.
+pub(super) fn with_words(report: Report, words: &Words, notes: &mut Notes) -> Report {
+    let status = words.status.as_deref().and_then(|it| it.split_whitespace().next()?.parse().ok());
+    if words.status.is_some() && status.is_none() {
+        notes.add("a status is no enhanced status code (RFC 3463) and was left out");
+    }
+    let (diagnostic_type, text) = words.text.as_deref().map(without_type).unzip();
+    let begins = || text.and_then(|it| it.split([' ', '-']).next()?.parse().ok());
+    Report {
+        status,
+        reply: words.reply.as_deref().and_then(|it| it.parse().ok()).or_else(begins),
+        diagnostic_type: diagnostic_type.flatten(),
+        diagnostic: text.filter(|it| !it.is_empty()).map(str::to_owned),
+        ..report
+    }
+}
+
+/// Tags and custom fields, by name: those of an object; of a list, or a text alone, the first, as `tag`.
+pub(super) fn tag_hints(all: &[Json<'_>]) -> BTreeMap<String, String> {
+    let mut hints = BTreeMap::new();
+    for tags in all {
+        let named = tags.entries().filter_map(|(name, value)| Some((hint(name), hint(&value.items().find_map(Json::own_text)?))));
+        let first = tags.items().find_map(Json::own_text).map(|it| ("tag".to_owned(), hint(&it)));
+        hints.extend(named.chain(first).take(limits::POST_HINTS));
+    }
+    hints
+}
+
+/// Splits `smtp; 550 5.1.1 …` (RFC 3464 section 2.1.2) into its type in lower case and the rest.
+pub(super) fn without_type(text: &str) -> (Option<String>, &str) {
+    match text.split_once(';') {
+        Some((kind, rest))
+            if (1..=40).contains(&kind.trim().len()) && kind.trim().bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-') =>
+        {
+            (Some(kind.trim().to_ascii_lowercase()), rest.trim())
+        }
+        _ => (None, text),
+    }
+}
+
+/// The identifier of a List-Id field (RFC 2919 section 2): what stands in the last angle brackets, else all.
+pub(super) fn list_id(value: &str) -> Option<String> {
+    let id = value.rsplit_once('<').and_then(|(_, it)| it.split_once('>')).map_or(value, |(it, _)| it).trim();
+    (!id.is_empty() && id.len() <= 255).then(|| id.to_ascii_lowercase())
+}
+
+/// A Message-ID without its angle brackets.
+pub(super) fn bare_message_id(text: &str) -> Option<String> {
+    let id = text.split_once('<').and_then(|(_, it)| it.split_once('>')).map_or(text, |(it, _)| it);
+    id.split_whitespace().next().map(hint)
+}
+
+/// Text of a tag or header, cut to what is kept of one.
+pub(super) fn hint(text: &str) -> String {
+    text.get(..text.floor_char_boundary(limits::POST_HINT_BYTES)).unwrap_or_default().replace('\0', "")
+}

@@ -1,0 +1,123 @@
+//! Standard Webhooks (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>), which
+//! is what Svix signs with: HMAC-SHA256 over id, time and raw body. A retry is signed anew, so the window is short.
+
+use base64::Engine;
+use time::OffsetDateTime;
+
+use crate::esp::credentials::BASE64;
+use crate::esp::mac::{self, Hash};
+use crate::esp::{Credential, Credentials, Refusal, Unverified};
+
+/// How far the signed time may be off, in seconds.
+pub(super) const WINDOW: u32 = 300;
+/// Signatures looked at; a sender gives one for each of its keys.
+const SIGNATURES: usize = 16;
+
+/// Proves a post by its `webhook-` headers, or by those that Svix names `svix-`.
+pub(super) fn check(post: &Unverified<'_>, credentials: &Credentials, now: OffsetDateTime) -> Result<(), Refusal> {
+    let keys = keys(&credentials.secrets)?;
+    let prefix = if post.header("svix-signature").is_some() { "svix" } else { "webhook" };
+    let header = |name: &str| post.sole_header(&format!("{prefix}-{name}"), Credential::Signature);
+    let (id, time, signatures) = (header("id")?, header("timestamp")?, header("signature")?);
+    let macs: Vec<Vec<u8>> =
+        signatures.split_ascii_whitespace().filter_map(|it| BASE64.decode(it.strip_prefix("v1,")?).ok()).take(SIGNATURES).collect();
+    mac::check(Hash::Sha256, &keys, &[id.as_bytes(), b".", time.as_bytes(), b".", post.body], &macs)?;
+    fresh(time, now, WINDOW)
+}
+
+/// The id of the message, the same for all attempts to deliver it.
+pub(super) fn id<'a>(post: &Unverified<'a>) -> Option<&'a str> {
+    post.header("svix-id").or_else(|| post.header("webhook-id")).filter(|it| !it.is_empty())
+}
+
+/// The headers that prove a body, in the names of the standard.
+pub(super) fn sign(secret: &str, id: &str, now: OffsetDateTime, body: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
+    let time = now.unix_timestamp().to_string();
+    let key = key(secret)?;
+    let mac = mac::sign(Hash::Sha256, &key, &[id.as_bytes(), b".", time.as_bytes(), b".", body]);
+    let signature = format!("v1,{}", BASE64.encode(mac));
+    let headers = [("webhook-id", id.to_owned()), ("webhook-timestamp", time), ("webhook-signature", signature)];
+    Ok(headers.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
+fn keys(secrets: &[String]) -> Result<Vec<Vec<u8>>, Refusal> {
+    secrets.iter().map(|it| key(it)).collect()
+}
+
+fn key(secret: &str) -> Result<Vec<u8>, Refusal> {
+    let text = secret.trim();
+    let key = BASE64.decode(text.strip_prefix("whsec_").unwrap_or(text)).unwrap_or_default();
+    if key.is_empty() { Err(Refusal::NotConfigured("`secrets` of the form whsec_<base64>")) } else { Ok(key) }
+}
+
+/// Whether a time in Unix seconds is within so many seconds of now.
+pub(super) fn fresh(time: &str, now: OffsetDateTime, window: u32) -> Result<(), Refusal> {
+    let at: i64 = time.trim().parse().map_err(|_| Refusal::Stale(window))?;
+    if now.unix_timestamp().abs_diff(at) <= u64::from(window) { Ok(()) } else { Err(Refusal::Stale(window)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
+    const SECRET: &str = "whsec_c2VjcmV0IG9mIG91cnM=";
+
+    fn verify(secrets: &[&str], headers: &[(String, String)], body: &[u8], now: OffsetDateTime) -> Result<(), Refusal> {
+        let credentials = Credentials { secrets: secrets.iter().map(|it| (*it).to_owned()).collect(), ..Credentials::default() };
+        check(&Unverified { method: "POST", url: "/", headers, body }, &credentials, now)
+    }
+
+    fn signed() -> Vec<(String, String)> {
+        sign(SECRET, "msg_1", NOW, b"{}").unwrap()
+    }
+
+    fn changed(at: usize, edit: impl Fn(&str) -> String) -> Vec<(String, String)> {
+        let mut headers = signed();
+        headers[at].1 = edit(&headers[at].1);
+        headers
+    }
+
+    #[test]
+    fn what_was_signed_holds_under_either_name_and_during_rotation() {
+        assert_eq!(verify(&[SECRET], &signed(), b"{}", NOW), Ok(()));
+        assert_eq!(verify(&["bmV3ZXI", SECRET], &signed(), b"{}", NOW), Ok(()));
+        let svix: Vec<_> = signed().into_iter().map(|(name, value)| (name.replace("webhook", "svix"), value)).collect();
+        assert_eq!(verify(&[SECRET], &svix, b"{}", NOW), Ok(()));
+        assert_eq!(verify(&[SECRET], &changed(2, |it| format!("v1a,xyz v1,AAAA {it}")), b"{}", NOW), Ok(()));
+    }
+
+    #[test]
+    fn each_part_is_covered() {
+        let mismatch = Err(Refusal::Mismatch(Credential::Signature));
+        assert_eq!(verify(&[SECRET], &signed(), b"{} ", NOW), mismatch);
+        assert_eq!(verify(&[SECRET], &changed(0, |_| "msg_2".into()), b"{}", NOW), mismatch);
+        assert_eq!(verify(&[SECRET], &changed(1, |_| "1767225601".into()), b"{}", NOW), mismatch);
+        assert_eq!(verify(&[SECRET], &changed(2, |it| it.replace("v1,", "v2,")), b"{}", NOW), mismatch);
+        assert_eq!(verify(&["whsec_b3RoZXI="], &signed(), b"{}", NOW), mismatch);
+        for missing in 0..3 {
+            let mut headers = signed();
+            headers.remove(missing);
+            assert_eq!(verify(&[SECRET], &headers, b"{}", NOW), Err(Refusal::Missing(Credential::Signature)));
+        }
+        let twice = [signed(), signed()].concat();
+        assert_eq!(verify(&[SECRET], &twice, b"{}", NOW), Err(Refusal::Repeated(Credential::Signature)));
+    }
+
+    #[test]
+    fn the_window_ends_to_the_second() {
+        let at = |seconds: i64| verify(&[SECRET], &signed(), b"{}", NOW + time::Duration::seconds(seconds));
+        assert_eq!([at(300), at(-300)], [Ok(()), Ok(())]);
+        assert_eq!([at(301), at(-301)], [Err(Refusal::Stale(WINDOW)), Err(Refusal::Stale(WINDOW))]);
+        assert_eq!(fresh("9223372036854775807", NOW, WINDOW), Err(Refusal::Stale(WINDOW)));
+    }
+
+    #[test]
+    fn a_secret_that_is_none_lets_nobody_in() {
+        for secret in ["", "whsec_", "whsec_***"] {
+            assert!(matches!(verify(&[secret], &signed(), b"{}", NOW), Err(Refusal::NotConfigured(_))), "{secret}");
+        }
+        assert!(matches!(verify(&[], &signed(), b"{}", NOW), Err(Refusal::NotConfigured(_))));
+    }
+}
