@@ -28,6 +28,7 @@
 //! assert_eq!((mime.refusal_status(&refusal), refusal.to_string().as_str()), (401, "the secret in the address does not match"));
 //! ```
 
+pub mod azure;
 mod batch;
 mod certificate;
 mod credentials;
@@ -58,7 +59,7 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] = &[&generic::Generic, &mime::Mime, &ses::Ses];
+pub static PROVIDERS: &[&dyn Provider] = &[&azure::Azure, &generic::Generic, &mime::Mime, &ses::Ses];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
