@@ -84,7 +84,7 @@ async fn a_forged_post_is_refused_and_counted() {
     let answered = deliver(&bench, forged).await;
     assert_eq!((answered.status, answered.problem().as_str()), (401, "unauthorized"));
     assert_eq!(bench.cause("acme", "john@example.org").await, None);
-    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"ses\",why=\"credentials\"}"), 1);
+    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"ses\",why=\"credential_mismatch\"}"), 1);
 }
 
 #[tokio::test]
@@ -165,4 +165,51 @@ async fn a_secret_may_be_part_of_the_path_or_of_the_query() {
         let answered = bench.send(bench.request("POST", path).header("content-type", "message/rfc822").body(HARD)).await;
         assert_eq!(answered.status, status, "{path}");
     }
+}
+
+/// A source of our own format, with a password.
+async fn generic() -> Bench {
+    Bench::with(|config| config.sources.push(source("hook", "generic"))).await
+}
+
+async fn report(bench: &Bench, events: &serde_json::Value) -> Answered {
+    bench
+        .send(
+            bench
+                .request("POST", "/webhooks/hook")
+                .bearer_auth("letmein")
+                .header("content-type", "application/json")
+                .body(events.to_string()),
+        )
+        .await
+}
+
+#[tokio::test]
+async fn a_bad_event_of_a_batch_is_kept_on_its_own_and_the_good_ones_count() {
+    let bench = generic().await;
+    let batch =
+        json!([{"type": "hard_bounce", "recipient": "jane@example.org", "diagnostic": "550 5.1.1 no such user"}, {"type": "riddle"}]);
+    for _ in 0..2 {
+        assert_eq!(report(&bench, &batch).await.status, 200);
+    }
+    assert_eq!(bench.cause("acme.daily", "jane@example.org").await.as_deref(), Some("hard"));
+    assert_eq!(bench.metric("rebound_receipts_stored_total{outcome=\"new\",source=\"hook\"}"), 1);
+    assert_eq!(bench.metric("rebound_receipts_stored_total{outcome=\"unrecognised\",source=\"hook\"}"), 1);
+}
+
+#[tokio::test]
+async fn a_test_recipient_is_recorded_and_blocks_nobody() {
+    let bench = generic().await;
+    let address = bounce::esp::TEST_RECIPIENT;
+    assert_eq!(report(&bench, &json!({"type": "hard_bounce", "recipient": address})).await.status, 200);
+    assert_eq!(bench.cause("acme.daily", address).await, None);
+    assert_eq!(bench.get("/v1/events").await.json()["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn very_many_events_in_one_post_are_refused_and_never_a_fault_of_ours() {
+    let bench = generic().await;
+    let answered = report(&bench, &json!(vec![json!({"type": "hard", "email": "j@example.org"}); 100_000])).await;
+    assert_eq!((answered.status, answered.problem().as_str()), (413, "too-large"));
+    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"hook\",why=\"too_many_events\"}"), 1);
 }
