@@ -24,13 +24,41 @@ pub(super) fn events<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&
     bounded(events)
 }
 
+/// The event that a body is: one JSON object.
+pub(super) fn one<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&'a RawValue>, Refusal> {
+    let malformed = |found: String| Refusal::Malformed { expected, found };
+    let text = json::text(body).map_err(malformed)?;
+    if !text.trim_start().starts_with('{') {
+        return Err(malformed("it is no JSON object".to_owned()));
+    }
+    Ok(vec![serde_json::from_str(text).map_err(|it| malformed(json::what(&it)))?])
+}
+
+/// The events of a body `{"events": […]}`; any other object is one event, and an array is a list of them.
+pub(super) fn enveloped<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&'a RawValue>, Refusal> {
+    #[derive(serde::Deserialize)]
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        events: Option<Vec<&'a RawValue>>,
+    }
+    let found = events(body, expected)?;
+    match found.as_slice() {
+        [alone] if alone.get().starts_with('{') => {
+            let envelope: Envelope<'a> = serde_json::from_str(alone.get())
+                .map_err(|it| Refusal::Malformed { expected, found: format!("its events cannot be told apart: {}", json::what(&it)) })?;
+            envelope.events.map_or(Ok(found), bounded)
+        }
+        _ => Ok(found),
+    }
+}
+
 /// The events of a body of JSON Lines: one on each line that is not blank. A line that is no JSON is set aside by
 /// [`decode`]; where none is, the body is refused.
 pub(super) fn lines<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&'a str>, Refusal> {
     let malformed = |found: String| Refusal::Malformed { expected, found };
     let lines: Vec<&str> = json::text(body).map_err(malformed)?.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
-    if !lines.iter().any(|it| serde_json::from_str::<&RawValue>(it).is_ok()) {
-        return Err(malformed("no line of it is JSON".to_owned()));
+    if !lines.iter().any(|it| it.starts_with('{') && serde_json::from_str::<&RawValue>(it).is_ok()) {
+        return Err(malformed("no line of it is a JSON object".to_owned()));
     }
     bounded(lines)
 }
@@ -128,6 +156,23 @@ mod tests {
             let found = Refusal::Malformed { expected: "events", found: found.to_owned() };
             assert_eq!(events(body.as_bytes(), "events").err(), Some(found), "{body}");
         }
+    }
+
+    #[test]
+    fn an_envelope_is_opened_and_one_alone_is_one() {
+        let of = |body: &str| enveloped(body.as_bytes(), "events").map(|it| it.iter().map(|it| it.get().to_owned()).collect::<Vec<_>>());
+        assert_eq!(of("{\"events\": [{\"a\":1}, 2]}"), Ok(vec!["{\"a\":1}".to_owned(), "2".to_owned()]));
+        assert_eq!(of("{\"event\":\"x\"}"), Ok(vec!["{\"event\":\"x\"}".to_owned()]));
+        assert_eq!(of("{\"events\":null}"), Ok(vec!["{\"events\":null}".to_owned()]));
+        assert_eq!(of("[{}]"), Ok(vec!["{}".to_owned()]));
+        assert_eq!(of("{\"events\":[]}"), Ok(vec![]));
+        for wrong in ["{\"events\":7}", "{\"events\":[],\"events\":[]}", "null", ""] {
+            assert!(matches!(of(wrong), Err(Refusal::Malformed { .. })), "{wrong}");
+        }
+        let many = format!("{{\"events\":[{}]}}", vec!["1"; limits::POST_EVENTS + 1].join(","));
+        assert_eq!(of(&many), Err(Refusal::TooMany(limits::POST_EVENTS)));
+        assert_eq!(one(b" {\"a\":1}\n", "an event").map(|it| it.len()), Ok(1));
+        assert!(one(b"[{}]", "an event").is_err() && one(b"{} {}", "an event").is_err());
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod credentials;
 mod evidence;
 mod form;
 pub mod generic;
+mod headers;
 pub mod interpret;
 mod json;
 mod mac;

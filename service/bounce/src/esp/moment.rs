@@ -1,11 +1,14 @@
 //! Points in time as providers write them: RFC 3339 with any number of fraction digits, a blank for the `T`, a blank
-//! before the zone, a zone without colon, or none at all (then UTC).
+//! before the zone, a zone without colon, or none at all (then UTC); or seconds since 1970, with a fraction or without.
 
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
 /// Reads a point in time, as UTC to the microsecond, which is what databases keep.
 pub(super) fn moment(text: &str) -> Option<OffsetDateTime> {
     let mut cursor = Cursor(text.trim().as_bytes());
+    if cursor.is_number() {
+        return cursor.unix();
+    }
     let year = i32::try_from(cursor.digits(4)?).ok()?;
     cursor.expect(b"-")?;
     let month = Month::try_from(u8::try_from(cursor.digits(2)?).ok()?).ok()?;
@@ -38,6 +41,27 @@ impl Cursor<'_> {
     /// Two digits.
     fn small(&mut self) -> Option<u8> {
         self.digits(2).and_then(|it| u8::try_from(it).ok())
+    }
+
+    /// Whether this is digits with at most one point among them.
+    fn is_number(&self) -> bool {
+        let whole = self.0.split(|it| *it == b'.').next().unwrap_or_default();
+        !whole.is_empty() && self.0.iter().all(|it| it.is_ascii_digit() || *it == b'.')
+    }
+
+    /// Seconds since 1970; a number that would be later than the year 5138 is taken for milliseconds, as JavaScript counts.
+    fn unix(mut self) -> Option<OffsetDateTime> {
+        const MILLISECONDS: i64 = 100_000_000_000;
+        let count = self.0.iter().take_while(|it| it.is_ascii_digit()).count();
+        let (digits, rest) = self.0.split_at_checked(count)?;
+        let whole: i64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        self.0 = rest;
+        let micros = i64::from(self.fraction()?);
+        if !self.0.is_empty() {
+            return None;
+        }
+        let micros = if whole < MILLISECONDS { whole.checked_mul(1_000_000)?.checked_add(micros)? } else { whole.checked_mul(1_000)? };
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok()
     }
 
     /// One of those bytes.
@@ -96,6 +120,26 @@ mod tests {
             ("9999-12-31T23:59:59Z", datetime!(9999-12-31 23:59:59 UTC)),
         ] {
             assert_eq!(moment(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_since_1970_are_read() {
+        let whole = datetime!(2024-03-01 12:00 UTC);
+        for (text, expected) in [
+            ("1709294400", whole),
+            (" 1709294400.0 ", whole),
+            ("1709294400.12994", datetime!(2024-03-01 12:00:00.12994 UTC)),
+            ("1709294400.9999999", datetime!(2024-03-01 12:00:00.999999 UTC)),
+            ("1709294400000", whole),
+            ("1709294400123", datetime!(2024-03-01 12:00:00.123 UTC)),
+            ("0", OffsetDateTime::UNIX_EPOCH),
+            ("99999999999", datetime!(5138-11-16 09:46:39 UTC)),
+        ] {
+            assert_eq!(moment(text), Some(expected), "{text}");
+        }
+        for text in ["1709294400.", ".5", "1.2.3", "-5", "1e9", "9223372036854775807", "99999999999999999999999"] {
+            assert_eq!(moment(text), None, "{text}");
         }
     }
 
