@@ -184,7 +184,7 @@ enum Check {
 }
 
 /// Path and query of a URL, absolute or not; empty where there is none.
-fn path_and_query(url: &str) -> (&str, &str) {
+pub(super) fn path_and_query(url: &str) -> (&str, &str) {
     let url = url.split_once('#').map_or(url, |(it, _)| it);
     let (before, query) = url.split_once('?').unwrap_or((url, ""));
     let path = match before.split_once("://") {

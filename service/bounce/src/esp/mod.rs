@@ -32,6 +32,7 @@ pub mod azure;
 mod batch;
 mod certificate;
 mod credentials;
+pub mod elasticemail;
 mod evidence;
 mod form;
 pub mod generic;
@@ -60,7 +61,7 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] = &[&azure::Azure, &generic::Generic, &mime::Mime, &ses::Ses];
+pub static PROVIDERS: &[&dyn Provider] = &[&azure::Azure, &elasticemail::ElasticEmail, &generic::Generic, &mime::Mime, &ses::Ses];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
