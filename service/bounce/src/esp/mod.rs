@@ -39,6 +39,7 @@ pub mod generic;
 mod headers;
 pub mod interpret;
 mod json;
+pub mod kumomta;
 mod mac;
 mod mailbox;
 pub mod mime;
@@ -61,7 +62,8 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] = &[&azure::Azure, &elasticemail::ElasticEmail, &generic::Generic, &mime::Mime, &ses::Ses];
+pub static PROVIDERS: &[&dyn Provider] =
+    &[&azure::Azure, &elasticemail::ElasticEmail, &generic::Generic, &kumomta::KumoMta, &mime::Mime, &ses::Ses];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
