@@ -31,6 +31,7 @@
 pub mod azure;
 mod batch;
 mod certificate;
+pub mod cloudflare;
 mod credentials;
 pub mod elasticemail;
 mod evidence;
@@ -63,7 +64,7 @@ use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
 pub static PROVIDERS: &[&dyn Provider] =
-    &[&azure::Azure, &elasticemail::ElasticEmail, &generic::Generic, &kumomta::KumoMta, &mime::Mime, &ses::Ses];
+    &[&azure::Azure, &cloudflare::Cloudflare, &elasticemail::ElasticEmail, &generic::Generic, &kumomta::KumoMta, &mime::Mime, &ses::Ses];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
