@@ -30,6 +30,8 @@ pub struct Credentials {
     pub url_secret: Option<String>,
     /// Topics that may post (SNS).
     pub topic_arns: Vec<String>,
+    /// Hosts where a subscription may be confirmed, for copies of SNS; those of Amazon are known.
+    pub confirm_hosts: Vec<String>,
     /// The exact address configured at the provider, where it is signed.
     pub url: Option<String>,
     /// Whether posts that nothing proves are taken, as if anyone could have written them.

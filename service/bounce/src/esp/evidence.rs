@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::esp::json::{Json, Notes};
+use crate::kind::BounceType;
 use crate::limits;
-use crate::report::Report;
+use crate::report::{Claim, Report};
+use crate::status::{Class, EnhancedStatus};
 
 /// What the other side said, as far as a post carries it.
 #[derive(Debug, Default)]
@@ -55,6 +57,17 @@ pub(super) fn without_type(text: &str) -> (Option<String>, &str) {
         }
         _ => (None, text),
     }
+}
+
+/// The claim of a label that means hard, unless the receiver's code says that the mailbox is full or that it may work later.
+pub(super) fn hard_unless_passing(text: Option<&str>) -> Option<Claim> {
+    let passing = status_in(text).is_some_and(|it| it.class == Class::Transient || (it.subject, it.detail) == (2, 2));
+    (!passing).then_some(Claim { bounce_type: Some(BounceType::Hard), reason: None })
+}
+
+/// The first enhanced status code in a text.
+pub(super) fn status_in(text: Option<&str>) -> Option<EnhancedStatus> {
+    text?.split(|it: char| !it.is_ascii_digit() && it != '.').find_map(|it| it.trim_matches('.').parse().ok())
 }
 
 /// The identifier of a List-Id field (RFC 2919 section 2): what stands in the last angle brackets, else all.

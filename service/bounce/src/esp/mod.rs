@@ -47,7 +47,9 @@ pub mod mime;
 mod moment;
 mod post;
 mod refusal;
+pub mod scaleway;
 pub mod ses;
+pub mod sns;
 mod standard;
 
 pub use credentials::{Credentials, HeaderSecret};
@@ -63,8 +65,16 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] =
-    &[&azure::Azure, &cloudflare::Cloudflare, &elasticemail::ElasticEmail, &generic::Generic, &kumomta::KumoMta, &mime::Mime, &ses::Ses];
+pub static PROVIDERS: &[&dyn Provider] = &[
+    &azure::Azure,
+    &cloudflare::Cloudflare,
+    &elasticemail::ElasticEmail,
+    &generic::Generic,
+    &kumomta::KumoMta,
+    &mime::Mime,
+    &scaleway::Scaleway,
+    &ses::Ses,
+];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
@@ -132,6 +142,12 @@ pub trait Provider: Sync + std::fmt::Debug {
     /// lower case, or `@domain` for all of a domain.
     fn test_recipients(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Whether this address may be visited to confirm a subscription of a source with these credentials. [`Provider::prove`]
+    /// has refused what leads elsewhere; the shell asks again before it goes there.
+    fn may_confirm(&self, _url: &str, _credentials: &Credentials) -> bool {
+        false
     }
 
     /// A post as this provider would send it, proved with these credentials as far as it signs: that mail to

@@ -1,7 +1,7 @@
 //! Posts of providers through the real door, signed as Amazon does.
 
 use aws_lc_rs::rsa::KeyPair;
-use bounce::esp::ses::sign::{Notice, NoticeKind, sign};
+use bounce::esp::sns::sign::{Notice, NoticeKind, sign};
 use serde_json::json;
 
 use super::*;

@@ -2,12 +2,12 @@
 
 use crate::classify::reason::Reason;
 use crate::esp::batch::Meaning;
-use crate::esp::evidence::{Words, bare_message_id, with_words};
+use crate::esp::evidence::{Words, bare_message_id, hard_unless_passing, status_in, with_words};
 use crate::esp::json::{Json, Notes};
 use crate::esp::mailbox::mailbox;
 use crate::kind::{BounceType, Kind};
 use crate::report::{Claim, Report};
-use crate::status::{Class, EnhancedStatus};
+use crate::status::Class;
 
 /// The meaning of an event. What a validation event wants back is put into `code`.
 pub(super) fn meaning(event: Json<'_>, code: &mut Option<String>, notes: &mut Notes) -> Meaning {
@@ -39,7 +39,7 @@ fn report(event: Json<'_>, notes: &mut Notes) -> Meaning {
     let text = data.at("deliveryStatusDetails").text("statusMessage");
     let (kind, claim) = match data.word("status").as_str() {
         "delivered" => (Kind::Delivered, None),
-        "bounced" => (Kind::Bounce, bounced(text.as_deref())),
+        "bounced" => (Kind::Bounce, hard_unless_passing(text.as_deref())),
         "failed" => (Kind::Bounce, failed(text.as_deref())),
         "suppressed" => (Kind::Suppressed, Some(Claim { bounce_type: None, reason: Some(Reason::Suppressed) })),
         "quarantined" | "filteredspam" => {
@@ -69,20 +69,9 @@ fn report(event: Json<'_>, notes: &mut Notes) -> Meaning {
     with_words(report, &Words { text, ..Words::default() }, notes).into()
 }
 
-/// `Bounced` means hard, unless the receiver's code says that the mailbox is full or that it may work later.
-fn bounced(text: Option<&str>) -> Option<Claim> {
-    let passing = status_in(text).is_some_and(|it| it.class == Class::Transient || (it.subject, it.detail) == (2, 2));
-    (!passing).then_some(Claim { bounce_type: Some(BounceType::Hard), reason: None })
-}
-
 /// `Failed` means hard only where the receiver's code blames the address or the way to it; else its words decide.
 fn failed(text: Option<&str>) -> Option<Claim> {
     let status = status_in(text).filter(|it| it.class == Class::Permanent)?;
     let blames = status.subject == 1 || (status.subject == 4 && matches!(status.detail, 1 | 4 | 310));
     blames.then_some(Claim { bounce_type: Some(BounceType::Hard), reason: None })
-}
-
-/// The first enhanced status code in a text.
-fn status_in(text: Option<&str>) -> Option<EnhancedStatus> {
-    text?.split(|it: char| !it.is_ascii_digit() && it != '.').find_map(|it| it.trim_matches('.').parse().ok())
 }

@@ -218,7 +218,8 @@ impl<'a> Event<'a> {
             occurred_at: object.moment("timestamp").or(self.publication.published_at).or_else(|| self.mail.moment("timestamp")),
             message_id: message_id.or_else(|| headers.message_id()),
             provider_message_id: self.mail.text("messageId"),
-            provider_event_id: object.text("feedbackId").or_else(|| self.publication.id.clone()),
+            // The id of SNS is that of this notification; a bare one has only the feedback's, which two notifications may share.
+            provider_event_id: self.publication.id.clone().or_else(|| object.text("feedbackId")),
             hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags: tag_hints(&[self.mail.at("tags")]) },
             ..Report::new(kind, None)
         }

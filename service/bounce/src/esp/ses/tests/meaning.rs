@@ -53,7 +53,7 @@ fn everything_known_of_a_bounce_is_taken() {
         occurred_at: Some(datetime!(2026-01-01 00:00:00 UTC)),
         message_id: Some("own-1@example.net".into()),
         provider_message_id: Some("ses-1".into()),
-        provider_event_id: Some("feedback-1".into()),
+        provider_event_id: Some("sns-1".into()),
         claim: Some(Claim { bounce_type: Some(BounceType::Hard), reason: None }),
         hints: Hints {
             list_id: Some("weekly.example.net".into()),
