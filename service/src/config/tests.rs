@@ -444,7 +444,7 @@ fn a_case_of_interpret_gives_its_source() {
     insta::assert_snapshot!(document(r#"{"secrets_file": "/etc/passwd", "topic_arn": ["x"], "basic": [1.5]}"#).unwrap_err(), @r#"
 the configuration cannot be used:
   - provider (the given document): is missing; write for example provider = "name"
-  - secrets_file (the given document): is not a key that is known; remove it, or write one of basic, bearer, certificates, header, insecure, list, list_from, name, provider, public_keys, secrets, topic_arns, unattributed, url, url_secret, within
+  - secrets_file (the given document): is not a key that is known; remove it, or write one of basic, bearer, certificates, confirm_hosts, header, insecure, list, list_from, name, provider, public_keys, secrets, topic_arns, unattributed, url, url_secret, within
   - topic_arn (the given document): is not a key that is known; did you mean topic_arns? Else remove it
 "#);
 }

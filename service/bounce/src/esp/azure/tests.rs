@@ -171,7 +171,7 @@ fn the_secret_comes_in_the_address_or_in_a_header() {
     for at in 0.."s3cret".len() * 8 {
         let mut secret = b"s3cret".to_vec();
         secret[at / 8] ^= 1 << (at % 8);
-        let url = format!("/webhooks/azure?code={}", secret.iter().map(|it| format!("%{it:02x}")).collect::<String>());
+        let url = secret.iter().fold("/webhooks/azure?code=".to_owned(), |url, it| format!("{url}%{it:02x}"));
         assert_eq!(check(&credentials(), &url, &[]), Err(Refusal::Mismatch(Credential::UrlSecret)), "bit {at}");
     }
     let header = Some(HeaderSecret { name: "X-Secret".into(), value: "s".into() });

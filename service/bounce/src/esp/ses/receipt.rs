@@ -18,13 +18,13 @@ pub(super) fn is_one(notification: &Value) -> bool {
 
 /// Reads the mail in it.
 pub(super) fn read(notification: &Value) -> Decoded {
-    match Json::new(notification).at("content").verbatim().filter(|it| !it.trim().is_empty()) {
-        Some(content) => mime::read(&octets(content)),
-        None => {
-            let note = "a mail was received, but it is not in the notification; let the receipt rule's SNS action publish it";
-            Decoded::new("ses", Vec::new(), vec![Note(note.to_owned())], 1)
-        }
-    }
+    let content = Json::new(notification).at("content").verbatim().filter(|it| !it.trim().is_empty());
+    content.map_or_else(missing, |it| mime::read(&octets(it)))
+}
+
+fn missing() -> Decoded {
+    let note = "a mail was received, but it is not in the notification; let the receipt rule's SNS action publish it";
+    Decoded::new("ses", Vec::new(), vec![Note(note.to_owned())], 1)
 }
 
 /// The octets of the mail. No mail is without a colon, and base64 has none, so nobody has to say which it is.
