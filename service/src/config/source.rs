@@ -130,7 +130,7 @@ impl SourceConfig {
                 &format!("write \"{}\", or a list above it", self.list.root()),
             );
         }
-        self.validate_credentials(&key, checks);
+        self.validate_credentials(key, checks);
         for (index, host) in self.credentials.confirm_hosts.iter().enumerate() {
             if !is_public_name(&host.to_ascii_lowercase()) {
                 checks.problem(

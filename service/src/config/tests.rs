@@ -463,3 +463,17 @@ fn a_source_needs_a_credential_that_its_provider_knows_or_says_that_it_has_none(
         assert!(load(&text, &[]).is_ok(), "{fine}");
     }
 }
+
+#[test]
+fn subscriptions_are_confirmed_on_hosts_with_public_names_only() {
+    let text = |host: &str| {
+        let source = "name = \"s\"\nprovider = \"scaleway\"\nlist = \"a\"\nurl_secret = \"x\"";
+        format!("[[list]]\nname = \"a\"\n[[source]]\n{source}\nconfirm_hosts = [\"{host}\"]")
+    };
+    let config = load(&text("SNS.mnq.fr-par.example.com"), &[]).unwrap();
+    assert_eq!(config.sources[0].credentials.confirm_hosts, ["SNS.mnq.fr-par.example.com"]);
+    for host in ["https://sns.example.com", "sns.example.com:443", "10.0.0.1", "localhost", "sns.internal", ""] {
+        let found = problems(&text(host), &[]);
+        assert!(found.contains("source[0].confirm_hosts[0]"), "{host}: {found}");
+    }
+}
