@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::esp::json::{Json, Notes};
 use crate::limits;
 use crate::report::Report;
+use crate::status::{Class, EnhancedStatus};
 
 /// What the other side said, as far as a post carries it.
 #[derive(Debug, Default)]
@@ -32,6 +33,21 @@ pub(super) fn with_words(report: Report, words: &Words, notes: &mut Notes) -> Re
         diagnostic: text.filter(|it| !it.is_empty()).map(str::to_owned),
         ..report
     }
+}
+
+/// Whether the words leave it to a label to say that the address is bad: no enhanced status that tells, and no reply that
+/// as a rule means a full mailbox (552) or a policy (554).
+pub(super) fn is_open(words: &Words) -> bool {
+    let status: Option<EnhancedStatus> = words.status.as_deref().and_then(|it| it.parse().ok());
+    let reply: Option<u16> = words.reply.as_deref().and_then(|it| it.parse().ok()).or_else(|| leading_code(words.text.as_deref()?));
+    let says_little =
+        |it: EnhancedStatus| it.class == Class::Permanent && (it.subject == 0 || matches!(it.subject, 1 | 5) && it.detail == 0);
+    status.is_none_or(says_little) && reply.is_none_or(|it| (500..600).contains(&it) && !matches!(it, 552 | 554))
+}
+
+/// The number that a text begins with, type left aside.
+fn leading_code(text: &str) -> Option<u16> {
+    without_type(text).1.split([' ', '-']).next()?.parse().ok()
 }
 
 /// Tags and custom fields, by name: those of an object; of a list, or a text alone, the first, as `tag`.

@@ -40,8 +40,11 @@ mod mac;
 mod mailbox;
 pub mod mime;
 mod moment;
+mod parsed;
 mod post;
+mod public_key;
 mod refusal;
+pub mod sendgrid;
 pub mod ses;
 mod standard;
 
@@ -58,7 +61,7 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] = &[&generic::Generic, &mime::Mime, &ses::Ses];
+pub static PROVIDERS: &[&dyn Provider] = &[&generic::Generic, &mime::Mime, &sendgrid::SendGrid, &ses::Ses];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
