@@ -35,14 +35,16 @@ pub(super) fn with_words(report: Report, words: &Words, notes: &mut Notes) -> Re
     }
 }
 
-/// Whether the words leave it to a label to say that the address is bad: no enhanced status that tells, and no reply that
-/// as a rule means a full mailbox (552) or a policy (554).
+/// Whether the words leave it to a label to say that the address is bad: no enhanced status that tells, neither apart nor
+/// in the text, and no reply that as a rule means a full mailbox (552) or a policy (554).
 pub(super) fn is_open(words: &Words) -> bool {
-    let status: Option<EnhancedStatus> = words.status.as_deref().and_then(|it| it.parse().ok());
-    let reply: Option<u16> = words.reply.as_deref().and_then(|it| it.parse().ok()).or_else(|| leading_code(words.text.as_deref()?));
+    let text = words.text.as_deref().unwrap_or_default();
+    let in_text = text.split(|it: char| !it.is_ascii_digit() && it != '.').map(|it| it.trim_end_matches('.'));
+    let mut statuses = words.status.as_deref().into_iter().chain(in_text).filter_map(|it| it.parse::<EnhancedStatus>().ok());
     let says_little =
         |it: EnhancedStatus| it.class == Class::Permanent && (it.subject == 0 || matches!(it.subject, 1 | 5) && it.detail == 0);
-    status.is_none_or(says_little) && reply.is_none_or(|it| (500..600).contains(&it) && !matches!(it, 552 | 554))
+    let reply: Option<u16> = words.reply.as_deref().and_then(|it| it.parse().ok()).or_else(|| leading_code(text));
+    statuses.all(says_little) && reply.is_none_or(|it| (500..600).contains(&it) && !matches!(it, 552 | 554))
 }
 
 /// The number that a text begins with, type left aside.
@@ -88,4 +90,38 @@ pub(super) fn bare_message_id(text: &str) -> Option<String> {
 /// Text of a tag or header, cut to what is kept of one.
 pub(super) fn hint(text: &str) -> String {
     text.get(..text.floor_char_boundary(limits::POST_HINT_BYTES)).unwrap_or_default().replace('\0', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_decides_only_where_the_receiver_says_nothing() {
+        let of = |status: &str, reply: &str, text: &str| {
+            let some = |it: &str| (!it.is_empty()).then(|| it.to_owned());
+            is_open(&Words { status: some(status), reply: some(reply), text: some(text) })
+        };
+        for (status, reply, text) in [
+            ("", "", ""),
+            ("5.0.0", "550", "no"),
+            ("", "", "smtp; 550 no"),
+            ("5.1.0", "", "550-5.5.0 no"),
+            ("x", "", "version 12.1.1.9 of 2026.01"),
+        ] {
+            assert!(of(status, reply, text), "{status} {reply} {text}");
+        }
+        for (status, reply, text) in [
+            ("5.1.1", "", ""),
+            ("4.0.0", "", ""),
+            ("5.7.0", "550", ""),
+            ("", "", "550-5.7.1 no"),
+            ("", "550", "(#5.2.2)."),
+            ("", "554", ""),
+            ("", "", "smtp; 552 no"),
+            ("", "451", ""),
+        ] {
+            assert!(!of(status, reply, text), "{status} {reply} {text}");
+        }
+    }
 }

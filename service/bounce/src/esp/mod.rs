@@ -38,6 +38,7 @@ pub mod interpret;
 mod json;
 mod mac;
 mod mailbox;
+pub mod mailgun;
 pub mod mime;
 mod moment;
 mod parsed;
@@ -61,7 +62,7 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] = &[&generic::Generic, &mime::Mime, &sendgrid::SendGrid, &ses::Ses];
+pub static PROVIDERS: &[&dyn Provider] = &[&generic::Generic, &mailgun::Mailgun, &mime::Mime, &sendgrid::SendGrid, &ses::Ses];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
