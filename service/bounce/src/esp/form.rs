@@ -40,6 +40,20 @@ pub(super) fn decoded(text: &[u8], plus: Plus) -> Cow<'_, [u8]> {
     Cow::Owned(plain)
 }
 
+/// Percent-encodes all that is not unreserved (RFC 3986 section 2.3).
+pub(super) fn encoded(text: &[u8]) -> String {
+    let is_unreserved = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'.' | b'_' | b'~');
+    text.iter().fold(String::with_capacity(text.len()), |mut all, it| {
+        if is_unreserved(*it) {
+            all.push(char::from(*it));
+        } else {
+            all.push('%');
+            all.push_str(&data_encoding::HEXUPPER.encode(&[*it]));
+        }
+        all
+    })
+}
+
 const fn nibble(digit: u8) -> u8 {
     match digit {
         b'0'..=b'9' => digit - b'0',
@@ -227,6 +241,7 @@ mod tests {
     fn escapes_are_undone_and_what_is_none_stays() {
         assert_eq!(&*decoded(b"a%20b+c%2", Plus::Blank), b"a b c%2");
         assert_eq!(&*decoded(b"a%zz+%FF%0a", Plus::Literal), b"a%zz+\xff\n");
+        assert_eq!(encoded("a-Z~0 +&=é".as_bytes()), "a-Z~0%20%2B%26%3D%C3%A9");
         let pairs: Vec<_> = pairs(b"a=1&&b&c=x=%26&=d", Plus::Blank).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
         let expected: [(&[u8], &[u8]); 4] = [(b"a", b"1"), (b"b", b""), (b"c", b"x=&"), (b"", b"d")];
         assert_eq!(pairs, expected.map(|(n, v)| (n.to_vec(), v.to_vec())));
