@@ -1,6 +1,7 @@
 //! Posts of providers through the real door, signed as Amazon does.
 
 use aws_lc_rs::rsa::KeyPair;
+use bounce::esp::TEST_RECIPIENT;
 use bounce::esp::ses::sign::{Notice, NoticeKind, sign};
 use serde_json::json;
 
@@ -200,7 +201,7 @@ async fn a_bad_event_of_a_batch_is_kept_on_its_own_and_the_good_ones_count() {
 #[tokio::test]
 async fn a_test_recipient_is_recorded_and_blocks_nobody() {
     let bench = generic().await;
-    let address = bounce::esp::TEST_RECIPIENT;
+    let address = TEST_RECIPIENT;
     assert_eq!(report(&bench, &json!({"type": "hard_bounce", "recipient": address})).await.status, 200);
     assert_eq!(bench.cause("acme.daily", address).await, None);
     assert_eq!(bench.get("/v1/events").await.json()["items"].as_array().unwrap().len(), 1);
