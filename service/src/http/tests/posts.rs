@@ -6,6 +6,7 @@ use bounce::esp::ses::sign::{Notice, NoticeKind, sign};
 use serde_json::json;
 
 use super::*;
+use crate::config::ListFrom;
 
 const TOPIC: &str = "arn:aws:sns:eu-west-1:111122223333:ses";
 const CERTIFICATE: &str = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem";
@@ -213,4 +214,34 @@ async fn very_many_events_in_one_post_are_refused_and_never_a_fault_of_ours() {
     let answered = report(&bench, &json!(vec![json!({"type": "hard", "email": "j@example.org"}); 100_000])).await;
     assert_eq!((answered.status, answered.problem().as_str()), (413, "too-large"));
     assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"hook\",why=\"too_many_events\"}"), 1);
+}
+
+#[tokio::test]
+async fn a_report_may_name_its_list_within_the_tree_of_its_source() {
+    let bench = Bench::with(|config| {
+        let mut hook = source("hook", "generic");
+        hook.within = ListName::parse("acme").unwrap();
+        hook.list_from = vec![ListFrom::Tag("list".to_owned()), ListFrom::Header("list-id".to_owned())];
+        config.sources.push(hook);
+    })
+    .await;
+    let leaves = |who: &str, named: serde_json::Value| {
+        let mut event = json!({"type": "unsubscribe", "recipient": format!("{who}@example.org"), "event_id": who});
+        event.as_object_mut().unwrap().extend(named.as_object().unwrap().clone());
+        event
+    };
+    let events = json!([
+        leaves("tag", json!({"metadata": {"list": "acme.daily"}, "list": "acme.weekly"})),
+        leaves("header", json!({"list": "acme.daily"})),
+        leaves("foreign", json!({"metadata": {"list": "other"}})),
+        leaves("none", json!({})),
+    ]);
+    assert_eq!(report(&bench, &events).await.status, 200);
+    for (who, list) in [("tag", "acme.daily"), ("header", "acme.daily"), ("foreign", "acme.weekly"), ("none", "acme.weekly")] {
+        let address = format!("{who}@example.org");
+        for asked in ["acme.daily", "acme.weekly", "other"] {
+            let expected = (asked == list).then_some("unsubscribe");
+            assert_eq!(bench.cause(asked, &address).await.as_deref(), expected, "{who} on {asked}");
+        }
+    }
 }
