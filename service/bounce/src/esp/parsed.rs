@@ -169,7 +169,9 @@ fn container(was: &str) -> String {
 /// A boundary that no part holds: nobody can write a text that holds its own digest.
 fn boundary(pieces: &[Piece<'_>]) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
-    pieces.iter().for_each(|it| context.update(&it.body));
+    for it in pieces {
+        context.update(&it.body);
+    }
     format!("=_{}", mac::to_hex(context.finish().as_ref().get(..16).unwrap_or_default()))
 }
 

@@ -25,7 +25,7 @@ pub(super) fn meaning(post: Json<'_>, notes: &mut Notes) -> Meaning {
         "" => return Meaning::Unknown("an event does not say what happened"),
         _ => return Meaning::Unknown("an event is of a type that is not known here"),
     };
-    let common = common(post, event, Report { claim, feedback_type, ..Report::new(kind, None) });
+    let common = common(post, event, Report { feedback_type, claim, ..Report::new(kind, None) });
     let common = with_words(common, &words(event), notes);
     let headers = event.at("message").at("headers");
     let named = event.at("recipient").verbatim();

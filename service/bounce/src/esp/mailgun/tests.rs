@@ -47,7 +47,7 @@ fn sealed(fields: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn urlencoded(fields: &[(String, String)]) -> Vec<u8> {
-    let encoded = |it: &str| it.bytes().map(|it| format!("%{it:02x}")).collect::<String>();
+    let encoded = |it: &str| crate::esp::form::encoded(it.as_bytes());
     let pairs: Vec<_> = fields.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
     pairs.join("&").into_bytes()
 }

@@ -1,4 +1,4 @@
-//! What one event of Mandrill says. Bounces are sorted by BoogieTools: `bounce_description` and `bgtools_code` are its words.
+//! What one event of Mandrill says. Bounces are sorted by `BoogieTools`: `bounce_description` and `bgtools_code` are its words.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ fn words(message: Json<'_>) -> Words {
     Words { status: None, reply: None, text: message.text("diag").or_else(|| last_attempt(message).text("diag")) }
 }
 
-/// What BoogieTools makes of it, where it tells.
+/// What `BoogieTools` makes of it, where it tells.
 fn sorted_as(message: Json<'_>) -> Option<Reason> {
     match (message.word("bounce_description").as_str(), message.word("bgtools_code").as_str()) {
         ("bad_mailbox", _) => Some(Reason::UserUnknown),

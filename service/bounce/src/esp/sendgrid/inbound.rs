@@ -65,8 +65,10 @@ impl<'a> Form<'_, 'a> {
         }
         let mut head = Vec::new();
         for name in ["from", "to", "cc", "subject"] {
-            let line = self.field(name).map(|it| it.split(u8::is_ascii_control).collect::<Vec<_>>().join(&b' '));
-            line.into_iter().for_each(|it| head.extend([name.as_bytes(), b": ", &it, b"\n"].concat()));
+            if let Some(value) = self.field(name) {
+                let value = value.split(u8::is_ascii_control).collect::<Vec<_>>().join(&b' ');
+                head.extend([name.as_bytes(), b": ", &value, b"\n"].concat());
+            }
         }
         Cow::Owned(head)
     }
