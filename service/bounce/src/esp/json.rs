@@ -1,6 +1,8 @@
 //! JSON of strangers. A field that is missing, null or of another type is simply not there, and costs nothing but itself.
 //! Depth is bounded by `serde_json` (128), text by [`limits::POST_FIELD_BYTES`]; NUL, which Postgres refuses, is dropped.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use serde_json::error::Category;
 use time::OffsetDateTime;
@@ -33,7 +35,7 @@ pub(super) fn what(error: &serde_json::Error) -> String {
 }
 
 /// A value that may not be there.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Json<'a>(Option<&'a Value>);
 
 impl<'a> Json<'a> {
@@ -68,6 +70,15 @@ impl<'a> Json<'a> {
     /// This string as it is: for addresses, where dropping a character would make another one of it.
     pub(super) fn verbatim(self) -> Option<&'a str> {
         self.0.and_then(Value::as_str)
+    }
+
+    /// This string or number exactly as it was written, for what was signed.
+    pub(super) fn exact(self) -> Option<Cow<'a, str>> {
+        match self.0? {
+            Value::String(text) => Some(Cow::Borrowed(text)),
+            Value::Number(number) => Some(Cow::Owned(number.to_string())),
+            _ => None,
+        }
     }
 
     /// The field of that name as text.

@@ -38,10 +38,15 @@ pub mod interpret;
 mod json;
 mod mac;
 mod mailbox;
+pub mod mailgun;
+pub mod mandrill;
 pub mod mime;
 mod moment;
+mod parsed;
 mod post;
+mod public_key;
 mod refusal;
+pub mod sendgrid;
 pub mod ses;
 mod standard;
 
@@ -58,7 +63,8 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] = &[&generic::Generic, &mime::Mime, &ses::Ses];
+pub static PROVIDERS: &[&dyn Provider] =
+    &[&generic::Generic, &mailgun::Mailgun, &mandrill::Mandrill, &mime::Mime, &sendgrid::SendGrid, &ses::Ses];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
