@@ -41,9 +41,12 @@ mod mailbox;
 pub mod mime;
 mod moment;
 mod post;
+pub mod postmark;
 mod refusal;
 pub mod ses;
 mod standard;
+#[cfg(test)]
+mod trials;
 
 pub use credentials::{Credentials, HeaderSecret};
 pub use post::{Content, Once, Proof, Unverified, Verified};
@@ -58,7 +61,7 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] = &[&generic::Generic, &mime::Mime, &ses::Ses];
+pub static PROVIDERS: &[&dyn Provider] = &[&generic::Generic, &mime::Mime, &postmark::Postmark, &ses::Ses];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
