@@ -44,6 +44,7 @@ mod post;
 pub mod postmark;
 mod refusal;
 pub mod ses;
+pub mod sparkpost;
 mod standard;
 #[cfg(test)]
 mod trials;
@@ -61,7 +62,7 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] = &[&generic::Generic, &mime::Mime, &postmark::Postmark, &ses::Ses];
+pub static PROVIDERS: &[&dyn Provider] = &[&generic::Generic, &mime::Mime, &postmark::Postmark, &ses::Ses, &sparkpost::SparkPost];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
