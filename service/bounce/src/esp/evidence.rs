@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::esp::json::{Json, Notes};
+use crate::esp::json::{self, Json, Notes};
 use crate::limits;
 use crate::report::Report;
 
@@ -45,6 +45,19 @@ pub(super) fn tag_hints(all: &[Json<'_>]) -> BTreeMap<String, String> {
     hints
 }
 
+/// What a sender packed into one custom field: the entries of an object, or of an object written as text; any other text
+/// under the name of the field.
+pub(super) fn packed_hints(name: &str, value: Json<'_>) -> BTreeMap<String, String> {
+    if value.is_object() {
+        return tag_hints(&[value]);
+    }
+    let Some(text) = value.own_text() else { return BTreeMap::new() };
+    match json::parse(text.as_bytes()) {
+        Ok(packed) if packed.is_object() => tag_hints(&[Json::new(&packed)]),
+        _ => BTreeMap::from([(hint(name), hint(&text))]),
+    }
+}
+
 /// Splits `smtp; 550 5.1.1 …` (RFC 3464 section 2.1.2) into its type in lower case and the rest.
 pub(super) fn without_type(text: &str) -> (Option<String>, &str) {
     match text.split_once(';') {
@@ -72,4 +85,20 @@ pub(super) fn bare_message_id(text: &str) -> Option<String> {
 /// Text of a tag or header, cut to what is kept of one.
 pub(super) fn hint(text: &str) -> String {
     text.get(..text.floor_char_boundary(limits::POST_HINT_BYTES)).unwrap_or_default().replace('\0', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_custom_field_is_unpacked_where_it_is_json() {
+        let of = |value: serde_json::Value| packed_hints("custom", Json::new(&value));
+        let list = BTreeMap::from([("list".to_owned(), "weekly".to_owned())]);
+        assert_eq!((of(json!({"list": "weekly"})), of(json!("{\"list\":\"weekly\"}"))), (list.clone(), list));
+        assert_eq!(of(json!("some text")), BTreeMap::from([("custom".to_owned(), "some text".to_owned())]));
+        assert_eq!(of(json!(7)), BTreeMap::from([("custom".to_owned(), "7".to_owned())]));
+        assert!([json!(""), json!(null), json!([1]), json!({"a": {}})].map(of).iter().all(BTreeMap::is_empty));
+    }
 }

@@ -38,6 +38,7 @@ pub mod interpret;
 mod json;
 mod mac;
 mod mailbox;
+pub mod mailjet;
 pub mod mime;
 mod moment;
 mod post;
@@ -62,7 +63,8 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] = &[&generic::Generic, &mime::Mime, &postmark::Postmark, &ses::Ses, &sparkpost::SparkPost];
+pub static PROVIDERS: &[&dyn Provider] =
+    &[&generic::Generic, &mailjet::Mailjet, &mime::Mime, &postmark::Postmark, &ses::Ses, &sparkpost::SparkPost];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
