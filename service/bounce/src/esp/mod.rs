@@ -29,6 +29,7 @@
 //! ```
 
 mod batch;
+pub mod brevo;
 mod certificate;
 mod credentials;
 mod evidence;
@@ -64,7 +65,7 @@ use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
 pub static PROVIDERS: &[&dyn Provider] =
-    &[&generic::Generic, &mailjet::Mailjet, &mime::Mime, &postmark::Postmark, &ses::Ses, &sparkpost::SparkPost];
+    &[&brevo::Brevo, &generic::Generic, &mailjet::Mailjet, &mime::Mime, &postmark::Postmark, &ses::Ses, &sparkpost::SparkPost];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
