@@ -46,6 +46,7 @@ mod post;
 pub mod postmark;
 mod refusal;
 pub mod ses;
+pub mod smtp2go;
 pub mod sparkpost;
 mod standard;
 #[cfg(test)]
@@ -64,8 +65,16 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] =
-    &[&brevo::Brevo, &generic::Generic, &mailjet::Mailjet, &mime::Mime, &postmark::Postmark, &ses::Ses, &sparkpost::SparkPost];
+pub static PROVIDERS: &[&dyn Provider] = &[
+    &brevo::Brevo,
+    &generic::Generic,
+    &mailjet::Mailjet,
+    &mime::Mime,
+    &postmark::Postmark,
+    &ses::Ses,
+    &smtp2go::Smtp2Go,
+    &sparkpost::SparkPost,
+];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
