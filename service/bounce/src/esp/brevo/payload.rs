@@ -12,7 +12,7 @@ use crate::report::{Claim, Hints, Report};
 pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
     let claimed = |kind, bounce_type, reason| (kind, Some(Claim { bounce_type: Some(bounce_type), reason }));
     // Posts write `hard_bounce`, the API that makes a webhook `hardBounce`.
-    let word: String = event.word("event").chars().filter(|it| it.is_ascii_alphanumeric()).collect();
+    let word: String = event.word("event").chars().filter(char::is_ascii_alphanumeric).collect();
     let (kind, claim) = match word.as_str() {
         "hardbounce" => claimed(Kind::Bounce, BounceType::Hard, None),
         "softbounce" => claimed(Kind::Bounce, BounceType::Soft, None),

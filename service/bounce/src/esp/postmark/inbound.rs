@@ -68,8 +68,12 @@ fn headers(record: Json<'_>) -> Vec<u8> {
             block.extend(format!("{name}: {}\r\n", one_line(value)).into_bytes());
         }
     };
-    missing.filter(|(_, field)| record.text(field).is_some()).for_each(|(name, field)| add(name, record.at(field)));
-    listed.iter().for_each(|(name, value)| add(name, *value));
+    for (name, field) in missing.filter(|(_, field)| record.text(field).is_some()) {
+        add(name, record.at(field));
+    }
+    for (name, value) in &listed {
+        add(name, *value);
+    }
     block.extend(b"MIME-Version: 1.0\r\n");
     block
 }
@@ -114,7 +118,9 @@ fn write_part(message: &mut Vec<u8>, part: &Part) {
 fn write_parts(message: &mut Vec<u8>, parts: &[Part]) {
     // A boundary out of the content cannot stand in it, whoever wrote it.
     let mut context = digest::Context::new(&digest::SHA256);
-    parts.iter().for_each(|it| context.update(&it.body));
+    for part in parts {
+        context.update(&part.body);
+    }
     let boundary = HEXLOWER.encode(context.finish().as_ref().get(..20).unwrap_or_default());
     let content_type = report_type(parts).map_or_else(|| "mixed".to_owned(), |it| format!("report; report-type={it}"));
     message.extend(format!("Content-Type: multipart/{content_type}; boundary=\"{boundary}\"\r\n\r\n").into_bytes());

@@ -84,9 +84,13 @@ fn as_json<'a>(post: &Unverified<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
     };
     if is_multipart(post) {
         let parts = form::parts(post.header("content-type").unwrap_or_default(), post.body).map_err(malformed)?;
-        parts.iter().for_each(|it| add(it.name.as_deref().unwrap_or_default().as_bytes(), it.body));
+        for part in &parts {
+            add(part.name.as_deref().unwrap_or_default().as_bytes(), part.body);
+        }
     } else {
-        form::pairs(post.body, Plus::Blank).for_each(|(name, value)| add(&name, &value));
+        for (name, value) in form::pairs(post.body, Plus::Blank) {
+            add(&name, &value);
+        }
     }
     if !fields.contains_key("event") {
         return Err(malformed("it is neither JSON nor a form with a field `event`"));

@@ -1,9 +1,9 @@
-//! SparkPost (Bird): arrays of `{"msys": {"<class>": {…}}}`, a few hundred at a time, and mail that its inbound domains
+//! `SparkPost` (Bird): arrays of `{"msys": {"<class>": {…}}}`, a few hundred at a time, and mail that its inbound domains
 //! relay in the same form.
 //!
 //! What this one does differently: nothing is signed, so a password, a bearer token or a header must prove a post. To see
 //! whether an address works it posts `[{"msys":{}}]` and wants exactly a 200. Its bounce classes are its own reading of the
-//! receiver's words; one of them (25) only says that SparkPost did not try, and the text says why.
+//! receiver's words; one of them (25) only says that `SparkPost` did not try, and the text says why.
 //!
 //! A relayed mail is read like any other. Whoever brought it did not write it, so a post that holds one is unattributed.
 

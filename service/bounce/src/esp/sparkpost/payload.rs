@@ -105,7 +105,7 @@ fn of_type(event: Json<'_>, notes: &mut Notes) -> Meaning {
         "" => return Meaning::Unknown("an event has no type"),
         _ => return Meaning::Unknown("an event is of a type that is not known here"),
     };
-    report(event, said, notes)
+    report(event, &said, notes)
 }
 
 /// What a bounce means by its class; nothing where it is a responder's answer.
@@ -148,7 +148,7 @@ fn refused(event: Json<'_>) -> Said {
     if is_listed { Said::suppressed() } else { Said::only(Kind::Rejected) }
 }
 
-fn report(event: Json<'_>, said: Said, notes: &mut Notes) -> Meaning {
+fn report(event: Json<'_>, said: &Said, notes: &mut Notes) -> Meaning {
     let recipient = match recipient(event, &["raw_rcpt_to", "rcpt_to"]) {
         Ok(recipient) => recipient,
         Err(why) => return Meaning::Unknown(why),

@@ -133,7 +133,15 @@ fn each_bad_event_is_set_aside() {
     assert_eq!((decoded.reading.reports.len(), decoded.set_aside.len(), decoded.unrecognised), (2, 7, 0), "{decoded:?}");
 }
 
-fn relay(text: &str, is_base64: bool) -> Value {
+fn relay(text: &str) -> Value {
+    relay_of(text, &json!(false))
+}
+
+fn relay_encoded(text: &str) -> Value {
+    relay_of(text, &json!(true))
+}
+
+fn relay_of(text: &str, is_base64: &Value) -> Value {
     json!({"msys": {"relay_message": {"content": {"email_rfc822": text, "email_rfc822_is_base64": is_base64, "headers": [], "text": "x"},
         "friendly_from": "MAILER-DAEMON@example.com", "msg_from": "", "rcpt_to": "b+token@in.example.net", "webhook_id": "7", "protocol": "smtp"}}})
 }
@@ -143,20 +151,20 @@ fn a_relayed_mail_is_read_as_a_mail() {
     let message = mime::sample(NOW);
     let encoded = STANDARD.encode(&message);
     let folded = encoded.as_bytes().chunks(76).map(|it| std::str::from_utf8(it).unwrap()).collect::<Vec<_>>().join("\r\n");
-    for body in [json!([relay(&message, false)]), json!([relay(&encoded, true)]), relay(&folded, true)] {
+    for body in [json!([relay(&message)]), json!([relay_encoded(&encoded)]), relay_encoded(&folded)] {
         let report = only(&SparkPost, &body);
         assert_eq!(
             (report.recipient.as_ref().unwrap().expose(), report.diagnostic.as_deref()),
             (TEST_RECIPIENT, Some("550 5.1.1 no such user (test)"))
         );
     }
-    let several = decode(&SparkPost, "", json!([relay(&encoded, true), relay("***", true), relay(&message, false)]).to_string().as_bytes());
+    let several = decode(&SparkPost, "", json!([relay_encoded(&encoded), relay_encoded("***"), relay(&message)]).to_string().as_bytes());
     assert_eq!((several.reading.reports.len(), several.set_aside.len()), (2, 1));
 }
 
 #[test]
 fn the_envelope_becomes_headers_that_hold_no_others() {
-    let mut event = relay("Subject: x\r\n\r\ny", false);
+    let mut event = relay("Subject: x\r\n\r\ny");
     let of = |event: &Value| String::from_utf8(payload::relayed(Json::new(event)).unwrap()).unwrap();
     assert_eq!(of(&event), "Return-Path: <>\r\nX-Original-To: b+token@in.example.net\r\nSubject: x\r\n\r\ny");
     event["msys"]["relay_message"]["msg_from"] = json!("a@example.com\r\nTo: b");
@@ -169,7 +177,7 @@ fn a_post_with_a_relayed_mail_is_unattributed() {
     let verify = |body: &Value| verify(&SparkPost, &credentials, "/", &[("authorization", "Bearer token")], body.to_string().as_bytes());
     assert_eq!(verify(&json!([event(&json!({}))])), Ok(Attribution::Authenticated));
     assert_eq!(verify(&json!([{"msys": {}}])), Ok(Attribution::Authenticated));
-    for body in [json!([relay("x", false)]), json!([event(&json!({})), relay("x", false)]), json!([{"msys": {"relay_message": 7}}])] {
+    for body in [json!([relay("x")]), json!([event(&json!({})), relay("x")]), json!([{"msys": {"relay_message": 7}}])] {
         assert_eq!(verify(&body), Ok(Attribution::Unattributed), "{body}");
     }
 }
@@ -192,7 +200,7 @@ proptest! {
         let plain = event(&json!({"fbtype": "abuse"}));
         let fields = plain["msys"]["message_event"].as_object().unwrap();
         let name = fields.keys().nth(index.index(fields.len())).unwrap();
-        let mut mail = relay("x", true);
+        let mut mail = relay_encoded("x");
         mail["msys"]["relay_message"]["content"]["email_rfc822"] = value.clone();
         let bodies = [event(&json!({name: value.clone()})), mail, json!({"msys": {"relay_message": value}}), json!({"msys": value}), value];
         for body in &bodies {
