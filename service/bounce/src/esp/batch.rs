@@ -8,7 +8,7 @@ use crate::esp::{Decoded, Refusal, SetAside};
 use crate::limits;
 use crate::report::Report;
 
-/// The events of a body: a JSON array of them, or one alone.
+/// The events of a body: a JSON array of them, or one alone. Where none of them can be read, the body is refused.
 pub(super) fn events<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&'a RawValue>, Refusal> {
     let malformed = |found: String| Refusal::Malformed { expected, found };
     let text = json::text(body).map_err(malformed)?;
@@ -17,6 +17,10 @@ pub(super) fn events<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&
         Some(b'{') => vec![serde_json::from_str(text).map_err(|it| malformed(json::what(&it)))?],
         _ => return Err(malformed("it is neither a JSON object nor an array".to_owned())),
     };
+    // As a rule the first can be read, so this costs the reading of one event.
+    if !events.is_empty() && events.iter().all(|it| json::parse(it.get().as_bytes()).is_err()) {
+        return Err(malformed("none of its events can be read".to_owned()));
+    }
     bounded(events)
 }
 
@@ -120,6 +124,7 @@ mod tests {
             ("not json", "it is neither a JSON object nor an array"),
             ("{} secret", "it is not JSON, line 1 column 4"),
             ("[{},", "it ends too early, line 1 column 4"),
+            (&format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000)), "none of its events can be read"),
         ] {
             let found = Refusal::Malformed { expected: "events", found: found.to_owned() };
             assert_eq!(events(body.as_bytes(), "events").err(), Some(found), "{body}");
