@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::esp::json::{self, Json, Notes};
+use crate::kind::{BounceType, Kind};
 use crate::limits;
-use crate::report::Report;
+use crate::report::{Claim, Report};
+use crate::status::{Class, EnhancedStatus};
 
 /// What the other side said, as far as a post carries it.
 #[derive(Debug, Default)]
@@ -32,6 +34,39 @@ pub(super) fn with_words(report: Report, words: &Words, notes: &mut Notes) -> Re
         diagnostic: text.filter(|it| !it.is_empty()).map(str::to_owned),
         ..report
     }
+}
+
+/// Whether the words leave it to a label to say that the address is bad: no enhanced status that tells, neither apart nor
+/// in the text, and no reply that as a rule means a full mailbox (552) or a policy (554).
+pub(super) fn is_open(words: &Words) -> bool {
+    let text = words.text.as_deref().unwrap_or_default();
+    let in_text = text.split(|it: char| !it.is_ascii_digit() && it != '.').map(|it| it.trim_end_matches('.'));
+    let mut statuses = words.status.as_deref().into_iter().chain(in_text).filter_map(|it| it.parse::<EnhancedStatus>().ok());
+    let says_little =
+        |it: EnhancedStatus| it.class == Class::Permanent && (it.subject == 0 || matches!(it.subject, 1 | 5) && it.detail == 0);
+    let reply: Option<u16> = words.reply.as_deref().and_then(|it| it.parse().ok()).or_else(|| leading_code(text));
+    statuses.all(says_little) && reply.is_none_or(|it| (500..600).contains(&it) && !matches!(it, 552 | 554))
+}
+
+/// The number that a text begins with, type left aside.
+fn leading_code(text: &str) -> Option<u16> {
+    without_type(text).1.split([' ', '-']).next()?.parse().ok()
+}
+
+/// Withdraws a label's word that an address is bad for good where the receiver's words tell more, so that those decide: many
+/// providers call every 5xx hard, a full mailbox among them.
+pub(super) fn weighed(report: Report) -> Report {
+    let is_hard = report.kind == Kind::Bounce && report.claim.is_some_and(|it| it.bounce_type == Some(BounceType::Hard));
+    let words = Words {
+        status: report.status.map(|it| it.to_string()),
+        reply: report.reply.map(|it| it.code().to_string()),
+        text: report.diagnostic.clone(),
+    };
+    if !is_hard || is_open(&words) {
+        return report;
+    }
+    let reason = report.claim.and_then(|it| it.reason);
+    Report { claim: reason.map(|it| Claim { bounce_type: None, reason: Some(it) }), ..report }
 }
 
 /// Tags and custom fields, by name: those of an object; of a list, or a text alone, the first, as `tag`.
@@ -91,6 +126,35 @@ pub(super) fn hint(text: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_label_decides_only_where_the_receiver_says_nothing() {
+        let of = |status: &str, reply: &str, text: &str| {
+            let some = |it: &str| (!it.is_empty()).then(|| it.to_owned());
+            is_open(&Words { status: some(status), reply: some(reply), text: some(text) })
+        };
+        for (status, reply, text) in [
+            ("", "", ""),
+            ("5.0.0", "550", "no"),
+            ("", "", "smtp; 550 no"),
+            ("5.1.0", "", "550-5.5.0 no"),
+            ("x", "", "version 12.1.1.9 of 2026.01"),
+        ] {
+            assert!(of(status, reply, text), "{status} {reply} {text}");
+        }
+        for (status, reply, text) in [
+            ("5.1.1", "", ""),
+            ("4.0.0", "", ""),
+            ("5.7.0", "550", ""),
+            ("", "", "550-5.7.1 no"),
+            ("", "550", "(#5.2.2)."),
+            ("", "554", ""),
+            ("", "", "smtp; 552 no"),
+            ("", "451", ""),
+        ] {
+            assert!(!of(status, reply, text), "{status} {reply} {text}");
+        }
+    }
 
     #[test]
     fn a_custom_field_is_unpacked_where_it_is_json() {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use crate::classify::{Rules, classify};
 use crate::esp::{Credential, Credentials, Decoded, HeaderSecret, Provider, Refusal, Unverified, Verified, is_test};
 use crate::kind::{Attribution, BounceType, Kind};
 use crate::limits;
@@ -26,6 +27,30 @@ pub(super) fn only(provider: &dyn Provider, event: &Value) -> Report {
     let mut decoded = decode(provider, "application/json", event.to_string().as_bytes());
     assert_eq!((decoded.reading.reports.len(), decoded.unrecognised, decoded.set_aside.len()), (1, 0, 0), "{event}: {decoded:?}");
     decoded.reading.reports.remove(0)
+}
+
+/// What the whole program makes of a report.
+pub(super) fn judged(report: &Report) -> (Kind, Option<BounceType>) {
+    let verdict = classify(report, Rules::builtin());
+    (verdict.kind, verdict.bounce_type)
+}
+
+/// A label that says hard is believed where the receiver says nothing that tells, and where it says the same; it is not where
+/// the mailbox is full or the sender is at fault. `bounce` makes an event that is labelled hard out of the receiver's words.
+pub(super) fn weighs_words_against_a_hard_label(provider: &dyn Provider, bounce: impl Fn(&str) -> Value) {
+    for (words, expected) in [
+        ("", BounceType::Hard),
+        ("550 no", BounceType::Hard),
+        ("550 5.1.1 no such user", BounceType::Hard),
+        ("550 5.1.1 sample", BounceType::Hard),
+        ("552 5.2.2 mailbox full", BounceType::Soft),
+        ("452 4.2.2 over quota", BounceType::Soft),
+        ("554 5.7.1 message rejected as spam", BounceType::Soft),
+        ("550 5.7.26 DMARC policy of the sender's domain", BounceType::Soft),
+        ("451 4.7.1 greylisted, come again", BounceType::Soft),
+    ] {
+        assert_eq!(judged(&only(provider, &bounce(words))), (Kind::Bounce, Some(expected)), "{words}");
+    }
 }
 
 /// Kind, type and reason as a body claims them; nothing where it reports nothing.
@@ -137,7 +162,7 @@ pub(super) fn has_a_sample(provider: &dyn Provider) {
     let decoded = provider.decode(&verified);
     let [report] = decoded.reading.reports.as_slice() else { panic!("{decoded:?}") };
     assert!(is_test(provider, report.recipient.as_ref().unwrap()));
-    assert_eq!((report.kind, report.claim.unwrap().bounce_type), (Kind::Bounce, Some(BounceType::Hard)));
+    assert_eq!(judged(report), (Kind::Bounce, Some(BounceType::Hard)));
     assert_eq!((report.occurred_at, decoded.answer.status, decoded.unrecognised), (Some(NOW), 200, 0));
 }
 

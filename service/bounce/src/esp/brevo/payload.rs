@@ -2,7 +2,7 @@
 
 use crate::classify::reason::Reason;
 use crate::esp::batch::Meaning;
-use crate::esp::evidence::{Words, bare_message_id, hint, packed_hints, tag_hints, with_words};
+use crate::esp::evidence::{Words, bare_message_id, hint, packed_hints, tag_hints, weighed, with_words};
 use crate::esp::json::{self, Json, Notes};
 use crate::esp::mailbox::recipient;
 use crate::kind::{BounceType, Kind};
@@ -41,7 +41,7 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         hints: hints(event),
         ..Report::new(kind, Some(recipient))
     };
-    with_words(report, &words, notes).into()
+    weighed(with_words(report, &words, notes)).into()
 }
 
 fn hints(event: Json<'_>) -> Hints {

@@ -2,7 +2,7 @@
 
 use crate::classify::reason::Reason;
 use crate::esp::batch::Meaning;
-use crate::esp::evidence::{Words, hint, packed_hints, with_words};
+use crate::esp::evidence::{Words, hint, packed_hints, weighed, with_words};
 use crate::esp::json::{Json, Notes};
 use crate::esp::mailbox::recipient;
 use crate::kind::{BounceType, FeedbackType, Kind};
@@ -38,7 +38,7 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         hints: Hints { tags, ..Hints::default() },
         ..Report::new(kind, Some(recipient))
     };
-    with_words(report, &words, notes).into()
+    weighed(with_words(report, &words, notes)).into()
 }
 
 fn bounce(event: Json<'_>) -> (Kind, Option<Claim>) {

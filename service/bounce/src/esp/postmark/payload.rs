@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::classify::reason::Reason;
 use crate::esp::batch::Meaning;
-use crate::esp::evidence::{Words, hint, tag_hints, with_words};
+use crate::esp::evidence::{Words, hint, tag_hints, weighed, with_words};
 use crate::esp::json::{Json, Notes};
 use crate::esp::mailbox::recipient;
 use crate::esp::mime;
@@ -132,7 +132,7 @@ fn report(record: Json<'_>, kind: Kind, claim: Option<Claim>, recipient: Address
         hints: Hints { tags, ..Hints::default() },
         ..Report::new(kind, Some(recipient))
     };
-    with_dump(with_words(report, &words, notes), record)
+    weighed(with_dump(with_words(report, &words, notes), record))
 }
 
 /// Whether an id is the nil UUID (RFC 9562 section 5.9), which stands for none: as a key it would make one of all failures.

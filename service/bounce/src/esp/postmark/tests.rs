@@ -14,7 +14,7 @@ use crate::kind::{BounceType, Kind};
 fn bounce(name: &str, code: u64) -> Value {
     json!({"RecordType": "Bounce", "MessageStream": "weekly", "ID": 4_611_686_018_427_387_905_u64, "Type": name, "TypeCode": code, "Tag": "winter",
         "MessageID": "3f1c7a52-0f0e-4a7c-9f0e-6f3a5f1f2a10", "Metadata": {"customer": "c-7"}, "ServerID": 7, "Description": "unknown user",
-        "Details": "smtp;550 5.1.1 no such user", "Email": "Jane@Example.com", "BouncedAt": "2026-01-01T01:00:00.1234567+01:00", "Inactive": false})
+        "Details": "smtp;550 no such user", "Email": "Jane@Example.com", "BouncedAt": "2026-01-01T01:00:00.1234567+01:00", "Inactive": false})
 }
 
 fn with(mut record: Value, fields: &Value) -> Value {
@@ -27,7 +27,7 @@ fn every_field_of_a_bounce_is_read() {
     let report = only(&Postmark, &bounce("HardBounce", 1));
     assert_eq!(report.recipient.as_ref().unwrap().expose(), "jane@example.com");
     assert_eq!((report.status.map(|it| it.to_string()), report.reply.map(crate::status::SmtpReply::code)), (None, Some(550)));
-    assert_eq!((report.diagnostic_type.as_deref(), report.diagnostic.as_deref()), (Some("smtp"), Some("550 5.1.1 no such user")));
+    assert_eq!((report.diagnostic_type.as_deref(), report.diagnostic.as_deref()), (Some("smtp"), Some("550 no such user")));
     assert_eq!(report.occurred_at, Some(datetime!(2026-01-01 00:00:00.123456 UTC)));
     assert_eq!(report.provider_event_id.as_deref(), Some("4611686018427387905"));
     assert_eq!(report.provider_message_id.as_deref(), Some("3f1c7a52-0f0e-4a7c-9f0e-6f3a5f1f2a10"));
@@ -153,7 +153,7 @@ fn the_bounce_message_fills_in_what_the_record_leaves_out() {
         (Some("550 5.1.1 no such user (test)"), Some("5.1.1".to_owned()))
     );
     let kept = only(&Postmark, &with(bounce("Unknown", 2048), &json!({"Content": dump})));
-    assert_eq!((kept.diagnostic.as_deref(), kept.status), (Some("550 5.1.1 no such user"), None));
+    assert_eq!((kept.diagnostic.as_deref(), kept.status), (Some("550 no such user"), None));
     // What it says of somebody else is not about this one.
     let other = only(&Postmark, &with(bounce("Unknown", 2048), &json!({"Content": mime::sample(NOW), "Details": ""})));
     assert_eq!((other.diagnostic, other.status), (None, None));
@@ -162,7 +162,7 @@ fn the_bounce_message_fills_in_what_the_record_leaves_out() {
 /// A bounce as an inbound stream takes it apart.
 fn received() -> Value {
     let status = "Reporting-MTA: dns; mx.example.com\r\n\r\nFinal-Recipient: rfc822; jane@example.com\r\nAction: failed\r\nStatus: 5.1.1\r\n\
-        Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n";
+        Diagnostic-Code: smtp; 550 no such user\r\n";
     let returned = "From: news@example.net\r\nTo: jane@example.com\r\nMessage-ID: <own-1@example.net>\r\nSubject: News\r\n\r\nHello\r\n";
     json!({"From": "MAILER-DAEMON@mx.example.com", "FromFull": {"Email": "MAILER-DAEMON@mx.example.com", "Name": ""}, "To": "bounces@example.net",
         "OriginalRecipient": "b+token@in.example.net", "Subject": "Undelivered Mail Returned to Sender", "Date": "Thu, 1 Jan 2026 00:00:00 +0000",
@@ -180,7 +180,7 @@ fn received() -> Value {
 fn a_received_bounce_is_read_as_a_mail() {
     let report = only(&Postmark, &received());
     assert_eq!((report.kind, report.recipient.as_ref().unwrap().expose()), (Kind::Bounce, "jane@example.com"));
-    assert_eq!((report.diagnostic.as_deref(), report.message_id.as_deref()), (Some("550 5.1.1 no such user"), Some("own-1@example.net")));
+    assert_eq!((report.diagnostic.as_deref(), report.message_id.as_deref()), (Some("550 no such user"), Some("own-1@example.net")));
     assert_eq!(report.status.map(|it| it.to_string()).as_deref(), Some("5.1.1"));
 }
 
@@ -197,7 +197,7 @@ fn a_received_mail_is_put_together_without_room_for_forged_headers() {
 #[test]
 fn a_bounce_in_prose_is_read_and_the_raw_mail_comes_first() {
     let prose = json!({"FromFull": {}, "From": "MAILER-DAEMON@mx.example.com", "Subject": "Undelivered Mail Returned to Sender",
-        "TextBody": "I'm sorry to have to inform you that your message could not be delivered.\n\n<jane@example.com>: host mx.example.com said: 550 5.1.1 no such user\n"});
+        "TextBody": "I'm sorry to have to inform you that your message could not be delivered.\n\n<jane@example.com>: host mx.example.com said: 550 no such user\n"});
     assert_eq!(only(&Postmark, &prose).recipient.unwrap().expose(), "jane@example.com");
     let raw = with(prose, &json!({"RawEmail": mime::sample(NOW)}));
     assert!(is_test(&Postmark, only(&Postmark, &raw).recipient.as_ref().unwrap()));
@@ -227,6 +227,11 @@ fn only_what_will_never_be_right_stops_it() {
     assert_eq!(status(&Refusal::Malformed { expected: "", found: String::new() }), 403);
     assert_eq!(status(&Refusal::Mismatch(Credential::Basic)), 401);
     assert_eq!((status(&Refusal::NotConfigured("key")), Postmark.busy_status()), (503, 503));
+}
+
+#[test]
+fn the_words_are_weighed_against_the_label() {
+    trials::weighs_words_against_a_hard_label(&Postmark, |words| with(bounce("HardBounce", 1), &json!({"Details": words})));
 }
 
 #[test]

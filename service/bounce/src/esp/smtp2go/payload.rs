@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::classify::reason::Reason;
 use crate::esp::batch::Meaning;
-use crate::esp::evidence::{Words, bare_message_id, hint, list_id, with_words};
+use crate::esp::evidence::{Words, bare_message_id, hint, list_id, weighed, with_words};
 use crate::esp::json::{Json, Notes};
 use crate::esp::mailbox::{mailbox, recipient};
 use crate::kind::{BounceType, Kind};
@@ -69,7 +69,7 @@ fn report(event: Json<'_>, report: Report, notes: &mut Notes) -> Report {
         },
         ..report
     };
-    with_words(report, &words, notes)
+    weighed(with_words(report, &words, notes))
 }
 
 /// The command that a context names.

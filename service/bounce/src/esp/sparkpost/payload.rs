@@ -5,7 +5,7 @@ use base64::Engine;
 use crate::classify::reason::Reason;
 use crate::esp::batch::Meaning;
 use crate::esp::credentials::BASE64;
-use crate::esp::evidence::{Words, hint, tag_hints, with_words};
+use crate::esp::evidence::{Words, hint, tag_hints, weighed, with_words};
 use crate::esp::json::{Json, Notes};
 use crate::esp::mailbox::recipient;
 use crate::esp::mime;
@@ -170,5 +170,5 @@ fn report(event: Json<'_>, said: &Said, notes: &mut Notes) -> Meaning {
         hints: Hints { tags, ..Hints::default() },
         ..Report::new(said.kind, Some(recipient))
     };
-    with_words(report, &words, notes).into()
+    weighed(with_words(report, &words, notes)).into()
 }

@@ -10,7 +10,7 @@ use crate::esp::trials::{self, NOW, claimed, decode, only, stands, verify};
 use crate::kind::{BounceType, FeedbackType, Kind};
 
 fn event(fields: &Value) -> Value {
-    let mut event = json!({"type": "bounce", "bounce_class": "10", "error_code": "550", "raw_reason": "550 5.1.1 no such user", "reason": "550 5.1.1 no …",
+    let mut event = json!({"type": "bounce", "bounce_class": "10", "error_code": "550", "raw_reason": "550 no such user", "reason": "550 no …",
         "event_id": "13776123456789012345", "rcpt_to": "jane@example.com", "raw_rcpt_to": "Jane@Example.com", "rcpt_meta": {"customer": "c-7"},
         "rcpt_tags": ["winter"], "campaign_id": "news", "transmission_id": "65832150921904777", "message_id": "0000aaaa", "timestamp": "1767225600"});
     event.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -21,7 +21,7 @@ fn event(fields: &Value) -> Value {
 fn every_field_is_read() {
     let report = only(&SparkPost, &json!([event(&json!({}))]));
     assert_eq!(report.recipient.as_ref().unwrap().expose(), "jane@example.com");
-    assert_eq!((report.reply.unwrap().code(), report.diagnostic.as_deref()), (550, Some("550 5.1.1 no such user")));
+    assert_eq!((report.reply.unwrap().code(), report.diagnostic.as_deref()), (550, Some("550 no such user")));
     assert_eq!(
         (report.provider_event_id.as_deref(), report.provider_message_id.as_deref()),
         (Some("13776123456789012345"), Some("65832150921904777"))
@@ -37,7 +37,7 @@ fn what_may_be_spelled_otherwise_or_missing_is_read() {
     let report = only(&SparkPost, &event(&fields));
     assert_eq!((report.occurred_at, report.reply.unwrap().code()), (Some(datetime!(2026-01-01 00:00 UTC)), 452));
     assert_eq!((report.recipient.unwrap().expose(), report.provider_message_id.as_deref()), ("jane@example.com", Some("0000aaaa")));
-    assert_eq!(report.diagnostic.as_deref(), Some("550 5.1.1 no …"));
+    assert_eq!(report.diagnostic.as_deref(), Some("550 no …"));
 }
 
 #[test]
@@ -180,6 +180,13 @@ fn a_post_with_a_relayed_mail_is_unattributed() {
     for body in [json!([relay("x")]), json!([event(&json!({})), relay("x")]), json!([{"msys": {"relay_message": 7}}])] {
         assert_eq!(verify(&body), Ok(Attribution::Unattributed), "{body}");
     }
+}
+
+#[test]
+fn the_words_are_weighed_against_the_label() {
+    trials::weighs_words_against_a_hard_label(&SparkPost, |words| {
+        event(&json!({"bounce_class": "10", "error_code": null, "raw_reason": words, "reason": words}))
+    });
 }
 
 #[test]
