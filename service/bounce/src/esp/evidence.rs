@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::esp::json::{Json, Notes};
+use crate::esp::json::{self, Json, Notes};
+use crate::kind::{BounceType, Kind};
 use crate::limits;
-use crate::report::Report;
+use crate::report::{Claim, Report};
 use crate::status::{Class, EnhancedStatus};
 
 /// What the other side said, as far as a post carries it.
@@ -52,6 +53,22 @@ fn leading_code(text: &str) -> Option<u16> {
     without_type(text).1.split([' ', '-']).next()?.parse().ok()
 }
 
+/// Withdraws a label's word that an address is bad for good where the receiver's words tell more, so that those decide: many
+/// providers call every 5xx hard, a full mailbox among them.
+pub(super) fn weighed(report: Report) -> Report {
+    let is_hard = report.kind == Kind::Bounce && report.claim.is_some_and(|it| it.bounce_type == Some(BounceType::Hard));
+    let words = Words {
+        status: report.status.map(|it| it.to_string()),
+        reply: report.reply.map(|it| it.code().to_string()),
+        text: report.diagnostic.clone(),
+    };
+    if !is_hard || is_open(&words) {
+        return report;
+    }
+    let reason = report.claim.and_then(|it| it.reason);
+    Report { claim: reason.map(|it| Claim { bounce_type: None, reason: Some(it) }), ..report }
+}
+
 /// Tags and custom fields, by name: those of an object; of a list, or a text alone, the first, as `tag`.
 pub(super) fn tag_hints(all: &[Json<'_>]) -> BTreeMap<String, String> {
     let mut hints = BTreeMap::new();
@@ -61,6 +78,19 @@ pub(super) fn tag_hints(all: &[Json<'_>]) -> BTreeMap<String, String> {
         hints.extend(named.chain(first).take(limits::POST_HINTS));
     }
     hints
+}
+
+/// What a sender packed into one custom field: the entries of an object, or of an object written as text; any other text
+/// under the name of the field.
+pub(super) fn packed_hints(name: &str, value: Json<'_>) -> BTreeMap<String, String> {
+    if value.is_object() {
+        return tag_hints(&[value]);
+    }
+    let Some(text) = value.own_text() else { return BTreeMap::new() };
+    match json::parse(text.as_bytes()) {
+        Ok(packed) if packed.is_object() => tag_hints(&[Json::new(&packed)]),
+        _ => BTreeMap::from([(hint(name), hint(&text))]),
+    }
 }
 
 /// Splits `smtp; 550 5.1.1 …` (RFC 3464 section 2.1.2) into its type in lower case and the rest.
@@ -95,6 +125,7 @@ pub(super) fn hint(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_label_decides_only_where_the_receiver_says_nothing() {
@@ -123,5 +154,15 @@ mod tests {
         ] {
             assert!(!of(status, reply, text), "{status} {reply} {text}");
         }
+    }
+
+    #[test]
+    fn a_custom_field_is_unpacked_where_it_is_json() {
+        let of = |value: serde_json::Value| packed_hints("custom", Json::new(&value));
+        let list = BTreeMap::from([("list".to_owned(), "weekly".to_owned())]);
+        assert_eq!((of(json!({"list": "weekly"})), of(json!("{\"list\":\"weekly\"}"))), (list.clone(), list));
+        assert_eq!(of(json!("some text")), BTreeMap::from([("custom".to_owned(), "some text".to_owned())]));
+        assert_eq!(of(json!(7)), BTreeMap::from([("custom".to_owned(), "7".to_owned())]));
+        assert!([json!(""), json!(null), json!([1]), json!({"a": {}})].map(of).iter().all(BTreeMap::is_empty));
     }
 }

@@ -29,6 +29,7 @@
 //! ```
 
 mod batch;
+pub mod brevo;
 mod certificate;
 mod credentials;
 mod evidence;
@@ -39,16 +40,22 @@ mod json;
 mod mac;
 mod mailbox;
 pub mod mailgun;
+pub mod mailjet;
 pub mod mandrill;
 pub mod mime;
 mod moment;
 mod parsed;
 mod post;
+pub mod postmark;
 mod public_key;
 mod refusal;
 pub mod sendgrid;
 pub mod ses;
+pub mod smtp2go;
+pub mod sparkpost;
 mod standard;
+#[cfg(test)]
+mod trials;
 
 pub use credentials::{Credentials, HeaderSecret};
 pub use post::{Content, Once, Proof, Unverified, Verified};
@@ -63,8 +70,19 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] =
-    &[&generic::Generic, &mailgun::Mailgun, &mandrill::Mandrill, &mime::Mime, &sendgrid::SendGrid, &ses::Ses];
+pub static PROVIDERS: &[&dyn Provider] = &[
+    &brevo::Brevo,
+    &generic::Generic,
+    &mailgun::Mailgun,
+    &mailjet::Mailjet,
+    &mandrill::Mandrill,
+    &mime::Mime,
+    &postmark::Postmark,
+    &sendgrid::SendGrid,
+    &ses::Ses,
+    &smtp2go::Smtp2Go,
+    &sparkpost::SparkPost,
+];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";

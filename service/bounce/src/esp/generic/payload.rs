@@ -3,7 +3,7 @@
 use crate::esp::batch::Meaning;
 use crate::esp::evidence::{Words, bare_message_id, tag_hints, with_words};
 use crate::esp::json::{Json, Notes};
-use crate::esp::mailbox::mailbox;
+use crate::esp::mailbox::recipient;
 use crate::kind::{BounceType, Kind};
 use crate::report::{Claim, Hints, Report};
 
@@ -25,11 +25,9 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         "" => return Meaning::Unknown("an event has no type"),
         _ => return Meaning::Unknown("an event is of a type that is not known here"),
     };
-    let Some(recipient) = event.at("recipient").verbatim().or_else(|| event.at("email").verbatim()) else {
-        return Meaning::Unknown("an event names no recipient");
-    };
-    let Ok(recipient) = mailbox(recipient) else {
-        return Meaning::Unknown("an event names a recipient that cannot be read");
+    let recipient = match recipient(event, &["recipient", "email"]) {
+        Ok(recipient) => recipient,
+        Err(why) => return Meaning::Unknown(why),
     };
     let reason = event.text("reason").and_then(|it| it.parse().ok());
     let words = Words { status: event.text("enhanced_status"), reply: event.text("smtp_code"), text: event.text("diagnostic") };
