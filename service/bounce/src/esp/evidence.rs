@@ -34,11 +34,14 @@ pub(super) fn with_words(report: Report, words: &Words, notes: &mut Notes) -> Re
     }
 }
 
-/// Tags and custom fields, by name: those of an object; of a list, or a text alone, the first, as `tag`.
+/// Tags and custom fields, by name: those of an object, or of a list of objects with `name` and `value`; of a list of texts,
+/// or a text alone, the first, as `tag`.
 pub(super) fn tag_hints(all: &[Json<'_>]) -> BTreeMap<String, String> {
     let mut hints = BTreeMap::new();
     for tags in all {
         let named = tags.entries().filter_map(|(name, value)| Some((hint(name), hint(&value.items().find_map(Json::own_text)?))));
+        let pairs = tags.items().filter_map(|it| Some((hint(&it.text("name")?), hint(&it.text("value")?))));
+        let named = named.chain(pairs.filter(|_| tags.entries().next().is_none()));
         let first = tags.items().find_map(Json::own_text).map(|it| ("tag".to_owned(), hint(&it)));
         hints.extend(named.chain(first).take(limits::POST_HINTS));
     }

@@ -43,8 +43,11 @@ pub mod mime;
 mod moment;
 mod post;
 mod refusal;
+pub mod resend;
 pub mod ses;
 mod standard;
+#[cfg(test)]
+mod trial;
 
 pub use credentials::{Credentials, HeaderSecret};
 pub use post::{Content, Once, Proof, Unverified, Verified};
@@ -59,7 +62,7 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] = &[&generic::Generic, &mime::Mime, &ses::Ses];
+pub static PROVIDERS: &[&dyn Provider] = &[&generic::Generic, &mime::Mime, &resend::Resend, &ses::Ses];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
