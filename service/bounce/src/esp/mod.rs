@@ -37,8 +37,10 @@ pub mod generic;
 mod headers;
 pub mod interpret;
 mod json;
+pub mod lettermint;
 mod mac;
 mod mailbox;
+pub mod mailersend;
 pub mod mime;
 mod moment;
 mod post;
@@ -62,7 +64,8 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] = &[&generic::Generic, &mime::Mime, &resend::Resend, &ses::Ses];
+pub static PROVIDERS: &[&dyn Provider] =
+    &[&generic::Generic, &lettermint::Lettermint, &mailersend::MailerSend, &mime::Mime, &resend::Resend, &ses::Ses];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
