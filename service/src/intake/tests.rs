@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::clock::Clock;
 use crate::config::Unattributed;
-use crate::store::{Announces, Connect, Cursor, Identity, Policies, ReceiptState, Visible};
+use crate::store::{Announces, Connect, Cursor, Identity, Policies, ReceiptState, Visible, sha256};
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
 
@@ -100,7 +100,12 @@ impl Bench {
     }
 
     async fn accept(&self, body: &str) -> Result<Outcome, IntakeError> {
+        self.accept_with(None, body).await
+    }
+
+    async fn accept_with(&self, token: Option<&str>, body: &str) -> Result<Outcome, IntakeError> {
         let arrival = Arrival {
+            token: token.map(|it| IncomingToken { token: sha256(&[it.as_bytes()]), digest: sha256(&[body.as_bytes()]) }),
             source: self.source.clone(),
             media_type: "text/plain; charset=utf-8".to_owned(),
             bytes: Bytes::copy_from_slice(body.as_bytes()),
@@ -178,4 +183,24 @@ async fn a_time_in_the_future_is_when_it_was_received_and_nul_is_shown() {
     let page = bench.store.events_after(Cursor::START, &Visible::All, 1).await.unwrap();
     assert_eq!(page.items[0].0.occurred_at, NOW);
     assert_eq!(page.items[0].0.testimony.diagnostic.as_deref(), Some("550 5.1.1 user \u{2400} unknown"));
+}
+
+#[tokio::test]
+async fn a_token_proves_one_body_however_often_it_comes() {
+    let bench = Bench::new(8).await.run();
+    let first = bench.accept_with(Some("t"), "jane@example.org").await.unwrap();
+    assert!(matches!(first.accepted, Some(Accepted::New { .. })));
+    let again = bench.accept_with(Some("t"), "jane@example.org").await.unwrap();
+    assert!(matches!(again.accepted, Some(Accepted::Duplicate { .. })));
+    let other = bench.accept_with(Some("t"), "john@example.org").await.unwrap();
+    assert!(matches!(other.accepted, Some(Accepted::Replayed)));
+    assert_eq!(bench.recipients().await, ["jane@example.org"]);
+}
+
+#[tokio::test]
+async fn a_post_that_does_not_matter_uses_up_its_token() {
+    let bench = Bench::new(8).await.run();
+    bench.accept_with(Some("t"), "ping").await.unwrap();
+    let other = bench.accept_with(Some("t"), "john@example.org").await.unwrap();
+    assert!(matches!(other.accepted, Some(Accepted::Replayed)));
 }

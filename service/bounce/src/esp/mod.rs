@@ -196,6 +196,27 @@ pub fn is_test(provider: &dyn Provider, recipient: &Address) -> bool {
     std::iter::once(&TEST_RECIPIENT).chain(provider.test_recipients()).any(|it| address.eq_ignore_ascii_case(it) || of_domain(it))
 }
 
+/// The provider and its own id of a message, where the provider writes that into the Message-ID: so a bounce by mail and a
+/// post about the same failure are known to be one.
+///
+/// ```
+/// assert_eq!(bounce::esp::id_within("0100-x@eu-west-1.amazonses.com"), Some(("ses", "0100-x")));
+/// assert_eq!(bounce::esp::id_within("news@example.com"), None);
+/// ```
+#[must_use]
+pub fn id_within(message_id: &str) -> Option<(&'static str, &str)> {
+    let (id, domain) = message_id.rsplit_once('@').filter(|(id, _)| !id.is_empty())?;
+    let domain = domain.to_ascii_lowercase();
+    let is_of = |it: &str| domain.strip_suffix(it).is_some_and(|before| before.is_empty() || before.ends_with('.'));
+    if is_of("amazonses.com") {
+        Some(("ses", id))
+    } else if is_of("mtasv.net") {
+        Some(("postmark", id))
+    } else {
+        None
+    }
+}
+
 /// What a proved post says, and what the shell has to do for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {

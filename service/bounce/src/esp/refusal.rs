@@ -122,8 +122,7 @@ impl Refusal {
             Self::Stale(_) => "stale",
             Self::Replayed => "replayed",
             Self::NotAllowed(_) => "not_allowed",
-            Self::CertificateNeeded { .. } => "certificate_needed",
-            Self::CertificateUnusable(_) => "certificate_unusable",
+            Self::CertificateNeeded { .. } | Self::CertificateUnusable(_) => "certificate",
         }
     }
 }

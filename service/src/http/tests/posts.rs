@@ -1,10 +1,12 @@
 //! Posts of providers through the real door, signed as Amazon does.
 
 use aws_lc_rs::rsa::KeyPair;
+use bounce::esp::TEST_RECIPIENT;
 use bounce::esp::ses::sign::{Notice, NoticeKind, sign};
 use serde_json::json;
 
 use super::*;
+use crate::config::ListFrom;
 
 const TOPIC: &str = "arn:aws:sns:eu-west-1:111122223333:ses";
 const CERTIFICATE: &str = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem";
@@ -84,7 +86,7 @@ async fn a_forged_post_is_refused_and_counted() {
     let answered = deliver(&bench, forged).await;
     assert_eq!((answered.status, answered.problem().as_str()), (401, "unauthorized"));
     assert_eq!(bench.cause("acme", "john@example.org").await, None);
-    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"ses\",why=\"credentials\"}"), 1);
+    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"ses\",why=\"credential_mismatch\"}"), 1);
 }
 
 #[tokio::test]
@@ -164,5 +166,82 @@ async fn a_secret_may_be_part_of_the_path_or_of_the_query() {
     {
         let answered = bench.send(bench.request("POST", path).header("content-type", "message/rfc822").body(HARD)).await;
         assert_eq!(answered.status, status, "{path}");
+    }
+}
+
+/// A source of our own format, with a password.
+async fn generic() -> Bench {
+    Bench::with(|config| config.sources.push(source("hook", "generic"))).await
+}
+
+async fn report(bench: &Bench, events: &serde_json::Value) -> Answered {
+    bench
+        .send(
+            bench
+                .request("POST", "/webhooks/hook")
+                .bearer_auth("letmein")
+                .header("content-type", "application/json")
+                .body(events.to_string()),
+        )
+        .await
+}
+
+#[tokio::test]
+async fn a_bad_event_of_a_batch_is_kept_on_its_own_and_the_good_ones_count() {
+    let bench = generic().await;
+    let batch =
+        json!([{"type": "hard_bounce", "recipient": "jane@example.org", "diagnostic": "550 5.1.1 no such user"}, {"type": "riddle"}]);
+    for _ in 0..2 {
+        assert_eq!(report(&bench, &batch).await.status, 200);
+    }
+    assert_eq!(bench.cause("acme.daily", "jane@example.org").await.as_deref(), Some("hard"));
+    assert_eq!(bench.metric("rebound_receipts_stored_total{outcome=\"new\",source=\"hook\"}"), 1);
+    assert_eq!(bench.metric("rebound_receipts_stored_total{outcome=\"unrecognised\",source=\"hook\"}"), 1);
+}
+
+#[tokio::test]
+async fn a_test_recipient_is_recorded_and_blocks_nobody() {
+    let bench = generic().await;
+    let address = TEST_RECIPIENT;
+    assert_eq!(report(&bench, &json!({"type": "hard_bounce", "recipient": address})).await.status, 200);
+    assert_eq!(bench.cause("acme.daily", address).await, None);
+    assert_eq!(bench.get("/v1/events").await.json()["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn very_many_events_in_one_post_are_refused_and_never_a_fault_of_ours() {
+    let bench = generic().await;
+    let answered = report(&bench, &json!(vec![json!({"type": "hard", "email": "j@example.org"}); 100_000])).await;
+    assert_eq!((answered.status, answered.problem().as_str()), (413, "too-large"));
+    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"hook\",why=\"too_many_events\"}"), 1);
+}
+
+#[tokio::test]
+async fn a_report_may_name_its_list_within_the_tree_of_its_source() {
+    let bench = Bench::with(|config| {
+        let mut hook = source("hook", "generic");
+        hook.within = ListName::parse("acme").unwrap();
+        hook.list_from = vec![ListFrom::Tag("list".to_owned()), ListFrom::Header("list-id".to_owned())];
+        config.sources.push(hook);
+    })
+    .await;
+    let leaves = |who: &str, named: serde_json::Value| {
+        let mut event = json!({"type": "unsubscribe", "recipient": format!("{who}@example.org"), "event_id": who});
+        event.as_object_mut().unwrap().extend(named.as_object().unwrap().clone());
+        event
+    };
+    let events = json!([
+        leaves("tag", json!({"metadata": {"list": "acme.daily"}, "list": "acme.weekly"})),
+        leaves("header", json!({"list": "acme.daily"})),
+        leaves("foreign", json!({"metadata": {"list": "other"}})),
+        leaves("none", json!({})),
+    ]);
+    assert_eq!(report(&bench, &events).await.status, 200);
+    for (who, list) in [("tag", "acme.daily"), ("header", "acme.daily"), ("foreign", "acme.weekly"), ("none", "acme.weekly")] {
+        let address = format!("{who}@example.org");
+        for asked in ["acme.daily", "acme.weekly", "other"] {
+            let expected = (asked == list).then_some("unsubscribe");
+            assert_eq!(bench.cause(asked, &address).await.as_deref(), expected, "{who} on {asked}");
+        }
     }
 }

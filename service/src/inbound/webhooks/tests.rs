@@ -99,3 +99,25 @@ async fn nothing_is_visited_for_who_is_not_believed_or_not_allowed_to_ask() {
     assert_eq!(take(&fetcher, "HEAD", "").await.unwrap(), Answer::ok());
     assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
+
+#[test]
+fn every_refusal_is_counted_under_its_own_word() {
+    use bounce::esp::Credential::Signature;
+    for (refusal, why) in [
+        (Refusal::Method(&["POST"]), Refused::Method),
+        (Refusal::Malformed { expected: "", found: String::new() }, Refused::Malformed),
+        (Refusal::TooMany(1), Refused::TooManyEvents),
+        (Refusal::MediaType(""), Refused::MediaType),
+        (Refusal::NotConfigured(""), Refused::NotConfigured),
+        (Refusal::Missing(Signature), Refused::CredentialMissing),
+        (Refusal::Repeated(Signature), Refused::CredentialRepeated),
+        (Refusal::Mismatch(Signature), Refused::CredentialMismatch),
+        (Refusal::Stale(1), Refused::Stale),
+        (Refusal::Replayed, Refused::Replayed),
+        (Refusal::NotAllowed(""), Refused::NotAllowed),
+        (Refusal::CertificateNeeded { url: String::new() }, Refused::Certificate),
+        (Refusal::CertificateUnusable(""), Refused::Certificate),
+    ] {
+        assert_eq!(refused_for(&refusal), why);
+    }
+}
