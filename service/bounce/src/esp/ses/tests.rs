@@ -180,7 +180,7 @@ fn a_certificate_is_asked_for_only_from_amazon() {
     assert_eq!(post_with(&credentials, &[], &body), Err(Refusal::NotAllowed("the host or path of SigningCertURL")));
     credentials.certificates.insert(CERTIFICATE_URL.into(), "<html>".into());
     let unusable = post_with(&credentials, &[], &AMAZON.sign(&notice("{}"))).unwrap_err();
-    assert_eq!((unusable.label(), unusable.default_status()), ("certificate_unusable", 503));
+    assert_eq!((unusable.label(), unusable.default_status()), ("certificate", 503));
 }
 
 #[test]
