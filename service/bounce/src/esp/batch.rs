@@ -8,7 +8,8 @@ use crate::esp::{Decoded, Refusal, SetAside};
 use crate::limits;
 use crate::report::Report;
 
-/// The events of a body: a JSON array of them, or one alone.
+/// The events of a body: a JSON array of them, or one alone. Of those that are there, one at least must be an object that
+/// can be read: a body of which nothing can be is refused, not kept.
 pub(super) fn events<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&'a RawValue>, Refusal> {
     let malformed = |found: String| Refusal::Malformed { expected, found };
     let text = json::text(body).map_err(malformed)?;
@@ -17,6 +18,9 @@ pub(super) fn events<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&
         Some(b'{') => vec![serde_json::from_str(text).map_err(|it| malformed(json::what(&it)))?],
         _ => return Err(malformed("it is neither a JSON object nor an array".to_owned())),
     };
+    if !events.is_empty() && !events.iter().any(|it| it.get().starts_with('{') && json::parse(it.get().as_bytes()).is_ok()) {
+        return Err(malformed("nothing in it is an object that can be read".to_owned()));
+    }
     bounded(events)
 }
 
@@ -179,6 +183,15 @@ mod tests {
     }
 
     #[test]
+    fn a_body_of_which_nothing_can_be_read_is_refused() {
+        let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(5_000), close.repeat(5_000));
+        for body in ["[null, 7, \"x\", []]", &deep("[", "]"), &deep("{\"a\":", "}"), &format!("[{}]", deep("{\"a\":", "}"))] {
+            assert!(matches!(events(body.as_bytes(), "events"), Err(Refusal::Malformed { .. })), "{body}");
+        }
+        assert_eq!(events(format!("[{}, {{}}]", deep("[", "]")).as_bytes(), "events").map(|it| it.len()), Ok(2));
+    }
+
+    #[test]
     fn lines_are_taken_where_one_of_them_is_json() {
         assert_eq!(lines(b"{\"a\":1}\r\n\n nope\n", "lines"), Ok(vec!["{\"a\":1}", "nope"]));
         assert!(matches!(lines(b"nope\nneither", "lines"), Err(Refusal::Malformed { .. })));
@@ -186,7 +199,7 @@ mod tests {
 
     #[test]
     fn of_very_many_bad_events_the_whole_post_is_kept() {
-        let decoded = read(&format!("[{}]", vec!["0"; limits::POST_SET_ASIDE + 1].join(",")));
+        let decoded = read(&format!("[{}]", vec!["{}"; limits::POST_SET_ASIDE + 1].join(",")));
         assert_eq!((decoded.set_aside.len(), decoded.unrecognised), (limits::POST_SET_ASIDE, 1));
     }
 }
