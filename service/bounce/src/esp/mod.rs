@@ -33,6 +33,7 @@ mod certificate;
 mod credentials;
 mod evidence;
 mod form;
+pub mod forwardemail;
 pub mod generic;
 mod headers;
 pub mod interpret;
@@ -41,9 +42,12 @@ pub mod lettermint;
 mod mac;
 mod mailbox;
 pub mod mailersend;
+pub mod mailtrap;
 pub mod mime;
 mod moment;
 mod post;
+pub mod postal;
+mod public_key;
 mod refusal;
 pub mod resend;
 pub mod ses;
@@ -64,8 +68,17 @@ use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] =
-    &[&generic::Generic, &lettermint::Lettermint, &mailersend::MailerSend, &mime::Mime, &resend::Resend, &ses::Ses];
+pub static PROVIDERS: &[&dyn Provider] = &[
+    &forwardemail::ForwardEmail,
+    &generic::Generic,
+    &lettermint::Lettermint,
+    &mailersend::MailerSend,
+    &mailtrap::Mailtrap,
+    &mime::Mime,
+    &postal::Postal,
+    &resend::Resend,
+    &ses::Ses,
+];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
 pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";

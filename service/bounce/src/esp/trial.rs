@@ -112,8 +112,19 @@ pub(super) fn assert_signed(provider: &dyn Provider, sample: &Sample, credential
 /// Asserts that what is no post of this provider is refused when it comes, whatever else is right with it.
 pub(super) fn assert_junk_is_refused(provider: &dyn Provider) {
     let insecure = Credentials { insecure: true, ..Credentials::default() };
-    let deep = "[".repeat(100_000);
-    for body in [&b""[..], b" \n", b"not json", b"{\"event\":", b"null", b"7", b"{\"event\":\"\xff\"}", b"\"text\"", deep.as_bytes()] {
+    let (open, deep) = ("[".repeat(100_000), "[".repeat(100_000) + &"]".repeat(100_000));
+    for body in [
+        &b""[..],
+        b" \n",
+        b"not json",
+        b"{\"event\":",
+        b"null",
+        b"7",
+        b"{\"event\":\"\xff\"}",
+        b"\"text\"",
+        open.as_bytes(),
+        deep.as_bytes(),
+    ] {
         let post = Unverified { method: "POST", url: "/", headers: &[], body };
         let refusal = post.verify(provider, &insecure, NOW).unwrap_err();
         assert!(matches!(refusal, Refusal::Malformed { .. }), "{refusal:?}");
