@@ -1,9 +1,9 @@
-//! MailerSend (<https://developers.mailersend.com/api/v1/webhooks.html>). One event a post, signed over the raw body with no
+//! `MailerSend` (<https://developers.mailersend.com/api/v1/webhooks.html>). One event a post, signed over the raw body with no
 //! time in it: a post that is sent again is believed again, and changes nothing.
 //!
-//! What this one does differently: when a webhook is saved, MailerSend calls it with a test event that is signed with a
+//! What this one does differently: when a webhook is saved, `MailerSend` calls it with a test event that is signed with a
 //! secret that everybody knows. That proves nothing, and is taken for this one event only, of which nothing is recorded;
-//! a source can thus be made before its secret is known. After ten failures within a day MailerSend warns, after twenty it
+//! a source can thus be made before its secret is known. After ten failures within a day `MailerSend` warns, after twenty it
 //! pauses the webhook: so nothing is refused that might be stored.
 
 mod payload;
@@ -25,12 +25,12 @@ use crate::kind::Attribution;
 const EXPECTED: &str = "an event of MailerSend (a JSON object with type and data)";
 /// The header with the signature.
 const SIGNATURE: &str = "signature";
-/// What the test call is signed with, as MailerSend publishes it.
+/// What the test call is signed with, as `MailerSend` publishes it.
 const TEST_SECRET: &str = "test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G";
 /// The type of the test call.
 const TEST_EVENT: &str = "webhook.test";
 
-/// MailerSend.
+/// `MailerSend`.
 #[derive(Debug)]
 pub struct MailerSend;
 

@@ -1,4 +1,4 @@
-//! What an event of MailerSend says.
+//! What an event of `MailerSend` says.
 
 use crate::esp::batch::Meaning;
 use crate::esp::evidence::{Words, tag_hints, with_words};

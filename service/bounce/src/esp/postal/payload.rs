@@ -23,9 +23,9 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         "messagedelayed" => (Kind::Delayed, None),
         // What the receiver answered decides; a failure without an answer is not the address's.
         "messagedeliveryfailed" if output.is_some() => (Kind::Bounce, None),
-        "messagedeliveryfailed" if says("maximum number of delivery attempts") => (Kind::Bounce, soft(Some(Reason::Expired))),
-        "messagedeliveryfailed" if says("likely spam") => (Kind::Bounce, soft(Some(Reason::SpamContent))),
-        "messagedeliveryfailed" | "messagebounced" => (Kind::Bounce, soft(None)),
+        "messagedeliveryfailed" if says("maximum number of delivery attempts") => (Kind::Bounce, Some(soft(Some(Reason::Expired)))),
+        "messagedeliveryfailed" if says("likely spam") => (Kind::Bounce, Some(soft(Some(Reason::SpamContent)))),
+        "messagedeliveryfailed" | "messagebounced" => (Kind::Bounce, Some(soft(None))),
         "messageheld" if says("suppression list") => {
             (Kind::Suppressed, Some(Claim { bounce_type: None, reason: Some(Reason::Suppressed) }))
         }
@@ -52,8 +52,8 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
     with_words(report, &Words { text: output, ..Words::default() }, notes).into()
 }
 
-fn soft(reason: Option<Reason>) -> Option<Claim> {
-    Some(Claim { bounce_type: Some(BounceType::Soft), reason })
+fn soft(reason: Option<Reason>) -> Claim {
+    Claim { bounce_type: Some(BounceType::Soft), reason }
 }
 
 /// The name of the event; where the envelope is missing, as in Postal's own documentation, that of its status.
