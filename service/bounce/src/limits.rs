@@ -56,8 +56,8 @@ pub const POST_FIELD_BYTES: usize = 8 * 1024;
 pub const POST_HINTS: usize = 50;
 /// Bytes kept of one hint.
 pub const POST_HINT_BYTES: usize = 512;
-/// Parts of a multipart/form-data post.
-pub const FORM_PARTS: usize = 32;
+/// Parts of a multipart/form-data post. Mailgun posts every header of a message as a part of its own.
+pub const FORM_PARTS: usize = 300;
 /// Bytes of the header block of one such part.
 pub const FORM_PART_HEADER_BYTES: usize = 8 * 1024;
 /// Bytes of its boundary; RFC 2046 section 5.1.1 allows 70.

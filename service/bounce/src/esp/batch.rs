@@ -155,6 +155,7 @@ mod tests {
             ("not json", "it is neither a JSON object nor an array"),
             ("{} secret", "it is not JSON, line 1 column 4"),
             ("[{},", "it ends too early, line 1 column 4"),
+            (&format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000)), "nothing in it is an object that can be read"),
         ] {
             let found = Refusal::Malformed { expected: "events", found: found.to_owned() };
             assert_eq!(events(body.as_bytes(), "events").err(), Some(found), "{body}");

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::esp::json::{Json, Notes};
+use crate::esp::json::{self, Json, Notes};
+use crate::kind::{BounceType, Kind};
 use crate::limits;
-use crate::report::Report;
+use crate::report::{Claim, Report};
+use crate::status::{Class, EnhancedStatus};
 
 /// What the other side said, as far as a post carries it.
 #[derive(Debug, Default)]
@@ -34,6 +36,39 @@ pub(super) fn with_words(report: Report, words: &Words, notes: &mut Notes) -> Re
     }
 }
 
+/// Whether the words leave it to a label to say that the address is bad: no enhanced status that tells, neither apart nor
+/// in the text, and no reply that as a rule means a full mailbox (552) or a policy (554).
+pub(super) fn is_open(words: &Words) -> bool {
+    let text = words.text.as_deref().unwrap_or_default();
+    let in_text = text.split(|it: char| !it.is_ascii_digit() && it != '.').map(|it| it.trim_end_matches('.'));
+    let mut statuses = words.status.as_deref().into_iter().chain(in_text).filter_map(|it| it.parse::<EnhancedStatus>().ok());
+    let says_little =
+        |it: EnhancedStatus| it.class == Class::Permanent && (it.subject == 0 || matches!(it.subject, 1 | 5) && it.detail == 0);
+    let reply: Option<u16> = words.reply.as_deref().and_then(|it| it.parse().ok()).or_else(|| leading_code(text));
+    statuses.all(says_little) && reply.is_none_or(|it| (500..600).contains(&it) && !matches!(it, 552 | 554))
+}
+
+/// The number that a text begins with, type left aside.
+fn leading_code(text: &str) -> Option<u16> {
+    without_type(text).1.split([' ', '-']).next()?.parse().ok()
+}
+
+/// Withdraws a label's word that an address is bad for good where the receiver's words tell more, so that those decide: many
+/// providers call every 5xx hard, a full mailbox among them.
+pub(super) fn weighed(report: Report) -> Report {
+    let is_hard = report.kind == Kind::Bounce && report.claim.is_some_and(|it| it.bounce_type == Some(BounceType::Hard));
+    let words = Words {
+        status: report.status.map(|it| it.to_string()),
+        reply: report.reply.map(|it| it.code().to_string()),
+        text: report.diagnostic.clone(),
+    };
+    if !is_hard || is_open(&words) {
+        return report;
+    }
+    let reason = report.claim.and_then(|it| it.reason);
+    Report { claim: reason.map(|it| Claim { bounce_type: None, reason: Some(it) }), ..report }
+}
+
 /// Tags and custom fields, by name: those of an object, or of a list of objects with `name` and `value`; of a list of texts,
 /// or a text alone, the first, as `tag`.
 pub(super) fn tag_hints(all: &[Json<'_>]) -> BTreeMap<String, String> {
@@ -46,6 +81,19 @@ pub(super) fn tag_hints(all: &[Json<'_>]) -> BTreeMap<String, String> {
         hints.extend(named.chain(first).take(limits::POST_HINTS));
     }
     hints
+}
+
+/// What a sender packed into one custom field: the entries of an object, or of an object written as text; any other text
+/// under the name of the field.
+pub(super) fn packed_hints(name: &str, value: Json<'_>) -> BTreeMap<String, String> {
+    if value.is_object() {
+        return tag_hints(&[value]);
+    }
+    let Some(text) = value.own_text() else { return BTreeMap::new() };
+    match json::parse(text.as_bytes()) {
+        Ok(packed) if packed.is_object() => tag_hints(&[Json::new(&packed)]),
+        _ => BTreeMap::from([(hint(name), hint(&text))]),
+    }
 }
 
 /// Splits `smtp; 550 5.1.1 …` (RFC 3464 section 2.1.2) into its type in lower case and the rest. Only what is known for a type
@@ -101,5 +149,44 @@ mod tests {
         assert_eq!(of(json!([{"name": "a", "value": "x"}, {"name": "b"}, {"name": "c", "value": 7}])), [pair("a", "x"), pair("c", "7")]);
         assert_eq!([of(json!(["first", "second"])), of(json!("first"))], [[pair("tag", "first")], [pair("tag", "first")]]);
         assert_eq!(of(json!(null)), []);
+    }
+
+    #[test]
+    fn a_label_decides_only_where_the_receiver_says_nothing() {
+        let of = |status: &str, reply: &str, text: &str| {
+            let some = |it: &str| (!it.is_empty()).then(|| it.to_owned());
+            is_open(&Words { status: some(status), reply: some(reply), text: some(text) })
+        };
+        for (status, reply, text) in [
+            ("", "", ""),
+            ("5.0.0", "550", "no"),
+            ("", "", "smtp; 550 no"),
+            ("5.1.0", "", "550-5.5.0 no"),
+            ("x", "", "version 12.1.1.9 of 2026.01"),
+        ] {
+            assert!(of(status, reply, text), "{status} {reply} {text}");
+        }
+        for (status, reply, text) in [
+            ("5.1.1", "", ""),
+            ("4.0.0", "", ""),
+            ("5.7.0", "550", ""),
+            ("", "", "550-5.7.1 no"),
+            ("", "550", "(#5.2.2)."),
+            ("", "554", ""),
+            ("", "", "smtp; 552 no"),
+            ("", "451", ""),
+        ] {
+            assert!(!of(status, reply, text), "{status} {reply} {text}");
+        }
+    }
+
+    #[test]
+    fn a_custom_field_is_unpacked_where_it_is_json() {
+        let of = |value: serde_json::Value| packed_hints("custom", Json::new(&value));
+        let list = BTreeMap::from([("list".to_owned(), "weekly".to_owned())]);
+        assert_eq!((of(json!({"list": "weekly"})), of(json!("{\"list\":\"weekly\"}"))), (list.clone(), list));
+        assert_eq!(of(json!("some text")), BTreeMap::from([("custom".to_owned(), "some text".to_owned())]));
+        assert_eq!(of(json!(7)), BTreeMap::from([("custom".to_owned(), "7".to_owned())]));
+        assert!([json!(""), json!(null), json!([1]), json!({"a": {}})].map(of).iter().all(BTreeMap::is_empty));
     }
 }

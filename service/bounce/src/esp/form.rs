@@ -65,6 +65,10 @@ pub(super) struct Part<'a> {
     pub(super) name: Option<String>,
     /// Whether it is a file: has a `filename`, or is declared to be a message.
     pub(super) is_file: bool,
+    /// The `filename` of its Content-Disposition.
+    pub(super) filename: Option<String>,
+    /// Its Content-Type, with parameters.
+    pub(super) content_type: Option<String>,
     /// Its bytes.
     pub(super) body: &'a [u8],
 }
@@ -85,7 +89,7 @@ pub(super) fn parts<'a>(content_type: &str, body: &'a [u8]) -> Result<Vec<Part<'
     for delimiter in (Delimiters { body, needle: &needle, at: 0 }) {
         if let Some(start) = start {
             if found.len() == limits::FORM_PARTS {
-                return Err("a form with more than 32 parts");
+                return Err("a form with more than 300 parts");
             }
             found.push(part(body.get(start..delimiter.from).unwrap_or_default())?);
         }
@@ -160,10 +164,13 @@ fn part(bytes: &[u8]) -> Result<Part<'_>, &'static str> {
         })
     };
     let disposition = header("content-disposition").unwrap_or_default();
-    let is_message = header("content-type").is_some_and(|it| media_type(&it) == "message/rfc822");
+    let (filename, content_type) = (parameter(&disposition, "filename"), header("content-type"));
+    let is_message = content_type.as_deref().is_some_and(|it| media_type(it) == "message/rfc822");
     Ok(Part {
         name: parameter(&disposition, "name"),
-        is_file: is_message || parameter(&disposition, "filename").is_some(),
+        is_file: is_message || filename.is_some(),
+        filename,
+        content_type,
         body: bytes.get(body..).unwrap_or_default(),
     })
 }
@@ -174,7 +181,7 @@ pub(super) fn media_type(content_type: &str) -> String {
 }
 
 /// A parameter of a header value, unquoted (RFC 2045 section 5.1).
-fn parameter(value: &str, name: &str) -> Option<String> {
+pub(super) fn parameter(value: &str, name: &str) -> Option<String> {
     let mut rest = value.split_once(';')?.1;
     loop {
         let (found, after) = rest.split_once('=')?;
@@ -264,7 +271,7 @@ mod tests {
         assert_eq!(parts(&boundary(limits::FORM_BOUNDARY_BYTES), b""), Err("a form without its closing boundary"));
         let many = |count: usize| form(&format!("{}--b=1--", "--b=1\r\n\r\nx\r\n".repeat(count)));
         assert_eq!(many(limits::FORM_PARTS).map(|it| it.len()), Ok(limits::FORM_PARTS));
-        assert_eq!(many(limits::FORM_PARTS + 1), Err("a form with more than 32 parts"));
+        assert_eq!(many(limits::FORM_PARTS + 1), Err("a form with more than 300 parts"));
         let wide = |length: usize| form(&format!("--b=1\r\nA: {}\r\n\r\nx\r\n--b=1--", "a".repeat(length - 7)));
         assert!(wide(limits::FORM_PART_HEADER_BYTES).is_ok());
         assert_eq!(wide(limits::FORM_PART_HEADER_BYTES + 1), Err("a form part without a blank line after its headers"));

@@ -29,6 +29,7 @@
 //! ```
 
 mod batch;
+pub mod brevo;
 mod certificate;
 mod credentials;
 mod evidence;
@@ -42,18 +43,24 @@ pub mod lettermint;
 mod mac;
 mod mailbox;
 pub mod mailersend;
+pub mod mailjet;
 pub mod mailtrap;
 pub mod mime;
 mod moment;
 mod post;
 pub mod postal;
+pub mod postmark;
 mod public_key;
 mod refusal;
 pub mod resend;
 pub mod ses;
+pub mod smtp2go;
+pub mod sparkpost;
 mod standard;
 #[cfg(test)]
 mod trial;
+#[cfg(test)]
+mod trials;
 
 pub use credentials::{Credentials, HeaderSecret};
 pub use post::{Content, Once, Proof, Unverified, Verified};
@@ -69,15 +76,20 @@ use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
 pub static PROVIDERS: &[&dyn Provider] = &[
+    &brevo::Brevo,
     &forwardemail::ForwardEmail,
     &generic::Generic,
     &lettermint::Lettermint,
     &mailersend::MailerSend,
+    &mailjet::Mailjet,
     &mailtrap::Mailtrap,
     &mime::Mime,
     &postal::Postal,
+    &postmark::Postmark,
     &resend::Resend,
     &ses::Ses,
+    &smtp2go::Smtp2Go,
+    &sparkpost::SparkPost,
 ];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).

@@ -245,3 +245,25 @@ async fn a_report_may_name_its_list_within_the_tree_of_its_source() {
         }
     }
 }
+
+#[tokio::test]
+async fn only_a_delivery_that_somebody_vouches_for_lifts_a_block() {
+    let bench = Bench::with(|config| {
+        let mut open = source("open", "generic");
+        open.credentials = bounce::esp::Credentials { insecure: true, ..bounce::esp::Credentials::default() };
+        config.sources.extend([open, source("hook", "generic")]);
+    })
+    .await;
+    let event = |kind: &str, day: i64| {
+        let at = (NOW - time::Duration::days(day)).format(&time::format_description::well_known::Rfc3339).unwrap();
+        json!({"type": kind, "recipient": "jane@example.org", "message_id": format!("{day}@example.com"), "timestamp": at, "reason": "mailbox_full"})
+    };
+    let full: Vec<_> = (1..=25).map(|day| event("soft_bounce", day)).collect();
+    assert_eq!(report(&bench, &json!(full)).await.status, 200);
+    assert_eq!(bench.cause("acme", "jane@example.org").await.as_deref(), Some("soft"));
+    let forged = bench.request("POST", "/webhooks/open").header("content-type", "application/json").body(event("delivered", 0).to_string());
+    assert_eq!(bench.send(forged).await.status, 200);
+    assert_eq!(bench.cause("acme", "jane@example.org").await.as_deref(), Some("soft"));
+    assert_eq!(report(&bench, &event("delivered", 0)).await.status, 200);
+    assert_eq!(bench.cause("acme", "jane@example.org").await, None);
+}

@@ -2,10 +2,10 @@
 
 use crate::classify::reason::Reason;
 use crate::esp::batch::Meaning;
-use crate::esp::evidence::{Words, list_id, tag_hints, with_words};
+use crate::esp::evidence::{Words, list_id, tag_hints, weighed, with_words};
 use crate::esp::headers::Headers;
 use crate::esp::json::{Json, Notes};
-use crate::esp::mailbox::mailbox;
+use crate::esp::mailbox::recipient;
 use crate::kind::{BounceType, Kind};
 use crate::report::{Claim, Hints, Report};
 
@@ -16,8 +16,9 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
     if response.is_none() && message.is_none() && !bounce.is_some() {
         return Meaning::Unknown("an event is no bounce");
     }
-    let Some(Ok(recipient)) = event.at("recipient").verbatim().map(mailbox) else {
-        return Meaning::Unknown("a bounce names no recipient that can be read");
+    let recipient = match recipient(event, &["recipient"]) {
+        Ok(recipient) => recipient,
+        Err(why) => return Meaning::Unknown(why),
     };
     let kind = if bounce.word("action") == "defer" { Kind::Delayed } else { Kind::Bounce };
     // Where no server answered, the code and the class are Forward Email's own and say nothing of the address.
@@ -45,7 +46,7 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         },
         ..Report::new(kind, Some(recipient))
     };
-    with_words(report, &words, notes).into()
+    weighed(with_words(report, &words, notes)).into()
 }
 
 /// What the category says. Those that say nothing leave it to the words.

@@ -3,7 +3,7 @@
 use crate::esp::batch::Meaning;
 use crate::esp::evidence::{Words, bare_message_id, hint, list_id, tag_hints, with_words};
 use crate::esp::json::{Json, Notes};
-use crate::esp::mailbox::mailbox;
+use crate::esp::mailbox::recipient;
 use crate::kind::{BounceType, Kind};
 use crate::report::{Claim, Hints, Report};
 use crate::status::SmtpReply;
@@ -26,12 +26,9 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         "" => return Meaning::Unknown("an event has no type"),
         _ => return Meaning::Unknown("an event is of a type that is not known here"),
     };
-    let named = ["recipient", "email"].into_iter().map(|it| event.at(it)).find(|it| it.is_some());
-    let Some(recipient) = named else {
-        return Meaning::Unknown("an event names no recipient");
-    };
-    let Some(Ok(recipient)) = recipient.verbatim().map(mailbox) else {
-        return Meaning::Unknown("an event names a recipient that cannot be read");
+    let recipient = match recipient(event, &["recipient", "email"]) {
+        Ok(recipient) => recipient,
+        Err(why) => return Meaning::Unknown(why),
     };
     let reason = keyword(event, "reason", notes);
     let reply = event.text("smtp_code");

@@ -2,9 +2,9 @@
 
 use crate::classify::reason::Reason;
 use crate::esp::batch::Meaning;
-use crate::esp::evidence::{Words, tag_hints, with_words};
+use crate::esp::evidence::{Words, tag_hints, weighed, with_words};
 use crate::esp::json::{Json, Notes};
-use crate::esp::mailbox::mailbox;
+use crate::esp::mailbox::recipient;
 use crate::kind::{BounceType, Kind};
 use crate::report::{Claim, Hints, Report};
 
@@ -41,8 +41,9 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         "" => return Meaning::Unknown("an event has no type"),
         _ => return Meaning::Unknown("an event is of a type that is not known here"),
     };
-    let Some(Ok(recipient)) = data.at("recipient").verbatim().map(mailbox) else {
-        return Meaning::Unknown("an event names no recipient that can be read");
+    let recipient = match recipient(data, &["recipient"]) {
+        Ok(recipient) => recipient,
+        Err(why) => return Meaning::Unknown(why),
     };
     let mut tags = tag_hints(&[data.at("metadata")]);
     tags.extend(tag_hints(&[data.at("tag")]));
@@ -57,5 +58,5 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
     };
     let words =
         Words { status: response.text("enhanced_status_code"), reply: response.text("status_code"), text: response.text("content") };
-    with_words(report, &words, notes).into()
+    weighed(with_words(report, &words, notes)).into()
 }

@@ -1,10 +1,10 @@
 //! What an event of `MailerSend` says.
 
 use crate::esp::batch::Meaning;
-use crate::esp::evidence::{Words, tag_hints, with_words};
+use crate::esp::evidence::{Words, tag_hints, weighed, with_words};
 use crate::esp::headers::Headers;
 use crate::esp::json::{Json, Notes};
-use crate::esp::mailbox::mailbox;
+use crate::esp::mailbox::recipient;
 use crate::esp::mailersend::TEST_EVENT;
 use crate::kind::{BounceType, Kind};
 use crate::report::{Claim, Hints, Report};
@@ -33,8 +33,9 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         _ => return Meaning::Unknown("an event is of a type that is not known here"),
     };
     let email = data.at("email");
-    let Some(Ok(recipient)) = email.at("recipient").at("email").verbatim().map(mailbox) else {
-        return Meaning::Unknown("an event names no recipient that can be read");
+    let recipient = match recipient(email.at("recipient"), &["email"]) {
+        Ok(recipient) => recipient,
+        Err(why) => return Meaning::Unknown(why),
     };
     let (reason, readable) = (data.at("morph").text("reason"), data.at("morph").text("readable_reason"));
     let text = readable.clone().filter(|_| reason.is_some());
@@ -50,7 +51,7 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags: tag_hints(&[email.at("tags")]) },
         ..Report::new(kind, Some(recipient))
     };
-    with_words(report, &Words { text: reason.or(readable), ..Words::default() }, notes).into()
+    weighed(with_words(report, &Words { text: reason.or(readable), ..Words::default() }, notes)).into()
 }
 
 /// Whether the event is about the account and no message.

@@ -26,7 +26,7 @@ fn every_field_is_read() {
     let morph = json!({"object": "recipient_bounce", "id": "b", "reason": "550 5.1.1 no such user", "readable_reason": "The mailbox is not there."});
     let report = trial::report(&MailerSend, &event("hard_bounced", &morph));
     assert_eq!(report.recipient.as_ref().unwrap().expose(), "jane@example.com");
-    assert_eq!((report.kind, report.claim.unwrap().bounce_type), (Kind::Bounce, Some(BounceType::Hard)));
+    assert_eq!(report.kind, Kind::Bounce);
     assert_eq!((report.diagnostic.as_deref(), report.reply.unwrap().code()), (Some("550 5.1.1 no such user"), 550));
     assert_eq!(report.text.as_deref(), Some("The mailbox is not there."));
     assert_eq!((report.provider_event_id.as_deref(), report.provider_message_id.as_deref()), (Some("a-1"), Some("m-1")));
@@ -67,9 +67,10 @@ fn the_types_are_told_apart() {
 }
 
 #[test]
-fn a_fault_of_the_sender_is_never_hard() {
-    let verdict = trial::verdict(&MailerSend, &event("hard_bounced", &json!({"reason": "550 5.7.1 Message rejected as spam"})));
-    assert_eq!(verdict, (Kind::Bounce, Some(BounceType::Soft)));
+fn a_label_of_hard_gives_way_to_words_that_tell_more() {
+    let of = |reason: &str| trial::verdict(&MailerSend, &event("hard_bounced", &json!({"reason": reason}))).1.unwrap();
+    assert_eq!(["550 no", "Host or domain name not found", "550 5.1.1 no such user"].map(of), [BounceType::Hard; 3]);
+    assert_eq!(["550 5.7.1 Message rejected as spam", "552 5.2.2 mailbox full"].map(of), [BounceType::Soft; 2]);
 }
 
 #[test]

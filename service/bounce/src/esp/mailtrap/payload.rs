@@ -2,9 +2,9 @@
 
 use crate::classify::reason::Reason;
 use crate::esp::batch::Meaning;
-use crate::esp::evidence::{Words, tag_hints, with_words};
+use crate::esp::evidence::{Words, tag_hints, weighed, with_words};
 use crate::esp::json::{Json, Notes};
-use crate::esp::mailbox::mailbox;
+use crate::esp::mailbox::recipient;
 use crate::kind::{BounceType, Kind};
 use crate::report::{Claim, Hints, Report};
 
@@ -25,8 +25,9 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         "" => return Meaning::Unknown("an event has no type"),
         _ => return Meaning::Unknown("an event is of a type that is not known here"),
     };
-    let Some(Ok(recipient)) = event.at("email").verbatim().map(mailbox) else {
-        return Meaning::Unknown("an event names no recipient that can be read");
+    let recipient = match recipient(event, &["email"]) {
+        Ok(recipient) => recipient,
+        Err(why) => return Meaning::Unknown(why),
     };
     let mut tags = tag_hints(&[event.at("custom_variables")]);
     for name in ["category", "sending_stream", "sending_domain_name"] {
@@ -43,15 +44,13 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         ..Report::new(kind, Some(recipient))
     };
     let words = Words { reply: event.text("response_code"), text: event.text("response"), ..Words::default() };
-    with_words(report, &words, notes).into()
+    weighed(with_words(report, &words, notes)).into()
 }
 
-/// Final, says Mailtrap. Whether the address is to blame, its category and the receiver's words say; only where both are
-/// missing its word has to do.
+/// Final, says Mailtrap, and hard, unless its category or the receiver's words say that the address is not to blame.
 fn bounce(event: Json<'_>) -> Claim {
     let reason = category(event);
-    let silent = reason.is_none() && event.text("response").is_none() && event.text("response_code").is_none();
-    Claim { bounce_type: silent.then_some(BounceType::Hard), reason }
+    Claim { bounce_type: Some(reason.map_or(BounceType::Hard, Reason::permanent_type)), reason }
 }
 
 /// Bounce categories are those of `PowerMTA`, with or without their hyphens.

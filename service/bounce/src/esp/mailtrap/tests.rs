@@ -48,6 +48,7 @@ fn a_bounce_is_hard_where_the_address_is_to_blame() {
     assert_eq!(of("", "550 5.7.1 your host is listed by a block list", 550), SOFT);
     assert_eq!(of("badmailbox", "554 5.7.1 message rejected as spam", 554), SOFT);
     // Where nothing else is said, Mailtrap's word has to do.
+    assert_eq!([of("", "550 nope", 550), of("other", "failed", 0)], [HARD; 2]);
     assert_eq!(trial::verdict(&Mailtrap, &event("bounce", |_| {})), HARD);
 }
 

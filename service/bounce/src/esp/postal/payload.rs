@@ -2,9 +2,9 @@
 
 use crate::classify::reason::Reason;
 use crate::esp::batch::Meaning;
-use crate::esp::evidence::{Words, bare_message_id, tag_hints, with_words};
+use crate::esp::evidence::{Words, bare_message_id, tag_hints, weighed, with_words};
 use crate::esp::json::{Json, Notes};
-use crate::esp::mailbox::mailbox;
+use crate::esp::mailbox::recipient;
 use crate::kind::{BounceType, Kind};
 use crate::report::{Claim, Hints, Report};
 
@@ -21,7 +21,10 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
     let (kind, claim) = match name(event, payload).as_str() {
         "messagesent" => (Kind::Delivered, None),
         "messagedelayed" => (Kind::Delayed, None),
-        // What the receiver answered decides; a failure without an answer is not the address's.
+        // Postal calls every 5xx hard; a failure without an answer is not the address's.
+        "messagedeliveryfailed" if output.as_deref().is_some_and(|it| it.starts_with('5')) => {
+            (Kind::Bounce, Some(Claim { bounce_type: Some(BounceType::Hard), reason: None }))
+        }
         "messagedeliveryfailed" if output.is_some() => (Kind::Bounce, None),
         "messagedeliveryfailed" if says("maximum number of delivery attempts") => (Kind::Bounce, Some(soft(Some(Reason::Expired)))),
         "messagedeliveryfailed" if says("likely spam") => (Kind::Bounce, Some(soft(Some(Reason::SpamContent)))),
@@ -34,8 +37,9 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         "" => return Meaning::Unknown("an event has neither a name nor a status"),
         _ => return Meaning::Unknown("an event is of a type that is not known here"),
     };
-    let Some(Ok(recipient)) = message.at("to").verbatim().map(mailbox) else {
-        return Meaning::Unknown("an event names no recipient that can be read");
+    let recipient = match recipient(message, &["to"]) {
+        Ok(recipient) => recipient,
+        Err(why) => return Meaning::Unknown(why),
     };
     let bounce = payload.at("bounce");
     let report = Report {
@@ -49,7 +53,7 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         hints: Hints { tags: tag_hints(&[message.at("tag")]), ..Hints::default() },
         ..Report::new(kind, Some(recipient))
     };
-    with_words(report, &Words { text: output, ..Words::default() }, notes).into()
+    weighed(with_words(report, &Words { text: output, ..Words::default() }, notes)).into()
 }
 
 fn soft(reason: Option<Reason>) -> Claim {

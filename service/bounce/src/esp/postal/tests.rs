@@ -112,6 +112,10 @@ fn what_the_receiver_answered_decides() {
     let details = "Permanent SMTP delivery error when sending to mx.example.com (192.0.2.1)";
     assert_eq!(of("550 5.1.1 User unknown", details), (BounceType::Hard, Reason::UserUnknown));
     assert_eq!(of("550-5.7.1 this message is likely unsolicited mail", details).0, BounceType::Soft);
+    assert_eq!(of("550 no", details).0, BounceType::Hard);
+    assert_eq!(of("554 no", details).0, BounceType::Soft);
+    assert_eq!(of("Mailbox does not exist", details), (BounceType::Hard, Reason::UserUnknown));
+    assert_eq!(of("451 try later", details).0, BounceType::Soft);
     assert_eq!(of("552 5.2.2 mailbox full", details), (BounceType::Soft, Reason::MailboxFull));
     assert_eq!(of("", "Maximum number of delivery attempts (18) has been reached"), (BounceType::Soft, Reason::Expired));
     assert_eq!(of("", "Message is likely spam. Threshold is 5 and the message scored 9."), (BounceType::Soft, Reason::SpamContent));

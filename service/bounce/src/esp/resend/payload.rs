@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::classify::reason::Reason;
 use crate::esp::batch::Meaning;
-use crate::esp::evidence::{Words, bare_message_id, hint, tag_hints, with_words};
+use crate::esp::evidence::{Words, bare_message_id, hint, tag_hints, weighed, with_words};
 use crate::esp::headers::Headers;
 use crate::esp::json::{Json, Notes};
 use crate::esp::mailbox::mailbox;
@@ -57,7 +57,7 @@ pub(super) fn meaning(event: Json<'_>, id: Option<&str>, notes: &mut Notes) -> M
         hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags },
         ..Report::new(kind, Some(recipient))
     };
-    with_words(report, &words, notes).into()
+    weighed(with_words(report, &words, notes)).into()
 }
 
 /// The receiver's words, where Resend passes them on: a list with one entry for each recipient that failed.
