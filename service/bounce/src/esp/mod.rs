@@ -34,26 +34,35 @@ mod certificate;
 mod credentials;
 mod evidence;
 mod form;
+pub mod forwardemail;
 pub mod generic;
+mod headers;
 pub mod interpret;
 mod json;
+pub mod lettermint;
 mod mac;
 mod mailbox;
+pub mod mailersend;
 pub mod mailgun;
 pub mod mailjet;
+pub mod mailtrap;
 pub mod mandrill;
 pub mod mime;
 mod moment;
 mod parsed;
 mod post;
+pub mod postal;
 pub mod postmark;
 mod public_key;
 mod refusal;
+pub mod resend;
 pub mod sendgrid;
 pub mod ses;
 pub mod smtp2go;
 pub mod sparkpost;
 mod standard;
+#[cfg(test)]
+mod trial;
 #[cfg(test)]
 mod trials;
 
@@ -72,12 +81,18 @@ use crate::report::{Note, Reading, Report};
 /// Every provider, by the name a source gives.
 pub static PROVIDERS: &[&dyn Provider] = &[
     &brevo::Brevo,
+    &forwardemail::ForwardEmail,
     &generic::Generic,
+    &lettermint::Lettermint,
+    &mailersend::MailerSend,
     &mailgun::Mailgun,
     &mailjet::Mailjet,
+    &mailtrap::Mailtrap,
     &mandrill::Mandrill,
     &mime::Mime,
+    &postal::Postal,
     &postmark::Postmark,
+    &resend::Resend,
     &sendgrid::SendGrid,
     &ses::Ses,
     &smtp2go::Smtp2Go,

@@ -16,7 +16,7 @@ const SIGNATURES: usize = 16;
 /// Proves a post by its `webhook-` headers, or by those that Svix names `svix-`.
 pub(super) fn check(post: &Unverified<'_>, credentials: &Credentials, now: OffsetDateTime) -> Result<(), Refusal> {
     let keys = keys(&credentials.secrets)?;
-    let prefix = if post.header("svix-signature").is_some() { "svix" } else { "webhook" };
+    let prefix = prefix(post);
     let header = |name: &str| post.sole_header(&format!("{prefix}-{name}"), Credential::Signature);
     let (id, time, signatures) = (header("id")?, header("timestamp")?, header("signature")?);
     let macs: Vec<Vec<u8>> =
@@ -25,9 +25,14 @@ pub(super) fn check(post: &Unverified<'_>, credentials: &Credentials, now: Offse
     fresh(time, now, WINDOW)
 }
 
-/// The id of the message, the same for all attempts to deliver it.
+/// The id of the message, the same for all attempts to deliver it; the one that [`check`] looks at, not one beside it.
 pub(super) fn id<'a>(post: &Unverified<'a>) -> Option<&'a str> {
-    post.header("svix-id").or_else(|| post.header("webhook-id")).filter(|it| !it.is_empty())
+    post.header(&format!("{}-id", prefix(post))).map(str::trim).filter(|it| !it.is_empty())
+}
+
+/// Which of the two names its headers go by.
+fn prefix(post: &Unverified<'_>) -> &'static str {
+    if post.header("svix-signature").is_some() { "svix" } else { "webhook" }
 }
 
 /// The headers that prove a body, in the names of the standard.
@@ -111,6 +116,32 @@ mod tests {
         assert_eq!([at(300), at(-300)], [Ok(()), Ok(())]);
         assert_eq!([at(301), at(-301)], [Err(Refusal::Stale(WINDOW)), Err(Refusal::Stale(WINDOW))]);
         assert_eq!(fresh("9223372036854775807", NOW, WINDOW), Err(Refusal::Stale(WINDOW)));
+    }
+
+    #[test]
+    fn every_bit_of_every_header_is_covered() {
+        for at in 0..3 {
+            for bit in 0..signed()[at].1.len() * 8 {
+                let headers = changed(at, |it| {
+                    let mut bytes = it.as_bytes().to_vec();
+                    bytes[bit / 8] ^= 1 << (bit % 8);
+                    // What is no ASCII any more does not come through an HTTP library; it must be refused all the same.
+                    String::from_utf8_lossy(&bytes).into_owned()
+                });
+                assert!(verify(&[SECRET], &headers, b"{}", NOW).is_err(), "bit {bit} of {:?}", headers[at]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_id_is_the_one_that_was_signed() {
+        let of = |headers: &[(String, String)]| id(&Unverified { method: "POST", url: "/", headers, body: b"" }).map(str::to_owned);
+        let mut headers = signed();
+        headers.push(("svix-id".to_owned(), "slipped_in".to_owned()));
+        assert_eq!(of(&headers).as_deref(), Some("msg_1"));
+        let svix: Vec<_> = signed().into_iter().map(|(name, value)| (name.replace("webhook", "svix"), value)).collect();
+        assert_eq!(of(&svix).as_deref(), Some("msg_1"));
+        assert_eq!(of(&[]), None);
     }
 
     #[test]

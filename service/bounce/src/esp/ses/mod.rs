@@ -8,6 +8,7 @@
 //! send again what a dead-letter queue kept for days, and a notification that comes twice changes nothing. A confirmation
 //! does change something: one older than two hours is not carried out.
 
+pub(super) mod labels;
 mod payload;
 pub mod sign;
 pub(super) mod signature;
