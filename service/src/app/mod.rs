@@ -251,3 +251,20 @@ fn watch_pool(telemetry: &Telemetry, store: &Arc<Store>, max: u32) {
         telemetry::Pool { size: pool.size, idle: u32::try_from(pool.idle).unwrap_or(u32::MAX), max }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_loop_that_panics_ends_the_service() {
+        let ended = CancellationToken::new();
+        let run = guarded(&ended, async { panic!("a fault of ours") });
+        assert!(run.await.is_err());
+        assert!(ended.is_cancelled());
+        let quiet = CancellationToken::new();
+        let run = guarded(&quiet, std::future::pending());
+        assert!(!quiet.is_cancelled());
+        run.abort();
+    }
+}

@@ -374,7 +374,7 @@ list = "acme.weekly"
 "#,
         &[],
     );
-    insta::assert_snapshot!(text.replace(&super::source::providers().join(", "), "(all)"), @r#"
+    insta::assert_snapshot!(text.replace(&source::providers().join(", "), "(all)"), @r#"
 list[0].honours[1] = "manual_allow" (rebound.toml line 4): must be one of hard, soft, complaint, unsubscribe, provider, import; write for example "hard"
 list[1].name = "acme.weekly" (rebound.toml line 6): is the name of an earlier list too; keep one of them
 source[0].name = "Ses Prod" (rebound.toml line 8): is not a name of a-z, 0-9, dot, _ and -, at most 64 octets; write for example "ses-prod"; it becomes the last part of the webhook's URL

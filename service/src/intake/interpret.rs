@@ -186,6 +186,9 @@ fn message_keys(provider: &str, report: &Report, verdict: &Verdict, occurred_at:
         .iter()
         .filter_map(|(name, it)| it.as_deref().map(canonical).filter(|it| !it.is_empty()).map(|it| format!("{name}:{it}")))
         .collect();
+    if let Some((provider, id)) = report.message_id.as_deref().map(canonical).as_deref().and_then(bounce::esp::id_within) {
+        keys.push(format!("provider:{provider}:{id}"));
+    }
     if let Some(id) = report.provider_message_id.as_deref().map(canonical).filter(|it| !it.is_empty()) {
         keys.push(format!("provider:{provider}:{id}"));
     }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock::Clock;
-use crate::config::Unattributed;
+use crate::config::{Size, Unattributed};
 use crate::store::{Announces, Connect, Cursor, Identity, Policies, ReceiptState, Visible, sha256};
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
@@ -58,6 +58,10 @@ struct Bench {
 
 impl Bench {
     async fn new(queue: usize) -> Self {
+        Self::with(IntakeConfig { queue, ..IntakeConfig::default() }).await
+    }
+
+    async fn with(config: IntakeConfig) -> Self {
         let connect = Connect {
             url: SecretString::from("sqlite::memory:"),
             max_connections: 1,
@@ -81,7 +85,6 @@ impl Bench {
             unattributed: Unattributed::Provisional,
         };
         let telemetry = Arc::new(Telemetry::new(["plain"]));
-        let config = IntakeConfig { queue, ..IntakeConfig::default() };
         let (intake, committer) = channel(
             store.clone(),
             RulesInForce::new(bounce::classify::Rules::load(&[]).unwrap()),
@@ -203,4 +206,18 @@ async fn a_post_that_does_not_matter_uses_up_its_token() {
     bench.accept_with(Some("t"), "ping").await.unwrap();
     let other = bench.accept_with(Some("t"), "john@example.org").await.unwrap();
     assert!(matches!(other.accepted, Some(Accepted::Replayed)));
+}
+
+#[tokio::test]
+async fn a_queue_full_of_bytes_says_come_again_before_it_is_full_of_receipts() {
+    let mut bench = Bench::with(IntakeConfig { queue: 8, queue_bytes: Size(64 << 10), ..IntakeConfig::default() }).await;
+    let committer = bench.committer.take().unwrap();
+    let large = "no address ".repeat(4000);
+    let first = bench.accept(&large);
+    tokio::pin!(first);
+    assert!(futures_util::poll!(first.as_mut()).is_pending());
+    assert!(matches!(bench.accept(&large).await, Err(IntakeError::Full(8))), "43 KiB wait, 64 may");
+    tokio::spawn(committer.run(Clock::from(|| NOW), bench.stop.clone()));
+    first.await.unwrap();
+    bench.accept(&large).await.unwrap();
 }

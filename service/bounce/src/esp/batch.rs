@@ -31,7 +31,10 @@ pub(super) fn one<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&'a 
     if !text.trim_start().starts_with('{') {
         return Err(malformed("it is no JSON object".to_owned()));
     }
-    Ok(vec![serde_json::from_str(text).map_err(|it| malformed(json::what(&it)))?])
+    let event: &'a RawValue = serde_json::from_str(text).map_err(|it| malformed(json::what(&it)))?;
+    // Nested deeper than anybody means it.
+    json::parse(event.get().as_bytes()).map_err(malformed)?;
+    Ok(vec![event])
 }
 
 /// The events of a body `{"events": […]}`; any other object is one event, and an array is a list of them.
@@ -57,7 +60,7 @@ pub(super) fn enveloped<'a>(body: &'a [u8], expected: &'static str) -> Result<Ve
 pub(super) fn lines<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&'a str>, Refusal> {
     let malformed = |found: String| Refusal::Malformed { expected, found };
     let lines: Vec<&str> = json::text(body).map_err(malformed)?.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
-    if !lines.iter().any(|it| it.starts_with('{') && serde_json::from_str::<&RawValue>(it).is_ok()) {
+    if !lines.iter().any(|it| it.starts_with('{') && json::parse(it.as_bytes()).is_ok()) {
         return Err(malformed("no line of it is a JSON object".to_owned()));
     }
     bounded(lines)
@@ -152,6 +155,7 @@ mod tests {
             ("not json", "it is neither a JSON object nor an array"),
             ("{} secret", "it is not JSON, line 1 column 4"),
             ("[{},", "it ends too early, line 1 column 4"),
+            (&format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000)), "nothing in it is an object that can be read"),
         ] {
             let found = Refusal::Malformed { expected: "events", found: found.to_owned() };
             assert_eq!(events(body.as_bytes(), "events").err(), Some(found), "{body}");
@@ -172,7 +176,10 @@ mod tests {
         let many = format!("{{\"events\":[{}]}}", vec!["1"; limits::POST_EVENTS + 1].join(","));
         assert_eq!(of(&many), Err(Refusal::TooMany(limits::POST_EVENTS)));
         assert_eq!(one(b" {\"a\":1}\n", "an event").map(|it| it.len()), Ok(1));
-        assert!(one(b"[{}]", "an event").is_err() && one(b"{} {}", "an event").is_err());
+        let deep = format!("{}1{}", "{\"a\":".repeat(5_000), "}".repeat(5_000));
+        for wrong in ["[{}]", "{} {}", "{", "null", &deep] {
+            assert!(matches!(one(wrong.as_bytes(), "an event"), Err(Refusal::Malformed { .. })), "{wrong}");
+        }
     }
 
     #[test]

@@ -114,6 +114,7 @@ impl Credentials {
 
     /// For providers that can sign. Where a key is configured, the signature must hold, and so must whatever else is
     /// configured; without a key, the rest alone has to do.
+    #[expect(clippy::fn_params_excessive_bools, reason = "which of the keys a provider signs with is its own affair")]
     pub(super) fn signed_or_transport(
         &self,
         post: &Unverified<'_>,

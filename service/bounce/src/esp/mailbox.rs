@@ -3,6 +3,16 @@
 use std::borrow::Cow;
 
 use crate::address::{Address, AddressError};
+use crate::esp::json::Json;
+
+/// The recipient that an event names in the first of these fields that is there.
+///
+/// # Errors
+/// Why it names nobody, as [`crate::esp::batch::Meaning::Unknown`] says it.
+pub(super) fn recipient(event: Json<'_>, fields: &[&str]) -> Result<Address, &'static str> {
+    let named = fields.iter().find_map(|it| event.at(it).verbatim().filter(|it| !it.trim().is_empty()));
+    mailbox(named.ok_or("an event names no recipient")?).map_err(|_| "an event names a recipient that cannot be read")
+}
 
 /// The address of a mailbox, whatever stands around it.
 pub(super) fn mailbox(text: &str) -> Result<Address, AddressError> {

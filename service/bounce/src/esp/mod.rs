@@ -30,27 +30,47 @@
 
 pub mod azure;
 mod batch;
+pub mod brevo;
 mod certificate;
 pub mod cloudflare;
 mod credentials;
 pub mod elasticemail;
 mod evidence;
 mod form;
+pub mod forwardemail;
 pub mod generic;
 mod headers;
 pub mod interpret;
 mod json;
 pub mod kumomta;
+pub mod lettermint;
 mod mac;
 mod mailbox;
+pub mod mailersend;
+pub mod mailgun;
+pub mod mailjet;
+pub mod mailtrap;
+pub mod mandrill;
 pub mod mime;
 mod moment;
+mod parsed;
 mod post;
+pub mod postal;
+pub mod postmark;
+mod public_key;
 mod refusal;
+pub mod resend;
 pub mod scaleway;
+pub mod sendgrid;
 pub mod ses;
+pub mod smtp2go;
 pub mod sns;
+pub mod sparkpost;
 mod standard;
+#[cfg(test)]
+mod trial;
+#[cfg(test)]
+mod trials;
 
 pub use credentials::{Credentials, HeaderSecret};
 pub use post::{Content, Once, Proof, Unverified, Verified};
@@ -67,13 +87,27 @@ use crate::report::{Note, Reading, Report};
 /// Every provider, by the name a source gives.
 pub static PROVIDERS: &[&dyn Provider] = &[
     &azure::Azure,
+    &brevo::Brevo,
     &cloudflare::Cloudflare,
     &elasticemail::ElasticEmail,
+    &forwardemail::ForwardEmail,
     &generic::Generic,
     &kumomta::KumoMta,
+    &lettermint::Lettermint,
+    &mailersend::MailerSend,
+    &mailgun::Mailgun,
+    &mailjet::Mailjet,
+    &mailtrap::Mailtrap,
+    &mandrill::Mandrill,
     &mime::Mime,
+    &postal::Postal,
+    &postmark::Postmark,
+    &resend::Resend,
     &scaleway::Scaleway,
+    &sendgrid::SendGrid,
     &ses::Ses,
+    &smtp2go::Smtp2Go,
+    &sparkpost::SparkPost,
 ];
 
 /// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
@@ -209,6 +243,27 @@ pub fn is_test(provider: &dyn Provider, recipient: &Address) -> bool {
     let address = recipient.expose();
     let of_domain = |it: &str| it.starts_with('@') && address.ends_with(it);
     std::iter::once(&TEST_RECIPIENT).chain(provider.test_recipients()).any(|it| address.eq_ignore_ascii_case(it) || of_domain(it))
+}
+
+/// The provider and its own id of a message, where the provider writes that into the Message-ID: so a bounce by mail and a
+/// post about the same failure are known to be one.
+///
+/// ```
+/// assert_eq!(bounce::esp::id_within("0100-x@eu-west-1.amazonses.com"), Some(("ses", "0100-x")));
+/// assert_eq!(bounce::esp::id_within("news@example.com"), None);
+/// ```
+#[must_use]
+pub fn id_within(message_id: &str) -> Option<(&'static str, &str)> {
+    let (id, domain) = message_id.rsplit_once('@').filter(|(id, _)| !id.is_empty())?;
+    let domain = domain.to_ascii_lowercase();
+    let is_of = |it: &str| domain.strip_suffix(it).is_some_and(|before| before.is_empty() || before.ends_with('.'));
+    if is_of("amazonses.com") {
+        Some(("ses", id))
+    } else if is_of("mtasv.net") {
+        Some(("postmark", id))
+    } else {
+        None
+    }
 }
 
 /// What a proved post says, and what the shell has to do for it.

@@ -2,12 +2,15 @@
 
 use crate::classify::reason::Reason;
 use crate::esp::batch::Meaning;
-use crate::esp::evidence::{Words, bare_message_id, hard_unless_passing, status_in, with_words};
+use crate::esp::evidence::{Words, bare_message_id, weighed, with_words};
 use crate::esp::json::{Json, Notes};
-use crate::esp::mailbox::mailbox;
+use crate::esp::mailbox::recipient;
 use crate::kind::{BounceType, Kind};
 use crate::report::{Claim, Report};
-use crate::status::Class;
+use crate::status::{Class, EnhancedStatus};
+
+/// The claim of a label that means hard.
+const HARD: Claim = Claim { bounce_type: Some(BounceType::Hard), reason: None };
 
 /// The meaning of an event. What a validation event wants back is put into `code`.
 pub(super) fn meaning(event: Json<'_>, code: &mut Option<String>, notes: &mut Notes) -> Meaning {
@@ -37,10 +40,12 @@ pub(super) fn meaning(event: Json<'_>, code: &mut Option<String>, notes: &mut No
 fn report(event: Json<'_>, notes: &mut Notes) -> Meaning {
     let data = event.at("data");
     let text = data.at("deliveryStatusDetails").text("statusMessage");
+    let blames = blames(text.as_deref());
     let (kind, claim) = match data.word("status").as_str() {
         "delivered" => (Kind::Delivered, None),
-        "bounced" => (Kind::Bounce, hard_unless_passing(text.as_deref())),
-        "failed" => (Kind::Bounce, failed(text.as_deref())),
+        "bounced" => (Kind::Bounce, Some(HARD)),
+        // Hard only where the code says so; else the receiver's words decide.
+        "failed" => (Kind::Bounce, blames.then_some(HARD)),
         "suppressed" => (Kind::Suppressed, Some(Claim { bounce_type: None, reason: Some(Reason::Suppressed) })),
         "quarantined" | "filteredspam" => {
             (Kind::Bounce, Some(Claim { bounce_type: Some(BounceType::Soft), reason: Some(Reason::SpamContent) }))
@@ -50,11 +55,9 @@ fn report(event: Json<'_>, notes: &mut Notes) -> Meaning {
         "" => return Meaning::Unknown("a delivery report has no status"),
         _ => return Meaning::Unknown("a delivery report has a status that is not known here"),
     };
-    let Some(recipient) = data.at("recipient").verbatim() else {
-        return Meaning::Unknown("a delivery report names no recipient");
-    };
-    let Ok(recipient) = mailbox(recipient) else {
-        return Meaning::Unknown("a delivery report names a recipient that cannot be read");
+    let recipient = match recipient(data, &["recipient"]) {
+        Ok(recipient) => recipient,
+        Err(why) => return Meaning::Unknown(why),
     };
     let attempted = data.moment("deliveryAttemptTimeStamp").or_else(|| data.moment("deliveryAttemptTimestamp"));
     let report = Report {
@@ -66,12 +69,13 @@ fn report(event: Json<'_>, notes: &mut Notes) -> Meaning {
         claim,
         ..Report::new(kind, Some(recipient))
     };
-    with_words(report, &Words { text, ..Words::default() }, notes).into()
+    let report = with_words(report, &Words { text, ..Words::default() }, notes);
+    if blames { report.into() } else { weighed(report).into() }
 }
 
-/// `Failed` means hard only where the receiver's code blames the address or the way to it; else its words decide.
-fn failed(text: Option<&str>) -> Option<Claim> {
-    let status = status_in(text).filter(|it| it.class == Class::Permanent)?;
-    let blames = status.subject == 1 || (status.subject == 4 && matches!(status.detail, 1 | 4 | 310));
-    blames.then_some(Claim { bounce_type: Some(BounceType::Hard), reason: None })
+/// Whether the receiver's code blames the address or the way to it.
+fn blames(text: Option<&str>) -> bool {
+    let mut codes = text.unwrap_or_default().split(|it: char| !it.is_ascii_digit() && it != '.');
+    let status = codes.find_map(|it| it.trim_matches('.').parse::<EnhancedStatus>().ok());
+    status.is_some_and(|it| it.class == Class::Permanent && (it.subject == 1 || (it.subject == 4 && matches!(it.detail, 1 | 4 | 310))))
 }

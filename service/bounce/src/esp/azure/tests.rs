@@ -52,6 +52,7 @@ fn every_status_has_its_meaning() {
         ("Delivered", "No error.", Kind::Delivered, None),
         ("Bounced", "", Kind::Bounce, Some(Hard)),
         ("bounced", "550 5.1.1 unknown", Kind::Bounce, Some(Hard)),
+        ("Bounced", "550 5.4.1 failed", Kind::Bounce, Some(Hard)),
         ("Bounced", "552 5.2.2 over quota", Kind::Bounce, None),
         ("Bounced", "451 4.7.1 later", Kind::Bounce, None),
         ("Failed", "550 5.4.1 failed", Kind::Bounce, Some(Hard)),

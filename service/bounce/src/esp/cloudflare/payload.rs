@@ -2,9 +2,9 @@
 
 use crate::classify::reason::Reason;
 use crate::esp::batch::Meaning;
-use crate::esp::evidence::{Words, with_words};
+use crate::esp::evidence::{Words, weighed, with_words};
 use crate::esp::json::{Json, Notes};
-use crate::esp::mailbox::mailbox;
+use crate::esp::mailbox::recipient;
 use crate::kind::{BounceType, FeedbackType, Kind};
 use crate::report::{Claim, Report};
 
@@ -47,11 +47,9 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         "accepted" | "queued" | "sent" | "opened" | "clicked" => return Meaning::Nothing,
         _ => return Meaning::Unknown("an event is of a type that is not known here"),
     };
-    let Some(recipient) = payload.at("recipient").verbatim() else {
-        return Meaning::Unknown("an event names no recipient");
-    };
-    let Ok(recipient) = mailbox(recipient) else {
-        return Meaning::Unknown("an event names a recipient that cannot be read");
+    let recipient = match recipient(payload, &["recipient"]) {
+        Ok(recipient) => recipient,
+        Err(why) => return Meaning::Unknown(why),
     };
     let report = Report {
         occurred_at: event.at("metadata").moment("eventTimestamp"),
@@ -62,7 +60,7 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         ..Report::new(kind, Some(recipient))
     };
     let words = Words { status: delivery.text("smtpEnhancedStatusCode"), reply: delivery.text("smtpStatusCode"), text };
-    with_words(report, &words, notes).into()
+    weighed(with_words(report, &words, notes)).into()
 }
 
 /// A soft bounce is one whose retries were used up.

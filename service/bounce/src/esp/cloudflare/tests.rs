@@ -3,6 +3,7 @@ use time::macros::datetime;
 
 use super::*;
 use crate::classify::reason::Reason;
+use crate::classify::{Rules, classify};
 use crate::esp::{Credential, is_test};
 use crate::kind::{BounceType, FeedbackType, Kind};
 use crate::report::Report;
@@ -54,7 +55,7 @@ fn every_event_has_its_meaning() {
         (event("deferred", |_| {}), Kind::Delayed, None),
         (bounce("hard"), Kind::Bounce, Some(BounceType::Hard)),
         (bounce("Soft"), Kind::Bounce, Some(BounceType::Soft)),
-        (bounce("other"), Kind::Bounce, None),
+        (bounce("other"), Kind::Bounce, Some(BounceType::Hard)),
         (rejection("suppressed"), Kind::Suppressed, None),
         (rejection("content"), Kind::Rejected, None),
         (event("failed", |it| it["failure"] = json!({"reason": "internal"})), Kind::Rejected, None),
@@ -62,7 +63,7 @@ fn every_event_has_its_meaning() {
         (event("complained", |it| it["complaint"] = Value::Null), Kind::Complaint, None),
     ] {
         let report = only(&event);
-        assert_eq!((report.kind, report.claim.and_then(|it| it.bounce_type)), (kind, bounce_type), "{event}");
+        assert_eq!((report.kind, classify(&report, Rules::builtin()).bounce_type), (kind, bounce_type), "{event}");
     }
     assert_eq!(only(&rejection("suppressed")).claim.unwrap().reason, Some(Reason::Suppressed));
     let complaint = |word: &str| event("complained", |it| it["complaint"] = json!({"type": word}));
@@ -128,7 +129,7 @@ fn the_sample_is_believed_and_is_about_nobody() {
     let (_, decoded) = received("application/json", &["Bearer token"], &sample.body).unwrap();
     let report = &decoded.reading.reports[0];
     assert!(is_test(&Cloudflare, report.recipient.as_ref().unwrap()));
-    assert_eq!((report.claim.unwrap().bounce_type, report.occurred_at), (Some(BounceType::Hard), Some(NOW)));
+    assert_eq!((classify(report, Rules::builtin()).bounce_type, report.occurred_at), (Some(BounceType::Hard), Some(NOW)));
 }
 
 proptest::proptest! {

@@ -2,10 +2,10 @@
 
 use crate::classify::reason::Reason;
 use crate::esp::batch::Meaning;
-use crate::esp::evidence::{Words, hard_unless_passing, hint, with_words};
+use crate::esp::evidence::{Words, hint, weighed, with_words};
 use crate::esp::headers::Headers;
 use crate::esp::json::{Json, Notes};
-use crate::esp::mailbox::mailbox;
+use crate::esp::mailbox::recipient;
 use crate::kind::{BounceType, Kind};
 use crate::report::{Claim, Hints, Report};
 
@@ -13,12 +13,11 @@ use crate::report::{Claim, Hints, Report};
 pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
     let reply = event.text("email_response_code");
     let text = event.text("email_response_message").or_else(|| event.text("email_error"));
-    let passing = reply.as_deref().is_some_and(|it| it.starts_with('4'));
     let (kind, claim) = match event.word("type").as_str() {
         "email_delivered" => (Kind::Delivered, None),
         "email_deferred" => (Kind::Delayed, None),
         // The receiver refused it for good; unless its code says that it might have come again.
-        "email_dropped" => (Kind::Bounce, hard_unless_passing(text.as_deref()).filter(|_| !passing)),
+        "email_dropped" => (Kind::Bounce, Some(Claim { bounce_type: Some(BounceType::Hard), reason: None })),
         "email_mailbox_not_found" => (Kind::Bounce, Some(Claim { bounce_type: Some(BounceType::Hard), reason: Some(Reason::UserUnknown) })),
         // Judged to be spam, by Scaleway or by the receiver. No person complained.
         "email_spam" => (Kind::Bounce, Some(Claim { bounce_type: Some(BounceType::Soft), reason: Some(Reason::SpamContent) })),
@@ -28,11 +27,9 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         "" => return Meaning::Unknown("an event has no type"),
         _ => return Meaning::Unknown("an event is of a type that is not known here"),
     };
-    let Some(recipient) = event.at("email_to").verbatim() else {
-        return Meaning::Unknown("an event names no recipient");
-    };
-    let Ok(recipient) = mailbox(recipient) else {
-        return Meaning::Unknown("an event names a recipient that cannot be read");
+    let recipient = match recipient(event, &["email_to"]) {
+        Ok(recipient) => recipient,
+        Err(why) => return Meaning::Unknown(why),
     };
     let headers = Headers(event.at("email_headers"));
     let tags = event.text("domain_name").map(|it| ("domain_name".to_owned(), hint(&it)));
@@ -45,5 +42,5 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags: tags.into_iter().collect() },
         ..Report::new(kind, Some(recipient))
     };
-    with_words(report, &Words { status: None, reply, text }, notes).into()
+    weighed(with_words(report, &Words { status: None, reply, text }, notes)).into()
 }

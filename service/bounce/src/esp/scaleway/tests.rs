@@ -3,6 +3,7 @@ use time::macros::datetime;
 
 use super::*;
 use crate::classify::reason::Reason;
+use crate::classify::{Rules, classify};
 use crate::esp::{Credential, is_test};
 use crate::kind::{BounceType, Kind};
 use crate::report::Report;
@@ -66,14 +67,15 @@ fn every_event_has_its_meaning() {
         ("email_delivered", 250, "2.0.0 OK", (Kind::Delivered, None, None)),
         ("email_deferred", 451, "4.7.1 later", (Kind::Delayed, None, None)),
         ("email_dropped", 550, "5.1.1 no", (Kind::Bounce, Some(Hard), None)),
-        ("email_dropped", 451, "expired", (Kind::Bounce, None, None)),
-        ("email_dropped", 552, "5.2.2 full", (Kind::Bounce, None, None)),
+        ("email_dropped", 550, "no", (Kind::Bounce, Some(Hard), None)),
+        ("email_dropped", 451, "expired", (Kind::Bounce, Some(Soft), None)),
+        ("email_dropped", 552, "5.2.2 full", (Kind::Bounce, Some(Soft), None)),
         ("email_mailbox_not_found", 550, "no", (Kind::Bounce, Some(Hard), Some(Reason::UserUnknown))),
         ("email_spam", 554, "spam", (Kind::Bounce, Some(Soft), Some(Reason::SpamContent))),
         ("email_blocklisted", 0, "", (Kind::Suppressed, None, Some(Reason::Suppressed))),
     ] {
         let report = only(&event(kind, code, text));
-        let found = (report.kind, report.claim.and_then(|it| it.bounce_type), report.claim.and_then(|it| it.reason));
+        let found = (report.kind, classify(&report, Rules::builtin()).bounce_type, report.claim.and_then(|it| it.reason));
         assert_eq!(found, expected, "{kind} {code} {text}");
     }
     for kind in ["email_queued", "blocklist_created", "unknown_type"] {
@@ -192,7 +194,7 @@ fn the_sample_is_believed_and_is_about_nobody() {
     let (_, decoded) = post_with(&Credentials { topic_arns: credentials().topic_arns[..1].into(), ..credentials() }, &[], &body).unwrap();
     let report = &decoded.reading.reports[0];
     assert!(is_test(&Scaleway, report.recipient.as_ref().unwrap()));
-    assert_eq!((report.kind, report.claim.unwrap().bounce_type), (Kind::Bounce, Some(BounceType::Hard)));
+    assert_eq!((report.kind, classify(report, Rules::builtin()).bounce_type), (Kind::Bounce, Some(BounceType::Hard)));
 }
 
 proptest::proptest! {
