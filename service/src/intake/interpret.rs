@@ -64,7 +64,7 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
                 occurred_at.date()
             )));
         }
-        let message_keys = message_keys(arrival.source.provider.name(), report, &verdict, occurred_at);
+        let message_keys = message_keys(&arrival.source, report, &verdict, occurred_at);
         let is_test = bounce::esp::is_test(arrival.source.provider, &address);
         if is_test {
             notes.push(Note("about a test recipient of the provider: recorded, but it counts for nothing".to_owned()));
@@ -179,7 +179,9 @@ fn occurred(report: &Report, received_at: OffsetDateTime, max_fact_age: Duration
 }
 
 /// Keys of the message: every id it carries; where it has none, the provider's id of the event, else day and reason.
-fn message_keys(provider: &str, report: &Report, verdict: &Verdict, occurred_at: OffsetDateTime) -> Vec<String> {
+fn message_keys(source: &Source, report: &Report, verdict: &Verdict, occurred_at: OffsetDateTime) -> Vec<String> {
+    let name = source.provider.name();
+    let provider = if source.provider.has_global_ids() { name.to_owned() } else { format!("{name}/{}", source.name) };
     let canonical = |it: &str| it.trim().trim_matches(['<', '>']).to_owned();
     let ids = [("message", &report.message_id), ("envelope", &report.envelope_id)];
     let mut keys: Vec<String> = ids

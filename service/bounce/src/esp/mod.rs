@@ -133,6 +133,12 @@ pub trait Provider: Sync + std::fmt::Debug {
     /// The name in `[[source]] provider = "…"`.
     fn name(&self) -> &'static str;
 
+    /// Whether its ids of messages and events are the same wherever they are told of. Those of a program that everybody runs
+    /// for themselves begin at 1 in each place.
+    fn has_global_ids(&self) -> bool {
+        true
+    }
+
     /// Methods its posts come by, in upper case.
     fn methods(&self) -> &'static [&'static str] {
         &["POST"]

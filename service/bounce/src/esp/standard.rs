@@ -1,15 +1,19 @@
 //! Standard Webhooks (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>), which
 //! is what Svix signs with: HMAC-SHA256 over id, time and raw body. A retry is signed anew, so the window is short.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use time::OffsetDateTime;
 
 use crate::esp::credentials::BASE64;
 use crate::esp::mac::{self, Hash};
-use crate::esp::{Credential, Credentials, Refusal, Unverified};
+use crate::esp::{Content, Credential, Credentials, Refusal, Unverified, form};
 
 /// How far the signed time may be off, in seconds.
 pub(super) const WINDOW: u32 = 300;
+/// Parameter of the media type that keeps the id in a receipt.
+const ID: &str = "webhook-id";
 /// Signatures looked at; a sender gives one for each of its keys.
 const SIGNATURES: usize = 16;
 
@@ -25,9 +29,19 @@ pub(super) fn check(post: &Unverified<'_>, credentials: &Credentials, now: Offse
     fresh(time, now, WINDOW)
 }
 
-/// The id of the message, the same for all attempts to deliver it; the one that [`check`] looks at, not one beside it.
-pub(super) fn id<'a>(post: &Unverified<'a>) -> Option<&'a str> {
-    post.header(&format!("{}-id", prefix(post))).map(str::trim).filter(|it| !it.is_empty())
+/// The id of the message, the same for all attempts to deliver it; the one that [`check`] looks at, not one beside it. Of a
+/// stored receipt, what [`content`] kept of it.
+pub(super) fn id(post: &Unverified<'_>) -> Option<String> {
+    let in_header = post.header(&format!("{}-id", prefix(post))).map(str::trim).filter(|it| !it.is_empty());
+    in_header.map(str::to_owned).or_else(|| form::parameter(post.header("content-type")?, ID))
+}
+
+/// What a receipt keeps: the body, and the id as a parameter of its type.
+pub(super) fn content<'a>(post: &Unverified<'a>) -> Content<'a> {
+    let plain = |it: &String| it.len() <= 100 && it.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'-' | b'.'));
+    let id = id(post).filter(plain);
+    let media_type = id.map_or(Cow::Borrowed("application/json"), |it| Cow::Owned(format!("application/json; {ID}={it}")));
+    Content { media_type, bytes: Cow::Borrowed(post.body) }
 }
 
 /// Which of the two names its headers go by.
@@ -135,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_id_is_the_one_that_was_signed() {
-        let of = |headers: &[(String, String)]| id(&Unverified { method: "POST", url: "/", headers, body: b"" }).map(str::to_owned);
+        let of = |headers: &[(String, String)]| id(&Unverified { method: "POST", url: "/", headers, body: b"" });
         let mut headers = signed();
         headers.push(("svix-id".to_owned(), "slipped_in".to_owned()));
         assert_eq!(of(&headers).as_deref(), Some("msg_1"));

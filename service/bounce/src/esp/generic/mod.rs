@@ -31,6 +31,10 @@ impl Provider for Generic {
         "generic"
     }
 
+    fn has_global_ids(&self) -> bool {
+        false
+    }
+
     fn proved_by(&self) -> &'static [&'static str] {
         &["secrets", "basic", "bearer", "header", "url_secret"]
     }

@@ -35,6 +35,10 @@ impl Provider for Postal {
         "postal"
     }
 
+    fn has_global_ids(&self) -> bool {
+        false
+    }
+
     fn proved_by(&self) -> &'static [&'static str] {
         &["public_keys", "basic", "bearer", "header", "url_secret"]
     }

@@ -2,8 +2,8 @@
 //!
 //! What this one does differently: an event names all recipients of its message and does not say which of them it is
 //! about. So only a message to one recipient can be told, or one whose diagnostic names the address; of any other the
-//! event is kept and nobody is blamed. The id of an event stands in a header (`svix-id`) and not in the body, so a stored
-//! receipt that is read again has none; Resend's id of the message is in the body and tells repetitions as well.
+//! event is kept and nobody is blamed. The id of an event stands in a header (`svix-id`) and not in the body; a receipt keeps
+//! it as a parameter of the media type.
 //!
 //! Resend sends by way of Amazon SES, and its types of bounces are those of SES. Svix tries again for more than a day after
 //! any answer but a 2xx, and turns an endpoint off after five days: every refusal may be mended within that time.
@@ -16,7 +16,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::esp::{Credentials, Decoded, NoSample, Proof, Provider, Refusal, Sample, TEST_RECIPIENT, Unverified, Verified};
+use crate::esp::{Content, Credentials, Decoded, NoSample, Proof, Provider, Refusal, Sample, TEST_RECIPIENT, Unverified, Verified};
 use crate::esp::{batch, standard};
 
 /// What a body should have been, in refusals.
@@ -42,10 +42,16 @@ impl Provider for Resend {
         Ok(Proof::of(attribution))
     }
 
+    fn content<'a>(&self, post: &Unverified<'a>) -> Content<'a> {
+        standard::content(post)
+    }
+
     fn decode(&self, post: &Verified<'_>) -> Decoded {
         let id = standard::id(post.post());
         match batch::one(post.post().body, EXPECTED) {
-            Ok(events) => batch::decode("resend", events.iter().map(|it| it.get()), |event, notes| payload::meaning(event, id, notes)),
+            Ok(events) => {
+                batch::decode("resend", events.iter().map(|it| it.get()), |event, notes| payload::meaning(event, id.as_deref(), notes))
+            }
             Err(refusal) => Decoded::unreadable("resend", &refusal),
         }
     }

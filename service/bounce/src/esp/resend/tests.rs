@@ -169,3 +169,15 @@ proptest::proptest! {
         let _ = trial::raw(&Resend, &body);
     }
 }
+
+#[test]
+fn a_stored_receipt_still_has_the_id_that_came_in_a_header() {
+    let body = json!({"type": "email.bounced", "data": {"email_id": "e-1", "to": ["jane@example.com"], "bounce": {"type": "Permanent"}}})
+        .to_string();
+    let headers = [("svix-signature".to_owned(), "v1,x".to_owned()), ("svix-id".to_owned(), "msg_1".to_owned())];
+    let content = Resend.content(&Unverified { method: "POST", url: "/", headers: &headers, body: body.as_bytes() });
+    let stored = [("content-type".to_owned(), content.media_type.into_owned())];
+    let post = Unverified { method: "POST", url: "", headers: &stored, body: &content.bytes };
+    let decoded = Resend.decode(&Verified::restored(post, crate::kind::Attribution::Signed, NOW));
+    assert_eq!(decoded.reading.reports[0].provider_event_id.as_deref(), Some("msg_1"));
+}
