@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::rsa::KeyPair;
-use bounce::esp::ses::sign::{Notice, NoticeKind, sign};
+use bounce::esp::sns::sign::{Notice, NoticeKind, sign};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};

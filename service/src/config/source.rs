@@ -1,5 +1,6 @@
 //! Sources: who may report failures, how they prove who they are, and for which lists they speak.
 
+use bounce::esp::sns::address::is_public_name;
 use bounce::esp::{Credentials, HeaderSecret};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -129,7 +130,17 @@ impl SourceConfig {
                 &format!("write \"{}\", or a list above it", self.list.root()),
             );
         }
-        self.validate_credentials(&key, checks);
+        self.validate_credentials(key, checks);
+        for (index, host) in self.credentials.confirm_hosts.iter().enumerate() {
+            if !is_public_name(&host.to_ascii_lowercase()) {
+                checks.problem(
+                    &key(&format!("confirm_hosts[{index}]")),
+                    quoted(host),
+                    "is not the name of a host that a provider may have",
+                    "write for example \"sns.mnq.fr-par.scaleway.com\": no scheme, no port, no number",
+                );
+            }
+        }
         for (index, basic) in self.credentials.basic.iter().enumerate() {
             let key = key(&format!("basic[{index}]"));
             if !basic.contains(':') {
@@ -223,6 +234,7 @@ impl Section for SourceConfig {
         page.key_if_set("bearer", &secrets(&self.credentials.bearer));
         page.key_if_set("url_secret", &self.credentials.url_secret.as_deref().map(SecretString::from));
         page.key_if_set("topic_arns", &self.credentials.topic_arns);
+        page.key_if_set("confirm_hosts", &self.credentials.confirm_hosts);
         page.key_if_set("url", &self.credentials.url.as_deref().map(SecretUrl::new));
         page.key("insecure", &self.credentials.insecure);
         if let Some(header) = &self.credentials.header {
@@ -241,6 +253,7 @@ fn read_credentials(reader: &mut Reader<'_>) -> Credentials {
         header: reader.section::<Header>("header").map(|it| it.0),
         url_secret: reader.plain_secret("url_secret"),
         topic_arns: reader.get("topic_arns", Vec::new()),
+        confirm_hosts: reader.get("confirm_hosts", Vec::new()),
         url: reader.get::<Option<SecretUrl>>("url", None).map(|it| it.expose().to_owned()),
         insecure: reader.get("insecure", false),
         certificates: std::collections::BTreeMap::new(),

@@ -444,7 +444,7 @@ fn a_case_of_interpret_gives_its_source() {
     insta::assert_snapshot!(document(r#"{"secrets_file": "/etc/passwd", "topic_arn": ["x"], "basic": [1.5]}"#).unwrap_err(), @r#"
 the configuration cannot be used:
   - provider (the given document): is missing; write for example provider = "name"
-  - secrets_file (the given document): is not a key that is known; remove it, or write one of basic, bearer, certificates, header, insecure, list, list_from, name, provider, public_keys, secrets, topic_arns, unattributed, url, url_secret, within
+  - secrets_file (the given document): is not a key that is known; remove it, or write one of basic, bearer, certificates, confirm_hosts, header, insecure, list, list_from, name, provider, public_keys, secrets, topic_arns, unattributed, url, url_secret, within
   - topic_arn (the given document): is not a key that is known; did you mean topic_arns? Else remove it
 "#);
 }
@@ -461,5 +461,19 @@ fn a_source_needs_a_credential_that_its_provider_knows_or_says_that_it_has_none(
     for fine in ["insecure = true", "url_secret = \"s\"", "secrets = [\"whsec_c2VjcmV0\"]"] {
         let text = format!("[[list]]\nname = \"a\"\n[[source]]\nname = \"s\"\nprovider = \"generic\"\nlist = \"a\"\n{fine}");
         assert!(load(&text, &[]).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn subscriptions_are_confirmed_on_hosts_with_public_names_only() {
+    let text = |host: &str| {
+        let source = "name = \"s\"\nprovider = \"scaleway\"\nlist = \"a\"\nurl_secret = \"x\"";
+        format!("[[list]]\nname = \"a\"\n[[source]]\n{source}\nconfirm_hosts = [\"{host}\"]")
+    };
+    let config = load(&text("SNS.mnq.fr-par.example.com"), &[]).unwrap();
+    assert_eq!(config.sources[0].credentials.confirm_hosts, ["SNS.mnq.fr-par.example.com"]);
+    for host in ["https://sns.example.com", "sns.example.com:443", "10.0.0.1", "localhost", "sns.internal", ""] {
+        let found = problems(&text(host), &[]);
+        assert!(found.contains("source[0].confirm_hosts[0]"), "{host}: {found}");
     }
 }

@@ -33,8 +33,9 @@ impl<'a> Headers<'a> {
         let items = self.0.items().filter(move |_| self.0.entries().next().is_none());
         let of_list = items.filter_map(|it| {
             let mut pair = it.items();
-            let name = it.text("name").or_else(|| pair.next()?.own_text())?;
-            Some((name, if it.at("name").is_some() { it.at("value") } else { pair.next()? }))
+            let named = it.text("name").or_else(|| it.text("key"));
+            let name = named.clone().or_else(|| pair.next()?.own_text())?;
+            Some((name, if named.is_some() { it.at("value") } else { pair.next()? }))
         });
         of_object.map(|(name, value)| (name.to_owned(), value)).chain(of_list).map(|(name, value)| (name.to_ascii_lowercase(), value))
     }
@@ -71,6 +72,7 @@ mod tests {
     fn every_spelling_of_headers_is_read() {
         for headers in [
             json!([{"name": "Message-ID", "value": "<a@example.com>"}, {"name": "LIST-ID", "value": "Weekly <weekly.example.com>"}, {"name": "To", "value": "x"}]),
+            json!([{"key": "Message-ID", "value": "<a@example.com>"}, {"key": "List-Id", "value": "<weekly.example.com>"}, {"key": "To", "value": "x"}]),
             json!([["Message-Id", "a@example.com"], ["List-Id", "weekly.example.com"], ["to", "x"]]),
             json!({"message-id": "<a@example.com>", "List-ID": ["<weekly.example.com>", "second"], "To": "x"}),
         ] {

@@ -28,10 +28,13 @@
 //! assert_eq!((mime.refusal_status(&refusal), refusal.to_string().as_str()), (401, "the secret in the address does not match"));
 //! ```
 
+pub mod azure;
 mod batch;
 pub mod brevo;
 mod certificate;
+pub mod cloudflare;
 mod credentials;
+pub mod elasticemail;
 mod evidence;
 mod form;
 pub mod forwardemail;
@@ -39,6 +42,7 @@ pub mod generic;
 mod headers;
 pub mod interpret;
 mod json;
+pub mod kumomta;
 pub mod lettermint;
 mod mac;
 mod mailbox;
@@ -56,9 +60,11 @@ pub mod postmark;
 mod public_key;
 mod refusal;
 pub mod resend;
+pub mod scaleway;
 pub mod sendgrid;
 pub mod ses;
 pub mod smtp2go;
+pub mod sns;
 pub mod sparkpost;
 mod standard;
 #[cfg(test)]
@@ -80,9 +86,13 @@ use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
 pub static PROVIDERS: &[&dyn Provider] = &[
+    &azure::Azure,
     &brevo::Brevo,
+    &cloudflare::Cloudflare,
+    &elasticemail::ElasticEmail,
     &forwardemail::ForwardEmail,
     &generic::Generic,
+    &kumomta::KumoMta,
     &lettermint::Lettermint,
     &mailersend::MailerSend,
     &mailgun::Mailgun,
@@ -93,6 +103,7 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &postal::Postal,
     &postmark::Postmark,
     &resend::Resend,
+    &scaleway::Scaleway,
     &sendgrid::SendGrid,
     &ses::Ses,
     &smtp2go::Smtp2Go,
@@ -171,6 +182,12 @@ pub trait Provider: Sync + std::fmt::Debug {
     /// lower case, or `@domain` for all of a domain.
     fn test_recipients(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Whether this address may be visited to confirm a subscription of a source with these credentials. [`Provider::prove`]
+    /// has refused what leads elsewhere; the shell asks again before it goes there.
+    fn may_confirm(&self, _url: &str, _credentials: &Credentials) -> bool {
+        false
     }
 
     /// A post as this provider would send it, proved with these credentials as far as it signs: that mail to

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::rsa::KeyPair;
 use bounce::esp::TEST_RECIPIENT;
-use bounce::esp::ses::sign::{Notice, NoticeKind, sign};
+use bounce::esp::sns::sign::{Notice, NoticeKind, sign};
 use serde_json::json;
 
 use super::*;

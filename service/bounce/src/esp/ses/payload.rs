@@ -7,7 +7,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::classify::reason::Reason;
-use crate::esp::evidence::{Words, bare_message_id, hint, tag_hints, with_words, without_type};
+use crate::esp::evidence::{Words, bare_message_id, hint, tag_hints, weighed, with_words, without_type};
 use crate::esp::headers::Headers;
 use crate::esp::json::{Json, Notes};
 use crate::esp::mailbox::mailbox;
@@ -15,6 +15,7 @@ use crate::esp::ses::labels::{bounce_meaning, is_suppression};
 use crate::kind::{FeedbackType, Kind};
 use crate::limits;
 use crate::report::{Claim, Hints, Report};
+use crate::status::Class;
 
 /// How a notification came.
 #[derive(Debug)]
@@ -75,7 +76,8 @@ struct Named<'a> {
 
 impl<'a> Event<'a> {
     fn bounces(&self, bounce: Json<'a>, notes: &mut Notes) -> Option<Vec<Report>> {
-        let (kind, claim, feedback_type) = bounce_meaning(&bounce.word("bounceType"), &bounce.word("bounceSubType"), notes);
+        let bounce_type = bounce.word("bounceType");
+        let (kind, claim, feedback_type) = bounce_meaning(&bounce_type, &bounce.word("bounceSubType"), notes);
         let reports = self.reports(kind, bounce, "bouncedRecipients", notes)?.into_iter().map(|Named { report, detail }| {
             let report = Report {
                 reporting_mta: bounce.text("reportingMTA").map(|it| without_type(&it).1.to_owned()),
@@ -84,7 +86,7 @@ impl<'a> Event<'a> {
                 feedback_type,
                 ..report
             };
-            with_reply(report, detail, "diagnosticCode", notes)
+            heard(with_reply(report, detail, "diagnosticCode", notes), &bounce_type)
         });
         Some(reports.collect())
     }
@@ -218,11 +220,20 @@ impl<'a> Event<'a> {
             occurred_at: object.moment("timestamp").or(self.publication.published_at).or_else(|| self.mail.moment("timestamp")),
             message_id: message_id.or_else(|| headers.message_id()),
             provider_message_id: self.mail.text("messageId"),
-            provider_event_id: object.text("feedbackId").or_else(|| self.publication.id.clone()),
+            // The id of SNS is that of this notification; a bare one has only the feedback's, which two notifications may share.
+            provider_event_id: self.publication.id.clone().or_else(|| object.text("feedbackId")),
             hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags: tag_hints(&[self.mail.at("tags")]) },
             ..Report::new(kind, None)
         }
     }
+}
+
+/// Lets the receiver's words decide where they say more than the label: `Permanent` is said of full mailboxes too, and
+/// `Transient` without a subtype of domains that do not exist (5.4.4). Where there are none, the label stands.
+fn heard(report: Report, bounce_type: &str) -> Report {
+    let is_plain = report.claim.is_some_and(|it| it.reason.is_none());
+    let for_good = report.status.is_some_and(|it| it.class == Class::Permanent && it.detail != 0);
+    if bounce_type == "transient" && is_plain && for_good { Report { claim: None, ..report } } else { weighed(report) }
 }
 
 /// Takes what the other side said: status, action, and the reply with its type taken off.
