@@ -1,8 +1,10 @@
 //! How fast mails are read and judged, beside a plain MIME parse of the same mails, and how the time grows with the size of
 //! mails made to hurt. Messages are the project's own fixtures, in memory, on one thread.
 //!
-//! `cargo bench -p bounce` runs both; `cargo bench -p bounce -- hostile` only the second.
+//! `cargo bench -p bounce` runs both; `cargo bench -p bounce -- hostile` only the second; `cargo bench -p bounce -- folder
+//! PATH` reads the mails below an absolute path instead.
 
+mod folder;
 mod hostile;
 
 use std::hint::black_box;
@@ -15,6 +17,9 @@ use criterion::{Criterion, Throughput};
 use mail_parser::MessageParser;
 
 fn main() {
+    if let Some(path) = std::env::args().skip_while(|it| it != "folder").nth(1) {
+        return folder::print(Path::new(&path));
+    }
     let only_hostile = std::env::args().any(|it| it == "hostile");
     if !only_hostile {
         let mut criterion = Criterion::default().sample_size(20).configure_from_args();
@@ -29,7 +34,8 @@ fn main() {
 
 /// Reads, judges, and does both, over all fixtures; once counted in messages, once in octets.
 fn fixtures(criterion: &mut Criterion) {
-    let mails = mails();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus");
+    let mails = mails(&fixtures, |path| path.extension().is_some_and(|it| it == "eml"));
     let rules = Rules::builtin();
     let readings: Vec<Reading> = mails.iter().map(|it| report::read(&Mail::parse(it))).collect();
     let octets = mails.iter().map(Vec::len).sum::<usize>();
@@ -59,20 +65,20 @@ fn judged(reading: &Reading, rules: &Rules) -> usize {
     reading.reports.len()
 }
 
-/// Every fixture, read into memory.
-fn mails() -> Vec<Vec<u8>> {
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus")];
+/// Every mail below a folder, read into memory.
+fn mails(folder: &Path, is_mail: impl Fn(&Path) -> bool) -> Vec<Vec<u8>> {
+    let mut folders = vec![folder.to_owned()];
     let mut mails = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|it| it == "eml") {
+            } else if is_mail(&path) {
                 mails.extend(std::fs::read(&path));
             }
         }
     }
-    assert!(!mails.is_empty(), "there are no fixtures");
+    assert!(!mails.is_empty(), "there are no mails in {}", folder.display());
     mails
 }
