@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use memchr::memmem;
+
 use super::{Bounce, address, failure};
 use crate::report::human::Mention;
 use crate::report::{Report, original};
@@ -11,7 +13,7 @@ use crate::report::{Report, original};
 pub(super) fn read(bounce: &Bounce<'_>) -> Option<Vec<Report>> {
     let headers = bounce.mail.headers();
     let sign = headers.has("x-failed-recipients")
-        || bounce.human.text.contains("created automatically by mail delivery software")
+        || memmem::find(bounce.human.text.as_bytes(), b"created automatically by mail delivery software").is_some()
         || bounce.mail.header("received").is_some_and(|it| it.contains("(Exim "));
     if !sign {
         return None;
