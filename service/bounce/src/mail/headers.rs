@@ -120,6 +120,13 @@ impl<'b> Headers<'b> {
         self.all(name).next()
     }
 
+    /// As [`Headers::first`], of the last field of that name.
+    #[must_use]
+    pub fn last(&self, name: &str) -> Option<Cow<'b, str>> {
+        let last = self.fields.iter().rev().find(|it| self.slice(&it.name).eq_ignore_ascii_case(name.as_bytes()));
+        last.map(|it| self.text(&it.value))
+    }
+
     /// Whether there is a field of that name.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

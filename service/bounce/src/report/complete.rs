@@ -128,15 +128,15 @@ fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
     let whole = finality::Whole::new(bounce.human.text, bounce.subject);
     for report in reports.iter_mut() {
         let names =
-            [report.recipient.as_ref().map(|it| it.expose().to_owned()), report.final_recipient.clone(), report.original_recipient.clone()];
-        let known = names.iter().flatten().find_map(|it| Some((it.as_str(), bounce.human.about(it)?)));
-        if let Some((_, text)) = known {
-            mta::describe(report, text);
+            [report.recipient.as_ref().map(Address::expose), report.final_recipient.as_deref(), report.original_recipient.as_deref()];
+        let place = names.into_iter().flatten().find_map(|it| bounce.human.place(it));
+        if let Some(place) = place {
+            mta::describe(report, bounce.human.paragraph(place));
         }
         if alone {
             mta::diagnose(report, bounce.human.text);
             if report.diagnostic.is_none() || report.text.is_none() {
-                let story = bounce.human.story(known.map(|it| it.0));
+                let story = place.map(|it| bounce.human.story(it)).unwrap_or_default();
                 let whole = human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES);
                 let told = [report.text.as_deref().unwrap_or_default(), story, whole];
                 let telling = told.into_iter().find(|it| mta::signs::names_a_cause(it)).unwrap_or(whole);
@@ -165,13 +165,14 @@ fn drop_repetitions(report: &mut Report) {
 /// Ties reports to the message that came back.
 pub(super) fn tie(reports: &mut [Report], returned: &Message<'_>) {
     let id = original::message_id(returned);
-    let hints = original::hints(returned);
-    for report in reports {
-        if report.message_id.is_none() {
-            report.message_id.clone_from(&id);
-        }
-        if report.hints == Hints::default() {
-            report.hints.clone_from(&hints);
+    for report in reports.iter_mut().filter(|it| it.message_id.is_none()) {
+        report.message_id.clone_from(&id);
+    }
+    let mut without: Vec<&mut Report> = reports.iter_mut().filter(|it| it.hints == Hints::default()).collect();
+    if let Some((last, others)) = without.split_last_mut() {
+        last.hints = original::hints(returned);
+        for report in others {
+            report.hints.clone_from(&last.hints);
         }
     }
 }

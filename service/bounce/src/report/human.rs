@@ -82,16 +82,15 @@ impl<'m> Human<'m> {
         self.place(address).map(|it| self.paragraph(it))
     }
 
-    /// Everything from the line that names an address on, for a text about one recipient whose paragraph says too little.
-    pub(crate) fn story(&self, address: Option<&str>) -> &'m str {
-        let place = address.and_then(|it| self.place(it));
-        let story = place.and_then(|it| self.text.get(it.at - self.before(it).len()..)).unwrap_or_default();
+    /// Everything from the line of a mention on, for a text about one recipient whose paragraph says too little.
+    pub(crate) fn story(&self, mention: &Mention<'_>) -> &'m str {
+        let story = self.text.get(mention.at - self.before(mention).len()..).unwrap_or_default();
         capped(story.trim(), limits::DIAGNOSTIC_BYTES)
     }
 
     /// Where the text says most about an address: of several places the one that holds a reply, then the one beside words of
     /// failure, then the one that begins with the address.
-    fn place(&self, address: &str) -> Option<&Mention<'m>> {
+    pub(crate) fn place(&self, address: &str) -> Option<&Mention<'m>> {
         let places = self.by_address.get(&address.to_lowercase())?;
         if let [only] = places.as_slice() {
             return self.mentions.get(*only);
