@@ -1,6 +1,8 @@
 //! Finds what the remote server said inside a text for people: a reply code (RFC 5321 section 4.2) at a place where a reply
 //! may begin, and everything after it.
 
+use std::borrow::Cow;
+
 use crate::limits;
 use crate::report::human::capped;
 use crate::report::phrases::Phrases;
@@ -98,7 +100,16 @@ fn is_quantity(rest: &[u8]) -> bool {
 }
 
 /// A reply of several lines as one: line ends become blanks.
-pub(crate) fn joined(text: &str) -> String {
+pub(crate) fn joined(text: &str) -> Cow<'_, str> {
+    let mut previous = ' ';
+    let is_joined = text.chars().all(|it| {
+        let fits = !it.is_whitespace() || it == ' ' && previous != ' ';
+        previous = it;
+        fits
+    });
+    if is_joined && previous != ' ' {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         if !out.is_empty() {
@@ -106,12 +117,19 @@ pub(crate) fn joined(text: &str) -> String {
         }
         out.push_str(word);
     }
-    out
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lines_of_a_reply_become_one() {
+        for (text, line) in [("550 no", "550 no"), (" 550\r\n  no\tü ", "550 no ü"), ("550\u{a0}no", "550 no"), ("a  b", "a b"), ("", "")] {
+            assert_eq!(joined(text), line, "{text:?}");
+        }
+    }
 
     #[test]
     fn a_reply_is_found_where_one_may_begin() {
