@@ -175,6 +175,9 @@ impl<'b> Headers<'b> {
 
     fn text(&self, range: &Range<usize>) -> Cow<'b, str> {
         let raw = self.slice(range);
+        if let Some(text) = plain(raw) {
+            return Cow::Borrowed(text.trim());
+        }
         let text = match decode::charset(raw, None) {
             Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
             Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
@@ -183,13 +186,23 @@ impl<'b> Headers<'b> {
     }
 }
 
+/// The text of a value that is one line of ASCII without an encoded word, as most are: there is nothing to undo.
+fn plain(raw: &[u8]) -> Option<&str> {
+    // All octets are looked at whatever comes, so that the compiler takes many at once.
+    let odd = raw.iter().fold(false, |odd, it| odd | !it.is_ascii() | matches!(it, b'\n' | b'\r' | b'?' | 0x1b));
+    if odd { None } else { std::str::from_utf8(raw).ok() }
+}
+
 /// Joins folded lines: each line end with the blanks around it becomes one blank.
-pub(super) fn unfolded(text: Cow<'_, str>) -> Cow<'_, str> {
-    if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_none() {
+fn unfolded(text: Cow<'_, str>) -> Cow<'_, str> {
+    let line_end = |text: &str| memchr::memchr2(b'\n', b'\r', text.as_bytes());
+    if line_end(&text).is_none() {
         return text;
     }
     let mut out = String::with_capacity(text.len());
-    for line in text.split(['\n', '\r']) {
+    let mut rest = &*text;
+    while !rest.is_empty() {
+        let (line, tail) = rest.split_at(line_end(rest).unwrap_or(rest.len()));
         let line = line.trim();
         if !line.is_empty() {
             if !out.is_empty() {
@@ -197,6 +210,7 @@ pub(super) fn unfolded(text: Cow<'_, str>) -> Cow<'_, str> {
             }
             out.push_str(line);
         }
+        rest = tail.get(1..).unwrap_or_default();
     }
     Cow::Owned(out)
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use memchr::memmem;
 
 use super::decode;
-use super::headers::{Block, line_end, trimmed, unfolded};
+use super::headers::{Block, line_end, trimmed};
 use crate::limits;
 
 /// One leaf of the message, or one multipart too deep to open.
@@ -59,9 +59,9 @@ struct Open {
 
 /// Walks a whole message. A multipart whose boundary never comes is read by the boundary that does, or as one text.
 pub(super) fn walk(bytes: &[u8]) -> Walk {
-    let top = Block::scan(bytes, start(bytes), |_| false);
-    let kind = content_type(bytes, &top);
-    let mut walk = walk_parts(bytes, leaf(bytes, top.clone(), 0));
+    let whole = leaf(bytes, Block::scan(bytes, start(bytes), |_| false), 0);
+    let (top, kind) = (whole.block.clone(), whole.kind.clone());
+    let mut walk = walk_parts(bytes, whole);
     if walk.leaves.is_empty() {
         walk.note("the boundary of the message does not occur in it");
         let mut whole = leaf(bytes, top.clone(), 0);
@@ -82,10 +82,10 @@ pub(super) fn walk(bytes: &[u8]) -> Walk {
 }
 
 fn walk_parts(bytes: &[u8], top: Leaf) -> Walk {
-    let mut walk = Walk { top: top.block.clone(), ..Walk::default() };
+    let mut walk = Walk::default();
     let mut open: Vec<Open> = Vec::new();
+    let mut at = top.block.end;
     let mut current = enter(bytes, &mut walk, &mut open, top);
-    let mut at = walk.top.end;
     while let Some(found) = next_dashes(bytes, at) {
         let next = line_end(bytes, found);
         let line = trimmed(bytes.get(found..next).unwrap_or_default());
@@ -194,7 +194,6 @@ fn token(text: &str) -> &str {
 
 fn content_type(bytes: &[u8], block: &Block) -> ContentType {
     let Some(value) = block.view(bytes).first("content-type") else { return ContentType::default() };
-    let value = unfolded(value);
     let mut out = ContentType { essence: token(&value).to_ascii_lowercase(), ..ContentType::default() };
     for (name, value) in parameters(&value).take(40) {
         let name = name.split('*').next().unwrap_or(name);
