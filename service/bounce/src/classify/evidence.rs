@@ -7,6 +7,7 @@ use crate::classify::reason::Reason;
 use crate::classify::rules::pattern::Facts;
 use crate::classify::rules::{Matched, Rules, Tier, Words};
 use crate::classify::said::{Said, codes_in};
+use crate::mail::lines;
 use crate::report::Report;
 use crate::status::{Class, EnhancedStatus, SmtpReply, Stage};
 
@@ -90,7 +91,7 @@ impl<'a> Evidence<'a> {
 /// `5.1.0 - Unknown address error 550-'5.7.1 Access denied'` (Cisco), as a whole or on a line of prose.
 fn remote_words(text: &str) -> &str {
     let mut start = 0;
-    for line in text.split_inclusive('\n') {
+    for line in lines(text) {
         if let Some(at) = gateway_name(line) {
             return &text[start + at..];
         }

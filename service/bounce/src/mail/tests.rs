@@ -101,3 +101,9 @@ fn what_is_no_mail_is_one_part() {
         let _ = mail.human();
     }
 }
+
+#[test]
+fn lines_keep_their_ends() {
+    assert_eq!(lines("a\n\nä\r\nb").collect::<Vec<_>>(), ["a\n", "\n", "ä\r\n", "b"]);
+    assert_eq!(lines("").count(), 0);
+}

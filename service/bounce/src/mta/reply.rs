@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use crate::limits;
+use crate::mail::lines;
 use crate::report::human::capped;
 use crate::report::phrases::Phrases;
 
@@ -52,7 +53,7 @@ fn without_trailer(text: &str) -> &str {
 fn reply_end(text: &str) -> usize {
     let mut complete = text.as_bytes().get(3) != Some(&b'-');
     let mut at = 0;
-    for line in text.split_inclusive('\n') {
+    for line in lines(text) {
         let plain = line.strip_prefix("<<< ").unwrap_or(line);
         let coded =
             plain.len() > 4 && plain.bytes().take(3).all(|it| it.is_ascii_digit()) && matches!(plain.as_bytes().get(3), Some(b' ' | b'-'));
@@ -126,7 +127,8 @@ mod tests {
 
     #[test]
     fn the_lines_of_a_reply_become_one() {
-        for (text, line) in [("550 no", "550 no"), (" 550\r\n  no\tü ", "550 no ü"), ("550\u{a0}no", "550 no"), ("a  b", "a b"), ("", "")] {
+        for (text, line) in [("550 no", "550 no"), (" 550\r\n  no\tü ", "550 no ü"), ("550\u{a0}no", "550 no"), ("a  b", "a b"), ("", "")]
+        {
             assert_eq!(joined(text), line, "{text:?}");
         }
     }

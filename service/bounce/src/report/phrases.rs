@@ -1,5 +1,6 @@
 //! Lists of phrases looked for in one pass over a text, in any letter case.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, PatternID};
@@ -45,6 +46,11 @@ impl Phrases {
         let phrase = |search: &Search, pattern: PatternID| search.phrases.get(pattern.as_usize()).copied();
         let search = self.search().into_iter();
         search.flat_map(move |it| it.automaton.find_overlapping_iter(text).filter_map(move |found| phrase(it, found.pattern())))
+    }
+
+    /// Where those that stand in a text begin and end, in the order of their ends.
+    pub(crate) fn places_in<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
+        self.search().into_iter().flat_map(move |it| it.automaton.find_overlapping_iter(text)).map(|it| it.range())
     }
 
     /// Whether one of them stands in a text.
