@@ -9,24 +9,29 @@ pub(super) fn normalise(raw: &str) -> String {
     let raw = &raw[..raw.floor_char_boundary(TEXT_LIMIT)];
     let mut out = String::with_capacity(raw.len());
     let mut lines = Lines::default();
-    for word in raw.split_whitespace() {
+    let mut take = |word| {
         let word = lines.without_prefix(word);
-        if word.is_empty() {
-            continue;
+        if !word.is_empty() {
+            if !out.is_empty() {
+                out.push(' ');
+            }
+            push_lower(&mut out, word);
         }
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        push_lower(&mut out, word);
+    };
+    // ASCII knows one blank less than Unicode does of the same letters.
+    if raw.is_ascii() && !raw.contains('\u{b}') {
+        raw.split_ascii_whitespace().for_each(&mut take);
+    } else {
+        raw.split_whitespace().for_each(&mut take);
     }
+    out.make_ascii_lowercase();
     out
 }
 
+/// Appends a word with all letters that are not ASCII in lower case.
 fn push_lower(out: &mut String, word: &str) {
-    let start = out.len();
     if word.is_ascii() {
         out.push_str(word);
-        out[start..].make_ascii_lowercase();
         return;
     }
     for letter in word.chars() {
