@@ -102,6 +102,9 @@ fn remote_words(text: &str) -> &str {
 
 /// How far the gateway's own name for a status reaches at the start of a line.
 fn gateway_name(line: &str) -> Option<usize> {
+    if !line.trim_start().starts_with(|it: char| it.is_ascii_digit()) {
+        return None;
+    }
     let (status, rest) = line.split_once(" - ")?;
     status.trim().parse::<EnhancedStatus>().ok()?;
     let name = rest[..rest.find('\'')?].trim_end_matches(['-', ' ']);

@@ -86,7 +86,8 @@ fn walk_parts(bytes: &[u8], top: Leaf) -> Walk {
     let mut open: Vec<Open> = Vec::new();
     let mut at = top.block.end;
     let mut current = enter(bytes, &mut walk, &mut open, top);
-    while let Some(found) = next_dashes(bytes, at) {
+    let dashes = memmem::Finder::new(DASHES);
+    while let Some(found) = next_dashes(&dashes, bytes, at) {
         let next = line_end(bytes, found);
         let line = trimmed(bytes.get(found..next).unwrap_or_default());
         at = next;
@@ -121,13 +122,16 @@ fn start(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|it| matches!(it, b'\n' | b'\r')).count()
 }
 
+/// How a line begins that may be a delimiter, with the line end in front of it.
+const DASHES: &[u8] = b"\n--";
+
 /// The next line that begins with two dashes, at or after the line end at `at`.
-fn next_dashes(bytes: &[u8], at: usize) -> Option<usize> {
+fn next_dashes(dashes: &memmem::Finder<'_>, bytes: &[u8], at: usize) -> Option<usize> {
     let rest = bytes.get(at..)?;
     if rest.starts_with(b"--") && (at == 0 || bytes.get(at - 1) == Some(&b'\n')) {
         return Some(at);
     }
-    memmem::find(rest, b"\n--").map(|found| at + found + 1)
+    dashes.find(rest).map(|found| at + found + 1)
 }
 
 /// Which open multipart a line delimits, and whether it ends it.
@@ -160,7 +164,7 @@ fn enter(bytes: &[u8], walk: &mut Walk, open: &mut Vec<Open>, mut part: Leaf) ->
 
 /// The boundary of a multipart that does not name it: the first line that begins with two dashes, if a field follows.
 fn guessed_boundary(bytes: &[u8], from: usize) -> Option<Vec<u8>> {
-    let found = next_dashes(bytes, from.saturating_sub(1))?;
+    let found = next_dashes(&memmem::Finder::new(DASHES), bytes, from.saturating_sub(1))?;
     let next = line_end(bytes, found);
     let line = trimmed(bytes.get(found..next)?);
     let after = bytes.get(next..)?;
@@ -237,7 +241,11 @@ fn parameter(text: &str) -> (String, &str) {
         let (value, rest) = text.split_once(';').unwrap_or((text, ""));
         return (value.trim().to_owned(), rest);
     };
-    let mut value = String::new();
+    let mut value = match quoted.find(['"', '\\']).map(|at| quoted.split_at(at)) {
+        // Without a quoted pair, as it stands.
+        Some((plain, rest)) if rest.starts_with('"') => return (plain.to_owned(), rest.split_once(';').map_or("", |(_, rest)| rest)),
+        _ => String::new(),
+    };
     let mut letters = quoted.char_indices();
     while let Some((at, letter)) = letters.next() {
         match letter {

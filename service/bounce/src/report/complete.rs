@@ -1,6 +1,7 @@
 //! Completes what one part of a mail says with what the others tell: who is meant, what people are told about each
 //! recipient, whether it is final, and to which message it belongs.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 
 use super::finality;
@@ -64,10 +65,11 @@ fn names_somebody(report: &Report) -> bool {
 
 /// Where Original-Recipient and Final-Recipient differ, the To of the returned message may tell which one was mailed.
 fn prefer_known(bounce: &Bounce<'_>, reports: &mut [Report]) {
-    let to = bounce.returned.map(original::to).unwrap_or_default();
+    let to = LazyCell::new(|| bounce.returned.map(original::to).unwrap_or_default());
     for report in reports {
         let last = report.final_recipient.as_deref().and_then(recipient::from_text);
         if let (Some(chosen), Some(last)) = (&report.recipient, last)
+            && last != *chosen
             && !to.contains(chosen)
             && to.contains(&last)
         {
@@ -79,6 +81,9 @@ fn prefer_known(bounce: &Bounce<'_>, reports: &mut [Report]) {
 /// Exim names an expanded alias in every group and its members only in the text: each group that shares its recipient with
 /// another takes the member whose text holds its diagnostic.
 fn name_members(bounce: &Bounce<'_>, reports: &mut [Report]) {
+    if reports.len() < 2 {
+        return;
+    }
     let mut seen: HashMap<String, usize> = HashMap::new();
     for alias in reports.iter().filter_map(|it| it.recipient.as_ref()) {
         *seen.entry(alias.expose().to_owned()).or_default() += 1;

@@ -147,9 +147,8 @@ pub(super) fn settle(report: &mut Report, dialect: &str, whole: &Whole<'_>) {
             }
         }
         (None, Kind::Bounce) if report.status.is_none_or(|it| it.class != Class::Permanent) => {
-            let goes_on = || whole.goes_on() || says(&GOES_ON, &report.text);
-            let gave_up = || whole.gave_up() || says(&GAVE_UP, &report.text);
-            if whole.subject_goes_on() || goes_on() && !gave_up() {
+            // The text about the recipient is a piece of the whole.
+            if whole.subject_goes_on() || whole.goes_on() && !whole.gave_up() {
                 report.kind = Kind::Delayed;
             }
         }
