@@ -161,12 +161,17 @@ fn guessed(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(windows_1252(bytes))
 }
 
+/// Octets that are looked at together.
+const ASCII_BLOCK: usize = 32;
+
 /// Most of such a text is ASCII, which is copied; the rest goes through the table.
 fn windows_1252(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len() + bytes.len() / 8);
     let mut rest = bytes;
     while !rest.is_empty() {
-        let (ascii, tail) = rest.split_at(rest.iter().position(|it| !it.is_ascii()).unwrap_or(rest.len()));
+        let blocks = rest.chunks_exact(ASCII_BLOCK).take_while(|it| it.is_ascii()).count() * ASCII_BLOCK;
+        let after = rest.iter().skip(blocks).take_while(|it| it.is_ascii()).count();
+        let (ascii, tail) = rest.split_at(blocks + after);
         out.push_str(&lossy(ascii));
         let (high, tail) = tail.split_at(tail.iter().position(u8::is_ascii).unwrap_or(tail.len()));
         out.push_str(&decoded(high, "windows-1252"));

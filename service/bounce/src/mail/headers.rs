@@ -24,11 +24,14 @@ struct Field {
     value: Range<usize>,
 }
 
+/// Fields that most blocks have room for.
+const USUAL_FIELDS: usize = 16;
+
 impl Block {
     /// Reads the header block that begins at `from`. It ends after a blank line, before a line that `stop` knows, or where
     /// lines no longer look like a header.
     pub(super) fn scan(bytes: &[u8], from: usize, stop: impl Fn(&[u8]) -> bool) -> Self {
-        let mut block = Self { fields: Vec::new(), start: from, end: from, cut: false };
+        let mut block = Self { fields: Vec::with_capacity(USUAL_FIELDS), start: from, end: from, cut: false };
         let mut at = from;
         while at < bytes.len() {
             let next = line_end(bytes, at);
@@ -84,9 +87,10 @@ fn trimmed_end(name: &[u8]) -> &[u8] {
 
 /// How long the name before the colon is, blanks included, if the line is a field (RFC 5322 section 2.2).
 fn name_length(line: &[u8]) -> Option<usize> {
-    let colon = memchr::memchr(b':', line.get(..100).unwrap_or(line))?;
-    let name = trimmed_end(line.get(..colon)?);
-    (!name.is_empty() && name.iter().all(|it| matches!(it, 33..=126))).then_some(colon)
+    let line = line.get(..100).unwrap_or(line);
+    let name = line.iter().take_while(|it| matches!(it, 33..=126) && **it != b':').count();
+    let blanks = line.iter().skip(name).take_while(|it| matches!(it, b' ' | b'\t')).count();
+    (name > 0 && line.get(name + blanks) == Some(&b':')).then_some(name + blanks)
 }
 
 /// Whether the header goes on after a line that is no field: some gateways break long lines without folding them.

@@ -78,23 +78,31 @@ const MARK_TEXTS: [&str; MARKS.len()] = {
     texts
 };
 
+/// The places that are texts, those with the first marks first.
+const TEXTS: [Place; 5] = [Place::ContentType, Place::Text, Place::Subject, Place::From, Place::Received];
+
 /// The dialect of a report, if a mark tells it.
 pub(super) fn of(mail: &Mail<'_>, human: &Human<'_>) -> Option<&'static str> {
     let headers = mail.headers();
-    // The last Received is the one nearest to the writer; the first is our own server's.
-    let received = headers.last("received");
-    let places = [
-        (Place::Text, Some(Cow::Borrowed(super::human::capped(human.text, 4_000)))),
-        (Place::From, mail.header("from")),
-        (Place::Subject, mail.header("subject")),
-        (Place::ContentType, mail.header("content-type")),
-        (Place::Received, received),
-    ];
-    let by_name = MARKS.iter().position(|(place, mark, _)| *place == Place::Has && headers.has(mark));
-    let in_place = |(place, text): &(Place, Option<Cow<'_, str>>)| {
+    let mut first = MARKS.iter().position(|(place, mark, _)| *place == Place::Has && headers.has(mark));
+    for place in TEXTS {
+        // Where every mark comes after one that was found, there is no need to look.
+        let earliest = MARKS.iter().position(|it| it.0 == place);
+        if first.is_some_and(|it| earliest > Some(it)) {
+            continue;
+        }
+        let text = match place {
+            Place::Text => Some(Cow::Borrowed(super::human::capped(human.text, 4_000))),
+            Place::From => headers.first("from"),
+            Place::Subject => headers.first("subject"),
+            Place::ContentType => headers.first("content-type"),
+            // The last Received is the one nearest to the writer; the first is our own server's.
+            Place::Received => headers.last("received"),
+            Place::Has => None,
+        };
         let marks = text.as_deref().into_iter().flat_map(|it| ANY_MARK.all_in(it));
-        marks.filter(|it| MARKS.get(*it).is_some_and(|it| it.0 == *place)).min()
-    };
-    let first = places.iter().filter_map(in_place).chain(by_name).min()?;
-    MARKS.get(first).map(|it| it.2)
+        let found = marks.filter(|it| MARKS.get(*it).is_some_and(|it| it.0 == place)).min();
+        first = first.into_iter().chain(found).min();
+    }
+    MARKS.get(first?).map(|it| it.2)
 }
