@@ -1,6 +1,8 @@
 //! Brings what a server said into the form that patterns are written in: lower case, one blank between words, without
 //! the reply code that every line of a multi-line reply repeats (RFC 5321 section 4.2.1). One pass, one buffer.
 
+use crate::mail::each_word;
+
 /// Longer texts are cut: what matters of a refusal stands in its first lines.
 pub(super) const TEXT_LIMIT: usize = 16 * 1024;
 
@@ -9,7 +11,7 @@ pub(super) fn normalise(raw: &str) -> String {
     let raw = &raw[..raw.floor_char_boundary(TEXT_LIMIT)];
     let mut out = String::with_capacity(raw.len());
     let mut lines = Lines::default();
-    let mut take = |word| {
+    each_word(raw, |word| {
         let word = lines.without_prefix(word);
         if !word.is_empty() {
             if !out.is_empty() {
@@ -17,13 +19,7 @@ pub(super) fn normalise(raw: &str) -> String {
             }
             push_lower(&mut out, word);
         }
-    };
-    // ASCII knows one blank less than Unicode does of the same letters.
-    if raw.is_ascii() && !raw.contains('\u{b}') {
-        raw.split_ascii_whitespace().for_each(&mut take);
-    } else {
-        raw.split_whitespace().for_each(&mut take);
-    }
+    });
     out.make_ascii_lowercase();
     out
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::limits;
-use crate::mail::lines;
+use crate::mail::{each_word, lines};
 use crate::report::human::capped;
 use crate::report::phrases::Phrases;
 
@@ -112,12 +112,12 @@ pub(crate) fn joined(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
+    each_word(text, |word| {
         if !out.is_empty() {
             out.push(' ');
         }
         out.push_str(word);
-    }
+    });
     Cow::Owned(out)
 }
 
