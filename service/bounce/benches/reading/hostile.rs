@@ -10,6 +10,8 @@ use bounce::report;
 
 const HEAD: &str = "Return-Path: <>\nFrom: MAILER-DAEMON@x.example\nTo: a@b.example\nSubject: failure notice\n";
 
+const HEAD_OF_EXIM: &str = "Return-Path: <>\nFrom: MAILER-DAEMON@x.example\nX-Failed-Recipients: a@b.example\nSubject: failure notice\n";
+
 /// How often each mail is read; the quickest counts.
 const ROUNDS: usize = 5;
 
@@ -28,6 +30,13 @@ const SHAPES: &[Shape] = &[
     ("unterminated MIME", 100_000, |n| {
         format!("{HEAD}Content-Type: multipart/mixed; boundary=b\n\n{}", "--b\nContent-Type: text/plain\n\nj@x.example failed\n".repeat(n))
     }),
+    ("addresses behind a line of 1 MB", 500_000, |n| format!("{HEAD}\n{}{}", "it failed ".repeat(n / 10), addresses(", "))),
+    ("the same without a blank", 500_000, |n| format!("{HEAD}\n{}{}", "failed,".repeat(n / 7), addresses(","))),
+    ("the same as Exim lists them", 500_000, |n| {
+        format!("{HEAD_OF_EXIM}\n{}{}", "it failed ".repeat(n / 10), addresses("\ngenerated from "))
+    }),
+    ("fields of a status in prose, 1 MB", 500_000, |n| format!("{HEAD}\n{}", "a\nFinal-Recipient: x\nb: - c\n".repeat(n / 29))),
+    ("blanks and line ends, 1 MB", 500_000, |n| format!("{HEAD}\n{}j@x.example failed", "{ \r\r \n\t".repeat(n / 8))),
     ("ARF complaint of 300 KB", 150_000, complaint),
     ("100 KB boundary, 20 MB of dashes", 10_000_000, |n| {
         let boundary = "-".repeat(100_000);
@@ -76,6 +85,11 @@ fn groups(count: usize) -> String {
         debug_assert!(written.is_ok(), "a string takes all that is written");
     }
     out
+}
+
+/// As many as are looked at.
+fn addresses(separator: &str) -> String {
+    (0..2_000).fold(String::new(), |all, it| all + &format!("j{it}@corp.example") + separator)
 }
 
 fn complaint(octets: usize) -> String {

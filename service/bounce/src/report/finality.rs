@@ -146,11 +146,12 @@ pub(super) fn settle(report: &mut Report, dialect: &str, whole: &Whole<'_>) {
                 report.kind = Kind::Bounce;
             }
         }
-        (None, Kind::Bounce) if report.status.is_none_or(|it| it.class != Class::Permanent) => {
-            // The text about the recipient is a piece of the whole.
-            if whole.subject_goes_on() || whole.goes_on() && !whole.gave_up() {
-                report.kind = Kind::Delayed;
-            }
+        // The text about the recipient is a piece of the whole.
+        (None, Kind::Bounce)
+            if report.status.is_none_or(|it| it.class != Class::Permanent)
+                && (whole.subject_goes_on() || whole.goes_on() && !whole.gave_up()) =>
+        {
+            report.kind = Kind::Delayed;
         }
         _ => {}
     }
