@@ -189,3 +189,29 @@ fn from_return_path(bounce: &Bounce<'_>) -> Option<Address> {
     let paths = ["to", "delivered-to", "x-original-to", "envelope-to"].into_iter().filter_map(|it| headers.first(it));
     paths.flat_map(|it| original::addresses(&it)).find_map(|it| verp::recipient(&it))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::mail::Mail;
+    use crate::report;
+
+    fn recipients(text: &str) -> Vec<String> {
+        let mail = format!("Return-Path: <>\nFrom: MAILER-DAEMON@x.example\nSubject: failure notice\n\n{text}\n");
+        let reading = report::read(&Mail::parse(mail.as_bytes()));
+        reading.reports.iter().filter_map(|it| it.recipient.as_ref()).map(|it| it.expose().to_owned()).collect()
+    }
+
+    #[test]
+    fn an_id_is_no_recipient_however_long_its_line() {
+        for filler in ["", &"word ".repeat(1_000)] {
+            let (id, line_end) = (format!("Mail failed. Message-ID {filler}"), format!("Mail failed. Message-ID {filler}\n"));
+            assert_eq!(recipients(&format!("{id}<a1@x.example> b@x.example")), [""; 0], "{filler}");
+            assert_eq!(recipients(&format!("{line_end}Not delivered to <a@x.example>: unknown")), ["a@x.example"], "{filler}");
+        }
+    }
+
+    #[test]
+    fn an_example_is_no_recipient() {
+        assert_eq!(recipients("Not delivered: write to e.g. <a@x.example>"), [""; 0]);
+    }
+}
