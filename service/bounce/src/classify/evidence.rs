@@ -7,6 +7,7 @@ use crate::classify::reason::Reason;
 use crate::classify::rules::pattern::Facts;
 use crate::classify::rules::{Matched, Rules, Tier, Words};
 use crate::classify::said::{Said, codes_in};
+use crate::mail::lines;
 use crate::report::Report;
 use crate::status::{Class, EnhancedStatus, SmtpReply, Stage};
 
@@ -90,7 +91,7 @@ impl<'a> Evidence<'a> {
 /// `5.1.0 - Unknown address error 550-'5.7.1 Access denied'` (Cisco), as a whole or on a line of prose.
 fn remote_words(text: &str) -> &str {
     let mut start = 0;
-    for line in text.split_inclusive('\n') {
+    for line in lines(text) {
         if let Some(at) = gateway_name(line) {
             return &text[start + at..];
         }
@@ -101,6 +102,9 @@ fn remote_words(text: &str) -> &str {
 
 /// How far the gateway's own name for a status reaches at the start of a line.
 fn gateway_name(line: &str) -> Option<usize> {
+    if !line.trim_start().starts_with(|it: char| it.is_ascii_digit()) {
+        return None;
+    }
     let (status, rest) = line.split_once(" - ")?;
     status.trim().parse::<EnhancedStatus>().ok()?;
     let name = rest[..rest.find('\'')?].trim_end_matches(['-', ' ']);

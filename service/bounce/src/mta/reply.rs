@@ -1,7 +1,10 @@
 //! Finds what the remote server said inside a text for people: a reply code (RFC 5321 section 4.2) at a place where a reply
 //! may begin, and everything after it.
 
+use std::borrow::Cow;
+
 use crate::limits;
+use crate::mail::{each_word, lines};
 use crate::report::human::capped;
 use crate::report::phrases::Phrases;
 
@@ -50,7 +53,7 @@ fn without_trailer(text: &str) -> &str {
 fn reply_end(text: &str) -> usize {
     let mut complete = text.as_bytes().get(3) != Some(&b'-');
     let mut at = 0;
-    for line in text.split_inclusive('\n') {
+    for line in lines(text) {
         let plain = line.strip_prefix("<<< ").unwrap_or(line);
         let coded =
             plain.len() > 4 && plain.bytes().take(3).all(|it| it.is_ascii_digit()) && matches!(plain.as_bytes().get(3), Some(b' ' | b'-'));
@@ -98,20 +101,37 @@ fn is_quantity(rest: &[u8]) -> bool {
 }
 
 /// A reply of several lines as one: line ends become blanks.
-pub(crate) fn joined(text: &str) -> String {
+pub(crate) fn joined(text: &str) -> Cow<'_, str> {
+    let mut previous = ' ';
+    let is_joined = text.chars().all(|it| {
+        let fits = !it.is_whitespace() || it == ' ' && previous != ' ';
+        previous = it;
+        fits
+    });
+    if is_joined && previous != ' ' {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
+    each_word(text, |word| {
         if !out.is_empty() {
             out.push(' ');
         }
         out.push_str(word);
-    }
-    out
+    });
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lines_of_a_reply_become_one() {
+        for (text, line) in [("550 no", "550 no"), (" 550\r\n  no\tü ", "550 no ü"), ("550\u{a0}no", "550 no"), ("a  b", "a b"), ("", "")]
+        {
+            assert_eq!(joined(text), line, "{text:?}");
+        }
+    }
 
     #[test]
     fn a_reply_is_found_where_one_may_begin() {

@@ -2,6 +2,7 @@
 //! without one, or pasted below the human text. Gives what ties a report to what was sent.
 
 use std::borrow::Cow;
+use std::collections::btree_map::Entry;
 
 use super::human::{self, Human};
 use super::{Hints, recipient};
@@ -108,9 +109,12 @@ pub(crate) fn hints(message: &Message<'_>) -> Hints {
         }
         let value = human::capped(&value, limits::HINT_BYTES);
         let size = name.len() + value.len();
-        if hints.headers.len() < limits::HINT_HEADERS && size <= room && !hints.headers.contains_key(&name) {
+        if hints.headers.len() < limits::HINT_HEADERS
+            && size <= room
+            && let Entry::Vacant(place) = hints.headers.entry(name)
+        {
             room -= size;
-            hints.headers.insert(name, value.to_owned());
+            place.insert(value.to_owned());
         }
     }
     hints
