@@ -66,6 +66,8 @@ impl<'a> Evidence<'a> {
 
     fn of_words(report: &Report, rules: &'a Rules, words: Words, stage: Option<Stage>) -> Self {
         let mut said = codes_in(&words.text);
+        // What was accepted on the way does not tell what failed.
+        said.retain(|it| it.class() != Some(Class::Success));
         decisive_first(&mut said);
         let first = said.first();
         let reply = report.reply.or_else(|| first.and_then(|it| it.reply)).or_else(|| said.iter().find_map(|it| it.reply));

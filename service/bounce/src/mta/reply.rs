@@ -63,6 +63,18 @@ fn reply_end(text: &str) -> usize {
     at
 }
 
+/// What Sendmail makes of a reply it has no better word for (`sysexits.h`): the reply stands in the transcript above.
+static SUMMARIES: Phrases =
+    Phrases::new(&["... remote protocol error", "... service unavailable", "... data format error", "... cannot send"]);
+
+/// The last refusal of a transcript (`<<< 550 no such user`), where a text goes on with Sendmail's summary of it.
+pub(crate) fn summed_up(text: &str) -> Option<&str> {
+    let (transcript, _) = text.split_at_checked(SUMMARIES.first_in(text)?)?;
+    let refusals = transcript.match_indices("<<< ").map(|it| it.0 + 4);
+    let first = refusals.filter(|at| find(&transcript[*at..]).is_some_and(|it| transcript[*at..].starts_with(it))).last()?;
+    find(&transcript[first..])
+}
+
 fn may_precede(letter: char) -> bool {
     letter.is_whitespace() || matches!(letter, ':' | '(' | '[' | '"' | '\'' | '<' | '#' | '>' | ';' | ',' | '=' | '`' | '“' | '«' | '|')
 }
@@ -112,6 +124,18 @@ pub(crate) fn joined(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_summary_stands_for_is_found_above_it() {
+        for (text, reply) in [
+            (">>> RCPT To:<a@b.example>\n<<< 550 not today\n554 <a@b.example>... Service unavailable\n", Some("550 not today")),
+            ("<<< 220 ready\n<<< 550-one\n<<< 550 two\n554 a@b.example... Remote protocol error\n", Some("550 two")),
+            ("<<< 220 ready\n554 a@b.example... Service unavailable\n", None),
+            ("<<< 550 no\n550 5.1.1 a@b.example... User unknown\n", None),
+        ] {
+            assert_eq!(summed_up(text), reply, "{text}");
+        }
+    }
 
     #[test]
     fn a_reply_is_found_where_one_may_begin() {

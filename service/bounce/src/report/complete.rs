@@ -19,6 +19,11 @@ pub(super) fn prose(bounce: &Bounce<'_>, read: Option<(&'static str, Vec<Report>
     let (name, mut reports) = read?;
     let notes = if reports.len() > limits::RECIPIENTS { vec![Note(TOO_MANY.to_owned())] } else { Vec::new() };
     reports.truncate(limits::RECIPIENTS);
+    if let [report] = reports.as_mut_slice()
+        && let Some(reply) = mta::reply::summed_up(bounce.human.text)
+    {
+        report.diagnostic = Some(mta::reply::joined(reply));
+    }
     let dialect = match name {
         "generic" | "qsbmf" | "bare" => dialect::of(bounce.mail, bounce.human).unwrap_or(name),
         name => name,
@@ -138,7 +143,8 @@ fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
             if report.diagnostic.is_none() || report.text.is_none() {
                 let story = bounce.human.story(known.map(|it| it.0));
                 let whole = human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES);
-                let told = [report.text.as_deref().unwrap_or_default(), story, whole];
+                let above = known.and_then(|it| bounce.human.introduced(it.0)).unwrap_or_default();
+                let told = [above, report.text.as_deref().unwrap_or_default(), story, whole];
                 let telling = told.into_iter().find(|it| mta::signs::names_a_cause(it)).unwrap_or(whole);
                 report.text = (!telling.is_empty()).then(|| telling.to_owned());
             }

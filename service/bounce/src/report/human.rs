@@ -89,6 +89,20 @@ impl<'m> Human<'m> {
         capped(story.trim(), limits::DIAGNOSTIC_BYTES)
     }
 
+    /// The paragraph of an address with the one above it, where that is one line that names a cause, as KDDI puts it.
+    pub(crate) fn introduced(&self, address: &str) -> Option<&'m str> {
+        let place = self.place(address)?;
+        let line = place.at - self.before(place).len();
+        let above = self.text.get(..line)?.trim_end();
+        let start = above.rfind('\n').map_or(0, |it| it + 1);
+        let alone = above.get(..start)?.trim_end_matches([' ', '\t']).ends_with("\n\n") || start == 0;
+        let cause = above.get(start..)?;
+        let own = self.paragraph(place);
+        (alone && !cause.ends_with(':') && cause.len() < REACH && signs::names_a_cause(cause))
+            .then(|| self.text.get(start..line + own.len()).map(str::trim))
+            .flatten()
+    }
+
     /// Where the text says most about an address: of several places the one that holds a reply, then the one beside words of
     /// failure, then the one that begins with the address.
     fn place(&self, address: &str) -> Option<&Mention<'m>> {
@@ -376,6 +390,14 @@ mod tests {
         assert_eq!(human.about("b@x.example"), Some("b@x.example\n    550 no b"));
         assert_eq!(human.about("c@x.example"), Some("<c@x.example>:\n\n  550 no c at all"));
         assert_eq!(human.about("e@x.example"), None);
+    }
+
+    #[test]
+    fn a_cause_above_the_address_belongs_to_it() {
+        let human = Human::new("Sorry.\n\nThe account is disabled.\n\n<a@x.example>: no\n\n<b@x.example>: user unknown\n");
+        assert_eq!(human.introduced("a@x.example"), Some("The account is disabled.\n\n<a@x.example>: no"));
+        assert_eq!(human.introduced("b@x.example"), None);
+        assert_eq!(Human::new("Unknown:\n\n<a@x.example>").introduced("a@x.example"), None);
     }
 
     #[test]
