@@ -179,6 +179,13 @@ pub(super) fn names_recipient(report: &Report, text: &str) -> bool {
         || report.final_recipient.as_deref().is_some_and(names)
 }
 
+/// Whether a text names an address that the message was sent from, as its returned headers tell, and not the recipient.
+pub(super) fn names_only_sender(report: &Report, text: &str) -> bool {
+    let fields = ["from", "sender", "return-path"].iter().filter_map(|it| report.hints.headers.get(*it));
+    let mut senders = fields.flat_map(|it| it.split([' ', '<', '>', ',', ';', '"'])).filter(|it| it.contains('@'));
+    senders.any(|it| text.contains(&it.to_ascii_lowercase())) && !names_recipient(report, text)
+}
+
 fn has_word(text: &str, word: &str) -> bool {
     let inner = |it: Option<char>| it.is_some_and(|it| it.is_alphanumeric() || "._-+".contains(it));
     let whole = |(at, _): (usize, &str)| !inner(text[..at].chars().next_back()) && !inner(text[at + word.len()..].chars().next());

@@ -3,7 +3,7 @@
 //! command it answered.
 
 use crate::classify::codes::{Code, Disposition, codes};
-use crate::classify::evidence::{Evidence, names_domain, names_recipient};
+use crate::classify::evidence::{Evidence, names_domain, names_only_sender, names_recipient};
 use crate::classify::reason::Reason;
 use crate::classify::rules::{Matched, Rules, Tier};
 use crate::classify::{RuleId, Verdict};
@@ -178,11 +178,13 @@ fn about_us(report: &Report, evidence: &Evidence<'_>, finding: Finding) -> Findi
         let if_permanent = if ours { BounceType::Hard } else { BounceType::Soft };
         return Finding { reason, if_permanent, ..finding };
     }
+    let inactive = finding.reason == Reason::MailboxInactive;
     let of_address = matches!(finding.reason, Reason::UserUnknown | Reason::DomainUnknown | Reason::DomainNoMail | Reason::AddressSyntax);
     let elsewhere = finding.reason == Reason::DomainUnknown && evidence.reply.is_some() && !of_routing(evidence);
     let text = &evidence.words.text;
     let reason = match evidence.stage {
         Some(Stage::MailFrom) if of_address => Reason::SenderRejected,
+        _ if (of_address || inactive) && names_only_sender(report, text) => Reason::SenderRejected,
         Some(Stage::Ehlo) if of_address => Reason::ReverseDns,
         _ if elsewhere && !names_domain(report, text) && !text.contains("recipient") => Reason::SenderRejected,
         _ => return finding,

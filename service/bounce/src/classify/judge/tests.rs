@@ -54,3 +54,19 @@ fn what_was_accepted_on_the_way_is_no_code_of_the_failure() {
     assert_eq!((judged.reply, judged.status), (None, None));
     assert_eq!(judge(&bounce("220 ready, then 554 5.7.1 spam"), Rules::builtin()).reply, SmtpReply::new(554));
 }
+
+#[test]
+fn words_about_the_address_of_the_sender_do_not_blame_the_recipient() {
+    let from = |text: &str, from: &str| {
+        let mut report = bounce(text);
+        report.hints.headers.insert("from".to_owned(), from.to_owned());
+        verdict(&report)
+    };
+    let sender = "News <News@news.example>";
+    assert_eq!(from("550 5.1.1 <news@news.example>: user unknown", sender).0, Some("sender_rejected"));
+    assert_eq!(from("550 5.1.1 <news@news.example>: user unknown", sender).1, Some("soft"));
+    assert_eq!(from("550 news@news.example account disabled", sender).1, Some("soft"));
+    assert_eq!(from("550 5.1.1 <jane@example.com>: user unknown (mail from news@news.example)", sender).1, Some("hard"));
+    assert_eq!(from("550 5.1.1 user unknown", sender).1, Some("hard"));
+    assert_eq!(from("550 5.1.1 <jane@example.com>: user unknown", "jane@example.com").1, Some("hard"));
+}
