@@ -185,7 +185,8 @@ fn about_us(report: &Report, evidence: &Evidence<'_>, finding: Finding) -> Findi
     let reason = match evidence.stage {
         Some(Stage::MailFrom) if of_address => Reason::SenderRejected,
         _ if (of_address || inactive) && names_only_sender(report, text) => Reason::SenderRejected,
-        Some(Stage::Ehlo) if of_address => Reason::ReverseDns,
+        // Whoever knows the recipient by name was told it: the stage is wrong then.
+        Some(Stage::Ehlo) if of_address && !names_recipient(report, text) => Reason::ReverseDns,
         _ if elsewhere && !names_domain(report, text) && !text.contains("recipient") => Reason::SenderRejected,
         _ => return finding,
     };

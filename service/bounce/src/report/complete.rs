@@ -1,6 +1,7 @@
 //! Completes what one part of a mail says with what the others tell: who is meant, what people are told about each
 //! recipient, whether it is final, and to which message it belongs.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::finality;
@@ -8,7 +9,7 @@ use super::{Hints, Note, Reading, Report, dialect, dsn, human, original, recipie
 use crate::address::Address;
 use crate::kind::Kind;
 use crate::limits;
-use crate::mail::Message;
+use crate::mail::{Mail, Message};
 use crate::mta::{self, Bounce};
 
 /// Note on a mail that names too many.
@@ -179,6 +180,19 @@ pub(super) fn tie(reports: &mut [Report], returned: &Message<'_>) {
         if report.hints == Hints::default() {
             report.hints.clone_from(&hints);
         }
+    }
+}
+
+/// Ties failures to the message that the mail answers, as Gmail has it, where nothing closer tells.
+pub(super) fn tie_by_thread(reports: &mut [Report], mail: &Mail<'_>) {
+    let untied = |it: &&mut Report| it.message_id.is_none() && matches!(it.kind, Kind::Bounce | Kind::Delayed | Kind::Delivered);
+    if !reports.iter_mut().any(|it| untied(&it)) {
+        return;
+    }
+    let last = |it: String| it.split_whitespace().next_back().map(original::bare_message_id).filter(|it| it.contains('@'));
+    let id = ["in-reply-to", "references"].iter().find_map(|it| mail.header(it).map(Cow::into_owned).and_then(last));
+    for report in reports.iter_mut().filter(untied) {
+        report.message_id.clone_from(&id);
     }
 }
 

@@ -91,7 +91,7 @@ impl<'m> Human<'m> {
 
     /// The paragraph of an address with the one above it, where that is one line that names a cause, as KDDI puts it.
     pub(crate) fn introduced(&self, address: &str) -> Option<&'m str> {
-        let place = self.place(address)?;
+        let place = self.place(address).filter(|it| it.leads)?;
         let line = place.at - self.before(place).len();
         let above = self.text.get(..line)?.trim_end();
         let start = above.rfind('\n').map_or(0, |it| it + 1);
@@ -397,6 +397,7 @@ mod tests {
         let human = Human::new("Sorry.\n\nThe account is disabled.\n\n<a@x.example>: no\n\n<b@x.example>: user unknown\n");
         assert_eq!(human.introduced("a@x.example"), Some("The account is disabled.\n\n<a@x.example>: no"));
         assert_eq!(human.introduced("b@x.example"), None);
+        assert_eq!(Human::new("Not found\n\nYour mail to a@x.example failed.").introduced("a@x.example"), None);
         assert_eq!(Human::new("Unknown:\n\n<a@x.example>").introduced("a@x.example"), None);
     }
 
