@@ -30,7 +30,6 @@ fn unquoted(text: &str, opening: char) -> &str {
 /// What reporters write after the reply, as the remote did not say it.
 static TRAILERS: Phrases = Phrases::exact(&[
     "(in reply to ",
-    "\nGiving up on ",
     "Giving up on ",
     "I'm not going to try again",
     "\nRemote system:",
@@ -124,6 +123,12 @@ pub(crate) fn joined(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_phrase_has_its_sample() {
+        assert_eq!(TRAILERS.flaws("trailers"), Vec::<String>::new());
+        assert_eq!(SUMMARIES.flaws("summaries"), Vec::<String>::new());
+    }
 
     #[test]
     fn what_a_summary_stands_for_is_found_above_it() {

@@ -372,6 +372,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_phrase_has_its_sample() {
+        assert_eq!(ANNOUNCEMENTS.flaws("announcements"), Vec::<String>::new());
+        assert_eq!(MESSAGES.flaws("messages"), Vec::<String>::new());
+    }
+
+    #[test]
     fn a_pasted_message_is_cut_off_and_a_summary_is_not() {
         let human = Human::new(
             "It failed.\n\nTo: a@b.example\nSubject: x\nDate: today\n\nSee below.\n\nReceived: from x\n\tby y\nFrom: me\nTo: you\n\nhi\n",
