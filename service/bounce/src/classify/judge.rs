@@ -239,7 +239,9 @@ fn contradicted(report: &Report, evidence: &Evidence<'_>, finding: &Finding) -> 
 /// Whether the status says that the way to the recipient was not found: a server that answers and speaks of a missing
 /// domain means the sender's otherwise.
 fn of_routing(evidence: &Evidence<'_>) -> bool {
-    evidence.status.is_some_and(|it| matches!((it.subject, it.detail), (1, 0..=3) | (4, 0 | 4 | 310)))
+    let status = evidence.status.is_some_and(|it| matches!((it.subject, it.detail), (1, 0..=3) | (4, 0 | 4 | 310)));
+    // RFC 7504: the domain takes no mail.
+    status || evidence.reply.is_some_and(|it| it.code() == 556)
 }
 
 #[cfg(test)]
