@@ -69,9 +69,9 @@ static SUMMARIES: Phrases =
 /// The last refusal of a transcript (`<<< 550 no such user`), where a text goes on with Sendmail's summary of it.
 pub(crate) fn summed_up(text: &str) -> Option<&str> {
     let (transcript, _) = text.split_at_checked(SUMMARIES.first_in(text)?)?;
-    let refusals = transcript.match_indices("<<< ").map(|it| it.0 + 4);
-    let first = refusals.filter(|at| find(&transcript[*at..]).is_some_and(|it| transcript[*at..].starts_with(it))).last()?;
-    find(&transcript[first..])
+    // Only the place itself is looked at for each, so that a long transcript costs one pass.
+    let mut lines = transcript.rmatch_indices("<<< ").filter_map(|it| transcript.get(it.0 + 4..));
+    find(lines.find(|it| is_reply(it, ' '))?)
 }
 
 fn may_precede(letter: char) -> bool {
