@@ -5,6 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bounce::esp::PROVIDERS;
+use time::OffsetDateTime;
+
 #[path = "fuzzed/classify_text.rs"]
 mod classify_text;
 #[path = "fuzzed/classify_text_folded.rs"]
@@ -17,6 +20,10 @@ mod read_fields;
 mod read_message;
 #[path = "fuzzed/read_message_folded.rs"]
 mod read_message_folded;
+#[path = "fuzzed/read_post.rs"]
+mod read_post;
+#[path = "fuzzed/read_post_bent.rs"]
+mod read_post_bent;
 
 const BASE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -51,6 +58,28 @@ fn folded_words_hold() {
         for piece in raw.chunks(256).take(4) {
             classify_text::run(&classify_text_folded::unfolded(piece));
             read_message_folded::run(piece);
+        }
+    }
+}
+
+#[test]
+fn posts_cut_and_bent_hold() {
+    for provider in PROVIDERS {
+        let Ok(sample) = provider.sample(&read_post::open(), OffsetDateTime::UNIX_EPOCH) else { continue };
+        let content_type = sample.headers.iter().find(|(name, _)| name == "content-type").map_or("", |(_, value)| value);
+        for piece in pieces(&sample.body) {
+            read_post::read(*provider, content_type, piece);
+        }
+        for place in 0..=40 {
+            for what in 0..16 {
+                read_post_bent::bend(*provider, &[place, what, what, place]);
+            }
+        }
+    }
+    for raw in mails().iter().take(30) {
+        for piece in pieces(raw) {
+            read_post::run(piece);
+            read_post_bent::run(piece);
         }
     }
 }
