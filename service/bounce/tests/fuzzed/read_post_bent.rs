@@ -26,7 +26,7 @@ pub(crate) fn bend(provider: &dyn Provider, edits: &[u8]) {
 /// Puts something strange into the place of that number, counted in the order of the text.
 fn place(value: &mut Value, left: &mut usize, what: u8) -> bool {
     if *left == 0 {
-        *value = strange(what, value.take());
+        *value = strange(what, value);
         return true;
     }
     *left -= 1;
@@ -37,7 +37,7 @@ fn place(value: &mut Value, left: &mut usize, what: u8) -> bool {
     }
 }
 
-fn strange(what: u8, was: Value) -> Value {
+fn strange(what: u8, was: &Value) -> Value {
     match what % 16 {
         0 => Value::Null,
         1 => json!(true),
