@@ -57,6 +57,10 @@ impl Provider for Mandrill {
         Ok((post.method == "HEAD").then(Answer::ok))
     }
 
+    fn check_credentials(&self, credentials: &Credentials) -> Result<(), Refusal> {
+        if credentials.secrets.is_empty() { Ok(()) } else { url(credentials).map(|_| ()) }
+    }
+
     fn prove(&self, post: &Unverified<'_>, credentials: &Credentials, _now: OffsetDateTime) -> Result<Proof, Refusal> {
         let is_signed = !credentials.secrets.is_empty();
         let transport = if is_signed { credentials.transport(post)? } else { Some(credentials.transport_required(post)?) };
