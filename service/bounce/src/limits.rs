@@ -56,6 +56,8 @@ pub const POST_FIELD_BYTES: usize = 8 * 1024;
 pub const POST_HINTS: usize = 50;
 /// Bytes kept of one hint.
 pub const POST_HINT_BYTES: usize = 512;
+/// Fields of an urlencoded post. No provider sends a hundred; each field costs far more memory than its bytes.
+pub const FORM_FIELDS: usize = 20_000;
 /// Parts of a multipart/form-data post. Mailgun posts every header of a message as a part of its own.
 pub const FORM_PARTS: usize = 300;
 /// Bytes of the header block of one such part.

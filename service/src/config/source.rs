@@ -1,7 +1,7 @@
 //! Sources: who may report failures, how they prove who they are, and for which lists they speak.
 
 use bounce::esp::sns::address::is_public_name;
-use bounce::esp::{Credentials, HeaderSecret};
+use bounce::esp::{Credentials, HeaderSecret, Refusal};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::list::ListName;
@@ -131,6 +131,18 @@ impl SourceConfig {
             );
         }
         self.validate_credentials(key, checks);
+        self.validate_keys(key, checks);
+        for (index, arn) in self.credentials.topic_arns.iter().enumerate() {
+            let parts: Vec<_> = arn.split(':').collect();
+            if parts.len() != 6 || parts[0] != "arn" || parts.iter().any(|it| it.is_empty()) {
+                checks.problem(
+                    &key(&format!("topic_arns[{index}]")),
+                    quoted(arn),
+                    "is not the ARN of a topic",
+                    "copy it whole, for example \"arn:aws:sns:eu-west-1:111122223333:bounces\"",
+                );
+            }
+        }
         for (index, host) in self.credentials.confirm_hosts.iter().enumerate() {
             if !is_public_name(&host.to_ascii_lowercase()) {
                 checks.problem(
@@ -165,6 +177,17 @@ impl SourceConfig {
         let advice =
             format!("set what its posts are proved with: {}; or `insecure = true`, to take posts from anybody", can_prove.join(", "));
         checks.problem(&key(at), None, &what, &advice);
+    }
+}
+
+impl SourceConfig {
+    /// A credential that can prove nothing would turn every post away, for as long as nobody looks.
+    fn validate_keys(&self, key: impl Fn(&str) -> String, checks: &mut Checks) {
+        let Some(provider) = bounce::esp::provider(&self.provider) else { return };
+        if let Err(Refusal::NotConfigured(wanted)) = provider.check_credentials(&self.credentials) {
+            let at = wanted.split('`').nth(1).unwrap_or("provider");
+            checks.problem(&key(at), None, "does not let any post be proved", &format!("set {wanted}"));
+        }
     }
 }
 

@@ -465,6 +465,35 @@ fn a_source_needs_a_credential_that_its_provider_knows_or_says_that_it_has_none(
 }
 
 #[test]
+fn a_credential_that_can_prove_nothing_is_a_mistake() {
+    let text = |provider: &str, rest: &str| {
+        format!("[[list]]\nname = \"a\"\n[[source]]\nname = \"s\"\nprovider = \"{provider}\"\nlist = \"a\"\n{rest}")
+    };
+    let good = "\"whsec_c2VjcmV0\"";
+    for (provider, rest, key) in [
+        ("generic", format!("secrets = [{good}, \"whsec_…\"]"), "secrets"),
+        ("resend", "secrets = [\"whsec_\"]\ninsecure = true".to_owned(), "secrets"),
+        ("sendgrid", "public_keys = [\"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE…\"]\nbasic = [\"a:b\"]".to_owned(), "public_keys"),
+        ("postal", "public_keys = [\"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\"]".to_owned(), "public_keys"),
+        ("mandrill", "secrets = [\"test-webhook\"]".to_owned(), "url"),
+        ("ses", "topic_arns = [\"bounces\"]".to_owned(), "topic_arns[0]"),
+        ("ses", "topic_arns = [\"arn:aws:sns:eu-west-1::bounces\"]".to_owned(), "topic_arns[0]"),
+    ] {
+        let found = problems(&text(provider, &rest), &[]);
+        assert!(found.contains(&format!("source[0].{key} (")) || found.contains(&format!("source[0].{key} = ")), "{provider}: {found}");
+    }
+    for (provider, rest) in [
+        ("generic", format!("secrets = [{good}]")),
+        ("mandrill", "secrets = [\"test-webhook\"]\nurl = \"https://h.example/webhooks/s\"".to_owned()),
+        ("mandrill", "basic = [\"a:b\"]".to_owned()),
+        ("ses", "topic_arns = [\"arn:aws-cn:sns:cn-north-1:111122223333:x.fifo\"]".to_owned()),
+        ("scaleway", "url_secret = \"x\"\ntopic_arns = [\"arn:scw:sns:fr-par:project-1:tem\"]".to_owned()),
+    ] {
+        assert!(load(&text(provider, &rest), &[]).is_ok(), "{provider}: {rest}");
+    }
+}
+
+#[test]
 fn subscriptions_are_confirmed_on_hosts_with_public_names_only() {
     let text = |host: &str| {
         let source = "name = \"s\"\nprovider = \"scaleway\"\nlist = \"a\"\nurl_secret = \"x\"";

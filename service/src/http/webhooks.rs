@@ -33,6 +33,7 @@ use crate::inbound::{Door, Post};
         (status = 403, description = "not on the allow-list of the source", body = ProblemView, content_type = "application/problem+json"),
         (status = 404, description = "no such source", body = ProblemView, content_type = "application/problem+json"),
         (status = 405, description = "not a method of the provider", body = ProblemView, content_type = "application/problem+json"),
+        (status = 406, description = "never again, to providers that give up on nothing else", body = ProblemView, content_type = "application/problem+json"),
         (status = 408, description = "the body did not come in time", body = ProblemView, content_type = "application/problem+json"),
         (status = 413, description = "larger than http.max_webhook_body, or more events than fit into one post", body = ProblemView, content_type = "application/problem+json"),
         (status = 415, description = "not a content type of the provider", body = ProblemView, content_type = "application/problem+json"),

@@ -168,6 +168,15 @@ pub trait Provider: Sync + std::fmt::Debug {
     /// When it is not proved, or when a certificate must be fetched first ([`Refusal::CertificateNeeded`]).
     fn prove(&self, post: &Unverified<'_>, credentials: &Credentials, now: OffsetDateTime) -> Result<Proof, Refusal>;
 
+    /// Whether what is configured is of the kind that this provider's posts are proved with. A key that is none, or one without the
+    /// address that is signed along, proves no post ever: that is told at the start, not by posts that come again in vain.
+    ///
+    /// # Errors
+    /// [`Refusal::NotConfigured`], naming the key of the source to mend.
+    fn check_credentials(&self, _credentials: &Credentials) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// What a receipt keeps of the post, so that [`Provider::decode`] finds everything in it again: the body, unless
     /// the provider speaks by its query.
     fn content<'a>(&self, post: &Unverified<'a>) -> Content<'a> {

@@ -24,6 +24,16 @@ pub(super) fn check_p256(keys: &[String], message: &[u8], signature: &[u8]) -> R
     if holds { Ok(()) } else { Err(Refusal::Mismatch(Credential::Signature)) }
 }
 
+/// Whether all are keys on P-256.
+pub(super) fn are_p256(keys: &[String]) -> Result<(), Refusal> {
+    keys.iter().try_for_each(|it| p256(it).map(|_| ()))
+}
+
+/// Whether all are RSA keys.
+pub(super) fn are_rsa(keys: &[String]) -> Result<(), Refusal> {
+    keys.iter().try_for_each(|it| rsa(it).map(|_| ()))
+}
+
 /// The point that a key on P-256 is.
 fn p256(text: &str) -> Result<Vec<u8>, Refusal> {
     let point = || {

@@ -59,6 +59,11 @@ pub(super) fn sign(secret: &str, id: &str, now: OffsetDateTime, body: &[u8]) -> 
     Ok(headers.map(|(name, value)| (name.to_owned(), value)).into())
 }
 
+/// Whether the secrets, if there are any, are keys.
+pub(super) fn check_secrets(credentials: &Credentials) -> Result<(), Refusal> {
+    keys(&credentials.secrets).map(|_| ())
+}
+
 fn keys(secrets: &[String]) -> Result<Vec<Vec<u8>>, Refusal> {
     secrets.iter().map(|it| key(it)).collect()
 }

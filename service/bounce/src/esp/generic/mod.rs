@@ -39,6 +39,10 @@ impl Provider for Generic {
         &["secrets", "basic", "bearer", "header", "url_secret"]
     }
 
+    fn check_credentials(&self, credentials: &Credentials) -> Result<(), Refusal> {
+        standard::check_secrets(credentials)
+    }
+
     fn prove(&self, post: &Unverified<'_>, credentials: &Credentials, now: OffsetDateTime) -> Result<Proof, Refusal> {
         let signed = !credentials.secrets.is_empty();
         let attribution = credentials.signed_or_transport(post, signed, || standard::check(post, credentials, now))?;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use crate::esp::form::{self, Part, Plus};
+use crate::esp::form::{self, Part};
 use crate::esp::json::{self, Json};
 use crate::esp::mailgun::seal::Seal;
 use crate::esp::parsed::{Envelope, Piece, assemble, with_envelope};
@@ -53,7 +53,7 @@ impl<'a> Form<'a> {
     /// Reads a form, of either encoding.
     pub(super) fn read(content_type: &str, body: &'a [u8]) -> Result<Self, &'static str> {
         if form::media_type(content_type) != "multipart/form-data" {
-            let fields: Vec<_> = form::pairs(body, Plus::Blank).map(|(name, value)| (text(&name).into_owned(), value)).collect();
+            let fields: Vec<_> = form::fields(body)?.map(|(name, value)| (text(&name).into_owned(), value)).collect();
             return if fields.is_empty() { Err("an empty form") } else { Ok(Self { fields, files: Vec::new() }) };
         }
         let (files, fields): (Vec<_>, Vec<_>) = form::parts(content_type, body)?.into_iter().partition(|it| it.is_file);

@@ -43,6 +43,10 @@ impl Provider for Postal {
         &["public_keys", "basic", "bearer", "header", "url_secret"]
     }
 
+    fn check_credentials(&self, credentials: &Credentials) -> Result<(), Refusal> {
+        public_key::are_rsa(&credentials.public_keys)
+    }
+
     fn prove(&self, post: &Unverified<'_>, credentials: &Credentials, _now: OffsetDateTime) -> Result<Proof, Refusal> {
         let has_key = !credentials.public_keys.is_empty();
         let attribution = credentials.signed_or_transport(post, has_key, || check(post, &credentials.public_keys))?;

@@ -35,6 +35,10 @@ impl Provider for Resend {
         &["secrets", "basic", "bearer", "header", "url_secret"]
     }
 
+    fn check_credentials(&self, credentials: &Credentials) -> Result<(), Refusal> {
+        standard::check_secrets(credentials)
+    }
+
     fn prove(&self, post: &Unverified<'_>, credentials: &Credentials, now: OffsetDateTime) -> Result<Proof, Refusal> {
         let has_key = !credentials.secrets.is_empty();
         let attribution = credentials.signed_or_transport(post, has_key, || standard::check(post, credentials, now))?;
