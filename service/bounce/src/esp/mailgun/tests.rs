@@ -340,6 +340,20 @@ mod forms {
     }
 
     #[test]
+    fn an_old_bounce_tells_of_its_message_by_the_header_block_alone() {
+        let headers =
+            r#"[["Message-Id", "<own@example.net>"], ["X-Mailgun-Tag", "t1"], ["X-Mailgun-Variables", "{\"list\": \"weekly\"}"], [7]]"#;
+        for (_, decoded) in both_ways(&[("event", "bounced"), ("recipient", "jane@example.com"), ("message-headers", headers)]) {
+            let report = &decoded.reading.reports[0];
+            assert_eq!(report.message_id.as_deref(), Some("own@example.net"));
+            let tags: Vec<_> = report.hints.tags.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            assert_eq!(tags, [("list", "weekly"), ("tag", "t1")]);
+        }
+        let broken = [("event", "bounced"), ("recipient", "jane@example.com"), ("message-headers", "{")];
+        assert!(both_ways(&broken).iter().all(|(_, it)| it.reading.reports.len() == 1));
+    }
+
+    #[test]
     fn each_type_of_the_old_form_has_its_meaning() {
         for (fields, kind) in [
             (&[("event", "dropped"), ("reason", "hardfail"), ("code", "605")][..], Some(Kind::Suppressed)),
