@@ -9,6 +9,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, web};
+use bounce::esp::Provider;
 use futures_util::FutureExt;
 use secrecy::ExposeSecret;
 
@@ -33,6 +34,10 @@ pub(super) enum Access {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Receiving;
 
+/// Set once it is known which provider posts, who is to be told in its own way what goes wrong from there on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Poster(pub(super) &'static dyn Provider);
+
 /// A handler ended in a panic. The hook has logged it.
 #[derive(Debug, thiserror::Error)]
 #[error("a handler panicked")]
@@ -51,15 +56,20 @@ pub(super) async fn admit(access: Access, request: ServiceRequest, next: Next<Bo
             Err(problem) => Ok(request.error_response(problem)),
         }
     });
-    match tokio::time::timeout(state.config.http.request_timeout, work.catch_unwind()).await {
-        Ok(Ok(answered)) => answered,
-        Ok(Err(_)) => Ok(ServiceResponse::from_err(Problem::internal(Panicked), held)),
+    let problem = match tokio::time::timeout(state.config.http.request_timeout, work.catch_unwind()).await {
+        Ok(Ok(answered)) => return answered,
+        Ok(Err(_)) => Problem::internal(Panicked),
         Err(_) if held.extensions().contains::<Receiving>() => {
-            let slow = Problem::new(ProblemKind::RequestTimeout, "the body did not arrive in time (http.request_timeout)");
-            Ok(ServiceResponse::from_err(slow, held))
+            Problem::new(ProblemKind::RequestTimeout, "the body did not arrive in time (http.request_timeout)")
         }
-        Err(_) => Ok(ServiceResponse::from_err(Problem::too_slow(), held)),
-    }
+        Err(_) => Problem::too_slow(),
+    };
+    let poster = held.extensions().get::<Poster>().copied();
+    let problem = match poster {
+        Some(Poster(provider)) => problem.of_post(provider),
+        None => problem,
+    };
+    Ok(ServiceResponse::from_err(problem, held))
 }
 
 async fn authorise(access: Access, request: &ServiceRequest, state: &State) -> Result<(), Problem> {

@@ -227,6 +227,19 @@ impl Problem {
         Self { status: StatusCode::from_u16(status).unwrap_or(self.status), ..self }
     }
 
+    /// The same of a post that did not get as far as the door: over a limit it never will, and for whatever else is ours it
+    /// is to come again. What makes a provider do that is its own affair: 408 and 503 are the end of an event for some.
+    #[must_use]
+    pub(super) fn of_post(self, provider: &dyn Provider) -> Self {
+        let status = match self.kind {
+            ProblemKind::TooLarge => provider.refusal_status(&Refusal::TooMany(0)),
+            ProblemKind::UnsupportedMediaType => provider.refusal_status(&Refusal::MediaType("")),
+            ProblemKind::RequestTimeout | ProblemKind::Busy | ProblemKind::Unavailable | ProblemKind::Internal => provider.busy_status(),
+            _ => return self,
+        };
+        self.for_provider(status)
+    }
+
     fn refused(provider: &dyn Provider, refusal: &Refusal) -> Self {
         let kind = match refusal {
             Refusal::Method(methods) => {

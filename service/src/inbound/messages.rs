@@ -38,7 +38,7 @@ pub fn take_message(
         unattributed: Unattributed::Provisional,
     };
     Ok(Arrival {
-        token: None,
+        tokens: Vec::new(),
         source: Arc::new(source),
         media_type: "message/rfc822".to_owned(),
         bytes,

@@ -82,14 +82,15 @@ impl Door<'_> {
             return Ok((answer, Vec::new()));
         }
         let verified = self.verify(&source, unverified).await?;
-        let token = verified.once().map(|it| IncomingToken { token: sha256(&[it.token.as_bytes()]), digest: sha256(&[&post.body]) });
+        let tokens = verified.once().map_or(&[][..], |it| it.tokens.as_slice());
+        let token = |it: &String| IncomingToken { token: sha256(&[it.as_bytes()]), digest: sha256(&[&post.body]) };
         let content = provider.content(verified.post());
         let arrival = Arrival {
             media_type: content.media_type.into_owned(),
             bytes: shared(&post.body, content.bytes),
             attribution: verified.attribution(),
             received_at: self.now,
-            token,
+            tokens: tokens.iter().map(token).collect(),
             list: None,
             source,
         };

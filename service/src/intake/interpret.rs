@@ -102,7 +102,7 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
         incoming.keep = Keep::Nothing;
     }
     let mut nothing_to_keep = facts == 0 && incoming.state == ReceiptState::Processed && notes.is_empty();
-    if nothing_to_keep && incoming.token.is_some() {
+    if nothing_to_keep && !incoming.tokens.is_empty() {
         // The post does not matter, but its token must not prove another one.
         incoming.keep = Keep::Nothing;
         nothing_to_keep = false;
@@ -141,7 +141,7 @@ fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<String>) -> Inc
         attribution: arrival.attribution,
         facts: Vec::new(),
         deliveries: Vec::new(),
-        token: arrival.token,
+        tokens: arrival.tokens.clone(),
         set_aside: Vec::new(),
         keep: Keep::Receipt,
     }
@@ -149,7 +149,7 @@ fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<String>) -> Inc
 
 /// A receipt for one event of a post that is not understood; alone it is a post that can be read again.
 fn aside(arrival: &Arrival, event: SetAside) -> Incoming {
-    let alone = Arrival { media_type: "application/json".to_owned(), bytes: event.bytes.into(), token: None, ..arrival.clone() };
+    let alone = Arrival { media_type: "application/json".to_owned(), bytes: event.bytes.into(), tokens: Vec::new(), ..arrival.clone() };
     receipt(&alone, ReceiptState::Unrecognised, Some(event.why))
 }
 

@@ -123,7 +123,7 @@ impl Commit<'_> {
             .iter()
             .enumerate()
             .filter(|(at, _)| !replayed.contains(at))
-            .map(|(_, it)| Incoming { token: None, ..it.clone() })
+            .map(|(_, it)| Incoming { tokens: Vec::new(), ..it.clone() })
             .collect();
         let mut accepted = Box::pin(self.run(&others)).await?.into_iter();
         Ok((0..batch.len()).map(|at| if replayed.contains(&at) { None } else { accepted.next() }.unwrap_or(Accepted::Replayed)).collect())

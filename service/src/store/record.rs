@@ -54,8 +54,8 @@ pub struct Incoming {
     pub facts: Vec<IncomingFact>,
     /// Deliveries; they leave no event.
     pub deliveries: Vec<IncomingDelivery>,
-    /// The token that proved it, if it may prove no other body.
-    pub token: Option<IncomingToken>,
+    /// The tokens that proved it and may prove no other body.
+    pub tokens: Vec<IncomingToken>,
     /// Receipts cut out of this one, each for an event that is not understood. They hold no facts.
     pub set_aside: Vec<Incoming>,
     /// Whether the receipt itself is kept. One that only reports deliveries, all understood, need not be: there are a hundred

@@ -32,8 +32,9 @@ pub(super) fn check(post: &Unverified<'_>, credentials: &Credentials, now: Offse
 /// The id of the message, the same for all attempts to deliver it; the one that [`check`] looks at, not one beside it. Of a
 /// stored receipt, what [`content`] kept of it.
 pub(super) fn id(post: &Unverified<'_>) -> Option<String> {
-    let in_header = post.header(&format!("{}-id", prefix(post))).map(str::trim).filter(|it| !it.is_empty());
-    in_header.map(str::to_owned).or_else(|| form::parameter(post.header("content-type")?, ID))
+    let in_header = |prefix: &str| post.header(&format!("{prefix}-id")).map(str::trim).filter(|it| !it.is_empty());
+    // Where something else proves the post, the signature may be missing and the id there under either name.
+    in_header(prefix(post)).or_else(|| in_header("svix")).map(str::to_owned).or_else(|| form::parameter(post.header("content-type")?, ID))
 }
 
 /// What a receipt keeps: the body, and the id as a parameter of its type.
@@ -160,6 +161,8 @@ mod tests {
         assert_eq!(of(&headers).as_deref(), Some("msg_1"));
         let svix: Vec<_> = signed().into_iter().map(|(name, value)| (name.replace("webhook", "svix"), value)).collect();
         assert_eq!(of(&svix).as_deref(), Some("msg_1"));
+        let unsigned: Vec<_> = svix.into_iter().filter(|(name, _)| name == "svix-id").collect();
+        assert_eq!(of(&unsigned).as_deref(), Some("msg_1"));
         assert_eq!(of(&[]), None);
     }
 

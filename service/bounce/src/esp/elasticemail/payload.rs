@@ -77,11 +77,14 @@ fn recipient(text: &str) -> Option<Address> {
     mailbox(text).or_else(|_| mailbox(&text.trim().replace(' ', "+"))).ok()
 }
 
-/// `3/1/2024 12:00:00 PM`, month first and UTC; or any of the usual spellings.
+/// `3/1/2024 12:00:00 PM` or `3/1/2024 12:00:00`, month first and UTC; or any of the usual spellings.
 fn date(text: &str) -> Option<OffsetDateTime> {
-    const US: &[time::format_description::BorrowedFormatItem<'_>] = format_description!(
+    const HALVES: &[time::format_description::BorrowedFormatItem<'_>] = format_description!(
         "[month padding:none]/[day padding:none]/[year] [hour repr:12 padding:none]:[minute]:[second] [period case:upper]"
     );
-    let american = || PrimitiveDateTime::parse(&text.trim().to_ascii_uppercase(), US).ok().map(PrimitiveDateTime::assume_utc);
-    moment(text).or_else(american)
+    const WHOLE: &[time::format_description::BorrowedFormatItem<'_>] =
+        format_description!("[month padding:none]/[day padding:none]/[year] [hour padding:none]:[minute]:[second]");
+    let upper = text.trim().to_ascii_uppercase();
+    let american = || [HALVES, WHOLE].into_iter().find_map(|it| PrimitiveDateTime::parse(&upper, it).ok());
+    moment(text).or_else(|| american().map(PrimitiveDateTime::assume_utc))
 }

@@ -107,6 +107,7 @@ fn a_plus_that_was_not_encoded_is_one() {
 fn dates_are_read_month_first_or_as_iso() {
     let at = |date: &str| report(&format!("to=jane@example.com&status=Sent&date={date}")).occurred_at;
     assert_eq!(at("12/31/2025+12:00:00+AM"), Some(datetime!(2025-12-31 00:00 UTC)));
+    assert_eq!(at("3/1/2024+13:05:09"), Some(datetime!(2024-03-01 13:05:09 UTC)));
     assert_eq!(at("03/01/2024+01:02:03+pm"), Some(datetime!(2024-03-01 13:02:03 UTC)));
     assert_eq!(at("2024-03-01T13:02:03Z"), Some(datetime!(2024-03-01 13:02:03 UTC)));
     assert_eq!([at("31/12/2025+12:00:00+AM"), at("13/1/2024+13:00:00+PM"), at("soon")], [None; 3]);

@@ -88,8 +88,17 @@ fn sns_host(url: &str) -> Option<(&str, &str)> {
     let (host, path) = host_and_path(url)?;
     let host = host.strip_prefix("sns.")?;
     let region = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"))?;
-    let fine = region.len() >= 3 && region.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-');
-    fine.then_some((region, path))
+    is_region(region).then_some((region, path))
+}
+
+/// Whether the text is the name of a region: `us-east-1`, `us-gov-west-1`. Anything looser lets in the buckets of strangers:
+/// `sns.s3-us-west-2.amazonaws.com` is a bucket of that name, and whoever owns it signs what they like.
+fn is_region(text: &str) -> bool {
+    let is_word = |it: &&str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_lowercase());
+    let parts: Vec<&str> = text.split('-').take(6).collect();
+    matches!(parts.as_slice(), [country, places @ .., number]
+        if country.len() == 2 && is_word(country) && (1..=3).contains(&places.len()) && places.iter().all(is_word)
+            && matches!(number.as_bytes(), [b'1'..=b'9'] | [b'1'..=b'9', b'0'..=b'9']))
 }
 
 /// Host and path of a plain HTTPS address; whatever stands between them (a user, a port) is part of the host here, and
@@ -112,6 +121,8 @@ mod tests {
         for url in [
             "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-7ff5318490ec183fbaddaa2a969abfda.pem",
             "https://sns.cn-north-1.amazonaws.com.cn/SimpleNotificationService-0.pem",
+            "https://sns.us-gov-west-1.amazonaws.com/SimpleNotificationService-0.pem",
+            "https://sns.ap-southeast-5.amazonaws.com/SimpleNotificationService-0.pem",
         ] {
             assert!(is_certificate_url(url), "{url}");
         }
@@ -138,6 +149,15 @@ mod tests {
             "https://evil.sns.us-east-1.amazonaws.com/SimpleNotificationService-0.pem",
             "https://sns.a.b.amazonaws.com/SimpleNotificationService-0.pem",
             "https://sns.us.amazonaws.com/SimpleNotificationService-0.pem",
+            // Buckets, and whatever else has hosts in this domain.
+            "https://sns.s3-us-west-2.amazonaws.com/SimpleNotificationService-0.pem",
+            "https://sns.s3-website-us-west-2.amazonaws.com/SimpleNotificationService-0.pem",
+            "https://sns.s3-accelerate.amazonaws.com/SimpleNotificationService-0.pem",
+            "https://sns.s3-1.amazonaws.com/SimpleNotificationService-0.pem",
+            "https://sns.us-1.amazonaws.com/SimpleNotificationService-0.pem",
+            "https://sns.us-west-2b.amazonaws.com/SimpleNotificationService-0.pem",
+            "https://sns.us--2.amazonaws.com/SimpleNotificationService-0.pem",
+            "https://sns.us-west-east-north-south-2.amazonaws.com/SimpleNotificationService-0.pem",
             "https://sns.US-EAST-1.amazonaws.com/SimpleNotificationService-0.pem",
             "https://sns.us-east-1.amazonaws.com\n/SimpleNotificationService-0.pem",
             "https://s3.us-east-1.amazonaws.com/SimpleNotificationService-0.pem",

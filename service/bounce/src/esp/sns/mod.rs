@@ -186,7 +186,7 @@ mod tests {
         let expected =
             "Message\nm\n\nMessageId\ni\nSubscribeURL\nu\nTimestamp\nt\nToken\nx\nTopicArn\na:b:c:r\nType\nUnsubscribeConfirmation\n";
         assert_eq!(envelope.canonical(), expected);
-        envelope.signing_cert_url = Some("https://sns.r-1.amazonaws.com/x".into());
+        envelope.signing_cert_url = Some("https://sns.eu-west-1.amazonaws.com/x".into());
         assert!(!envelope.is_of_one_region());
     }
 
