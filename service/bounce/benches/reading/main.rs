@@ -4,6 +4,7 @@
 //! `cargo bench -p bounce` runs both. After `--`, `hostile` asks for the second only, `memory` for the memory that mails of
 //! 25 MB take, and `folder PATH` for the speed over the mails below an absolute path.
 
+mod clock;
 mod folder;
 mod hostile;
 mod memory;
