@@ -16,6 +16,7 @@
 pub mod clock;
 pub mod config;
 pub mod telemetry;
+pub mod listing;
 pub mod store;
 pub mod outbox;
 pub mod intake;
