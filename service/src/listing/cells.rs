@@ -132,6 +132,7 @@ mod tests {
         std::iter::from_fn(|| cells.next().unwrap()).map(|it| it.map_err(|it| (it.line, it.why))).collect()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "what it is compared with may be refused")]
     fn row(line: u64, cells: &[&str]) -> Result<Row, (u64, Refusal)> {
         Ok((line, cells.iter().map(|it| (*it).to_owned()).collect()))
     }

@@ -12,7 +12,7 @@ use bounce::policy::Cause;
 use bounce::report::Report;
 use time::{Duration, OffsetDateTime};
 
-use super::record::{Record, normal};
+use super::record::{Layout, Record, normal};
 use super::{Entry, Format, NOTE_LIMIT, Reading, Refusal, moment};
 
 /// What a column of addresses may be called.
@@ -70,10 +70,12 @@ impl Dialect {
     }
 
     /// The format it belongs to.
-    pub(super) const fn format(self, is_json: bool) -> Format {
+    pub(super) const fn format(self, layout: Layout) -> Format {
         match self {
-            Self::Own | Self::Foreign if is_json => Format::Ndjson,
-            Self::Own | Self::Foreign => Format::Csv,
+            Self::Own | Self::Foreign => match layout {
+                Layout::Cells => Format::Csv,
+                Layout::Json => Format::Ndjson,
+            },
             Self::Ses => Format::Ses,
             Self::Sendgrid => Format::Sendgrid,
             Self::Mailgun => Format::Mailgun,
@@ -163,7 +165,7 @@ impl Row<'_> {
             None => Some((Cause::Unsubscribe, None)),
         };
         match known {
-            Some((cause, reason)) => Ok(Entry { since, reason, ..self.bare(address, cause) }),
+            Some((cause, reason)) => Ok(Entry { reason, since, ..self.bare(address, cause) }),
             None => self.bounced(address, since, self.record.get("status"), said),
         }
     }
@@ -183,7 +185,7 @@ impl Row<'_> {
         };
         let tags = self.record.get("tags").filter(|it| *it != "*").map(|it| clipped(&format!("tags: {it}")));
         match known {
-            Some((cause, reason)) => Ok(Entry { since, reason, note: tags, ..self.bare(address, cause) }),
+            Some((cause, reason)) => Ok(Entry { reason, since, note: tags, ..self.bare(address, cause) }),
             None => self.bounced(address, since, code, said),
         }
     }
@@ -217,7 +219,7 @@ impl Row<'_> {
         let since = self.past(&["created", "updated"], "created")?;
         let said = self.record.get("description");
         match said.and_then(own_words) {
-            Some((cause, reason)) => Ok(Entry { since, reason, ..self.bare(address, cause) }),
+            Some((cause, reason)) => Ok(Entry { reason, since, ..self.bare(address, cause) }),
             None => Ok(Entry { since, note: said.map(|it| without(it, &address)), ..self.bare(address, cause) }),
         }
     }
@@ -241,7 +243,7 @@ impl Row<'_> {
         if let Some(reason) = reason.filter(|it| it.fault().is_senders()) {
             return Err(Refusal::SendersFault(reason));
         }
-        Ok(Entry { since, note, reason, ..self.bare(address, Cause::Hard) })
+        Ok(Entry { reason, since, note, ..self.bare(address, Cause::Hard) })
     }
 
     fn bare(&self, address: Address, cause: Cause) -> Entry {

@@ -132,6 +132,7 @@ mod tests {
         std::iter::from_fn(|| documents.next().unwrap()).map(|it| it.map_err(|it| (it.line, it.why))).collect()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "what it is compared with may be refused")]
     fn row(line: u64, text: &str) -> Result<(u64, String), (u64, Refusal)> {
         Ok((line, text.to_owned()))
     }

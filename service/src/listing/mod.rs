@@ -206,7 +206,7 @@ impl Listing {
     /// How it is written.
     #[must_use]
     pub const fn format(&self) -> Format {
-        self.dialect.format(self.records.is_json())
+        self.dialect.format(self.records.layout())
     }
 
     /// Octets of the file read so far.

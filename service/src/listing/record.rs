@@ -48,17 +48,20 @@ impl Record {
     pub(super) fn cell(&self, at: usize) -> Option<&str> {
         self.values.get(at).map(|it| it.trim()).filter(|it| !it.is_empty())
     }
-
-    #[cfg(test)]
-    pub(super) fn of(pairs: &[(&str, &str)]) -> Self {
-        let names = pairs.iter().map(|it| normal(it.0)).collect();
-        Self { line: 1, names, values: pairs.iter().map(|it| it.1.to_owned()).collect() }
-    }
 }
 
 /// A name as it is compared.
 pub(super) fn normal(name: &str) -> String {
     name.chars().filter(|it| it.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// How rows are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// Cells with something between them.
+    Cells,
+    /// JSON objects.
+    Json,
 }
 
 /// The rows of a file.
@@ -72,7 +75,7 @@ pub(super) struct Records {
 
 #[derive(Debug)]
 enum Source {
-    Cells(Cells<Text>),
+    Cells(Box<Cells<Text>>),
     Objects(Lines<Text>),
     Documents(Documents<Text>),
 }
@@ -89,7 +92,7 @@ impl Records {
         let source = match is_json {
             true if is_object(line.trim_end()) => Source::Objects(Lines::new(text)),
             true => Source::Documents(Documents::new(text)),
-            false => Source::Cells(Cells::new(Lines::new(text), line)),
+            false => Source::Cells(Box::new(Cells::new(Lines::new(text), line))),
         };
         let mut it = Self { names: Arc::default(), first: None, source };
         let first = it.next()?;
@@ -112,8 +115,12 @@ impl Records {
         &self.names
     }
 
-    pub(super) const fn is_json(&self) -> bool {
-        !matches!(self.source, Source::Cells(_))
+    /// How the rows are laid out.
+    pub(super) const fn layout(&self) -> Layout {
+        match self.source {
+            Source::Cells(_) => Layout::Cells,
+            Source::Objects(_) | Source::Documents(_) => Layout::Json,
+        }
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Result<Record, Refused>>, ListingError> {

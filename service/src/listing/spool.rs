@@ -169,7 +169,7 @@ fn encoding(file: &mut File) -> io::Result<Encoding> {
     }
     file.seek(SeekFrom::Start(0))?;
     let mut decoder = encoding_rs::UTF_8.new_decoder_without_bom_handling();
-    let (mut raw, mut text) = ([0; 8 << 10], [0; 32 << 10]);
+    let (mut raw, mut text) = (vec![0; 8 << 10], vec![0; 32 << 10]);
     loop {
         let count = file.read(&mut raw)?;
         let some = raw.get(..count).unwrap_or_default();

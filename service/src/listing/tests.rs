@@ -313,7 +313,9 @@ fn written() -> impl Strategy<Value = Written> {
 fn export(format: Format, entries: &[Written]) -> Vec<u8> {
     let (writer, mut bytes) = (Writer::new(format), Vec::new());
     writer.head(&mut bytes);
-    entries.iter().for_each(|it| writer.entry(&mut bytes, it));
+    for it in entries {
+        writer.entry(&mut bytes, it);
+    }
     let trailer = Trailer { entries: entries.len() as u64, erased: 0, as_of: NOW, changes_after: "1.x".to_owned() };
     writer.tail(&mut bytes, &trailer);
     bytes
@@ -370,7 +372,7 @@ fn the_formats_of_others_come_back_with_the_cause_they_have_words_for() {
     let back = |format: Format| {
         let (read_as, rows) = read_with(&export(format, &entries), reading()).unwrap();
         assert_eq!(read_as, format);
-        rows.into_iter().map(|it| it.map(|it| it.cause.to_string()).unwrap_or_else(|it| it.why.to_string())).collect::<Vec<_>>().join(" ")
+        rows.into_iter().map(|it| it.map_or_else(|it| it.why.to_string(), |it| it.cause.to_string())).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(back(Format::Ses), "hard complaint complaint hard hard");
     assert_eq!(back(Format::Sendgrid), "hard complaint unsubscribe manual_block import");

@@ -150,7 +150,7 @@ impl Writer {
     pub fn tail(self, to: &mut Vec<u8>, it: &Trailer) {
         if self.format == Format::Ndjson {
             let (entries, erased) = (it.entries, it.erased);
-            json(to, &Done { done: true, entries, erased, as_of: text(it.as_of), changes_after: it.changes_after.clone() });
+            json(to, &Last { done: true, entries, erased, as_of: text(it.as_of), changes_after: it.changes_after.clone() });
         }
     }
 }
@@ -207,7 +207,7 @@ impl<'a> Line<'a> {
 
 /// The last line of NDJSON.
 #[derive(Serialize)]
-struct Done {
+struct Last {
     done: bool,
     entries: u64,
     erased: u64,
