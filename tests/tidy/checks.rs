@@ -18,7 +18,8 @@ pub(crate) struct Check {
 }
 
 /// The modules of `service` in the order in which data meets them; each may use those to its left.
-const RANKS: &[&str] = &["clock", "config", "telemetry", "listing", "store", "outbox", "intake", "inbound", "transfer", "http", "app", "cli"];
+const RANKS: &[&str] =
+    &["clock", "config", "telemetry", "listing", "store", "outbox", "intake", "inbound", "transfer", "http", "app", "cli"];
 
 /// Lines of code that a file may have. Aim at 150, look again at 300.
 const LONGEST: usize = 500;
