@@ -89,7 +89,7 @@ impl Bench {
         if format == Format::Ndjson {
             assert!(lines.pop().unwrap().starts_with("{\"done\":true,"));
         }
-        let head = if format == Format::Csv { 1 } else { 0 };
+        let head = usize::from(format == Format::Csv);
         lines[head..].sort_unstable();
         lines
     }
@@ -111,6 +111,11 @@ impl Bench {
         let page = self.telemetry.render();
         assert!(page.contains("rebound_batches_retried_total 0"), "{page}");
     }
+}
+
+/// A line for each.
+fn rows<T>(of: impl IntoIterator<Item = T>, line: impl Fn(T) -> String) -> String {
+    of.into_iter().map(line).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 fn bounced(list: &Arc<List>, address: &str, at: OffsetDateTime) -> Incoming {
@@ -224,7 +229,7 @@ async fn an_import_is_one_thing_to_publish_and_to_undo() {
         bench.act("person2@example.org", Act::Block).await;
         let before = bench.export(Format::Ndjson).await;
         let published = bench.store.outbox_state().await.unwrap().depth;
-        let text: String = (0..1200).map(|it| format!("person{it}@example.org,unsubscribe\nperson{it}@example.org,hard\n")).collect();
+        let text = rows(0..1200, |it| format!("person{it}@example.org,unsubscribe\nperson{it}@example.org,hard"));
         let import = bench.import(&text).await;
         assert_eq!((import.counts.added, import.counts.unchanged), (2399, 1), "one bounced before");
         assert!(bench.is_suppressed("person7@example.org").await);
@@ -250,7 +255,7 @@ async fn an_import_is_one_thing_to_publish_and_to_undo() {
 async fn an_import_that_stopped_is_gone_on_with_by_importing_again() {
     let database = TestDatabase::postgres().await;
     let bench = Bench::on(&database).await;
-    let text: String = (0..5000).map(|it| format!("person{it}@example.org\n")).collect();
+    let text = rows(0..5000, |it| format!("person{it}@example.org"));
     let Ordered::Ready(ready) = bench.order(&text).await else { panic!("new") };
     let id = ready.import().id;
     let transfers = bench.transfers.clone();
@@ -283,8 +288,8 @@ async fn imports_checks_and_events_at_once_neither_deadlock_nor_lose_anything() 
     let database = TestDatabase::postgres().await;
     let (one, two, third) = (Bench::on(&database).await, Bench::on(&database).await, Bench::on(&database).await);
     let people: Vec<String> = (0..PEOPLE).map(|it| format!("person{it}@example.org")).collect();
-    let forwards: String = people.iter().map(|it| format!("{it},complaint\n")).collect();
-    let backwards: String = people.iter().rev().map(|it| format!("{it},unsubscribe\n")).collect();
+    let forwards = rows(&people, |it| format!("{it},complaint"));
+    let backwards = rows(people.iter().rev(), |it| format!("{it},unsubscribe"));
     let incoming: Vec<Incoming> = people.iter().rev().map(|it| bounced(&third.list, it, NOW - Duration::days(1))).collect();
     let asked: Vec<Address> = people.iter().map(|it| Address::parse(it).unwrap()).collect();
     let importing = async { (one.import(&forwards).await, two.import(&backwards).await) };
@@ -351,10 +356,7 @@ async fn a_hundred_thousand_rows_go_in_and_out() {
     const ROWS: usize = 100_000;
     let database = TestDatabase::postgres().await;
     let bench = Bench::on(&database).await;
-    let mut text = "email,created\n".to_owned();
-    for it in 0..ROWS {
-        text.push_str(&format!("person{it}@example.org,{}\n", 1_700_000_000 + it));
-    }
+    let text = format!("email,created\n{}", rows(0..ROWS, |it| format!("person{it}@example.org,{}", 1_700_000_000 + it)));
     let import = bench.import(&text).await;
     assert_eq!((import.format, import.counts.added, import.done), (Format::Sendgrid, ROWS as u64, text.len() as u64));
     let out = bench.export(Format::Plain).await;

@@ -149,7 +149,7 @@ pub(super) struct Imports {
     next: Option<Uuid>,
 }
 
-/// Imports a list: our own format (CSV, NDJSON), or what `ses`, `sendgrid`, `mailgun`, `postmark` or `sparkpost` hand out, as CSV or JSON.
+/// Imports a list: our own format (CSV, NDJSON), or what SES, SendGrid, Mailgun, Postmark or SparkPost hand out, as CSV or JSON.
 ///
 /// The format is recognised by the header; UTF-8, UTF-16 and Latin-1 are read. The answer comes when the whole file is there;
 /// importing goes on in the background, ask `GET /v1/imports/{id}` how far it is. Rows that name no list stand at the root of
