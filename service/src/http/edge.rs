@@ -30,6 +30,15 @@ pub(super) enum Access {
     Key(Scope),
 }
 
+/// How long a request may take from its head to its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// As most.
+    Request,
+    /// It brings a large file.
+    Upload,
+}
+
 /// Set while a body is being read, to tell a slow client from a slow service.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Receiving;
@@ -44,7 +53,12 @@ pub(super) struct Poster(pub(super) &'static dyn Provider);
 struct Panicked;
 
 /// Lets a request in to its handler, holds it to the time limit, and keeps a panic from ending the connection unanswered.
-pub(super) async fn admit(access: Access, request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+pub(super) async fn admit(
+    access: Access,
+    patience: Patience,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
     // Routing is done, so holding the request twice does no harm.
     let held = request.request().clone();
     let Some(state) = held.app_data::<web::Data<State>>().cloned() else {
@@ -56,11 +70,15 @@ pub(super) async fn admit(access: Access, request: ServiceRequest, next: Next<Bo
             Err(problem) => Ok(request.error_response(problem)),
         }
     });
-    let problem = match tokio::time::timeout(state.config.http.request_timeout, work.catch_unwind()).await {
+    let (limit, key) = match patience {
+        Patience::Request => (state.config.http.request_timeout, "http.request_timeout"),
+        Patience::Upload => (state.config.http.import_timeout, "http.import_timeout"),
+    };
+    let problem = match tokio::time::timeout(limit, work.catch_unwind()).await {
         Ok(Ok(answered)) => return answered,
         Ok(Err(_)) => Problem::internal(Panicked),
         Err(_) if held.extensions().contains::<Receiving>() => {
-            Problem::new(ProblemKind::RequestTimeout, "the body did not arrive in time (http.request_timeout)")
+            Problem::new(ProblemKind::RequestTimeout, format!("the body did not arrive in time ({key})"))
         }
         Err(_) => Problem::too_slow(),
     };

@@ -362,7 +362,6 @@ pub(super) async fn lock_subjects<'a>(
 ) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
     let addresses: BTreeMap<SubjectId, &bounce::address::Address> = addresses.collect();
     let all: Vec<(&SubjectId, &&bounce::address::Address)> = addresses.iter().collect();
-    let mut locked = HashMap::new();
     for chunk in all.chunks(ROWS_PER_STATEMENT) {
         let models = chunk.iter().map(|(id, address)| {
             let model = subject::Model {
@@ -377,9 +376,15 @@ pub(super) async fn lock_subjects<'a>(
         });
         subject::Entity::insert_many(models).on_conflict_do_nothing_on([subject::Column::Id]).exec_without_returning(tx).await?;
     }
-    for chunk in all.chunks(ROWS_PER_STATEMENT) {
+    lock_known(tx, &addresses.keys().copied().collect::<Vec<_>>()).await
+}
+
+/// Locks subjects that are there, given in the order of their ids.
+pub(super) async fn lock_known(tx: &DatabaseTransaction, ids: &[SubjectId]) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
+    let mut locked = HashMap::new();
+    for chunk in ids.chunks(ROWS_PER_STATEMENT) {
         let rows = subject::Entity::find()
-            .filter(subject::Column::Id.is_in(chunk.iter().map(|(id, _)| id.0.to_vec())))
+            .filter(subject::Column::Id.is_in(chunk.iter().map(|id| id.0.to_vec())))
             .order_by_asc(subject::Column::Id)
             .lock_exclusive()
             .all(tx)
@@ -397,21 +402,16 @@ pub(super) async fn write_suppressions(
     histories: &BTreeMap<Pair, History>,
     changes: &[SuppressionChange],
 ) -> Result<(), StoreError> {
-    for history in histories.values().filter(|it| it.is_stale || !it.vanished.is_empty()) {
-        load::replace_suppressions(tx, history).await?;
-    }
+    let stale: Vec<&History> = histories.values().filter(|it| it.is_stale || !it.vanished.is_empty()).collect();
+    load::replace_suppressions(tx, &stale).await?;
     let mut revisions: BTreeMap<SubjectId, i64> = BTreeMap::new();
     for change in changes {
         let revision = revisions.entry(change.subject).or_default();
         *revision = change.revision.max(*revision);
     }
-    for (subject, revision) in revisions {
-        let revision = subject::ActiveModel {
-            id: ActiveValue::Unchanged(subject.0.to_vec()),
-            revision: ActiveValue::Set(revision),
-            ..<subject::ActiveModel as Default>::default()
-        };
-        subject::Entity::update(revision).exec(tx).await?;
+    let revisions: Vec<(SubjectId, i64)> = revisions.into_iter().collect();
+    for chunk in revisions.chunks(ROWS_PER_STATEMENT) {
+        dialect::set_revisions(tx, chunk).await?;
     }
     for chunk in changes.chunks(ROWS_PER_STATEMENT) {
         let models = chunk.iter().map(|it| rows::row_of_change(it).into_active_model());

@@ -245,7 +245,7 @@ pub struct SuppressionChange {
     pub boundary: ListId,
     /// What happened.
     pub change: Change,
-    /// The cause; none for an act.
+    /// The cause; none for an act that is no import.
     pub cause: Option<Cause>,
     /// Reason of the deciding fact.
     pub reason: Option<Reason>,
@@ -259,6 +259,8 @@ pub struct SuppressionChange {
     pub note: Option<String>,
     /// Whether another day must confirm it.
     pub provisional: bool,
+    /// Of a manual allow: whether it overrides complaint and unsubscribe.
+    pub overrides_consent: bool,
     /// Since when it stands.
     pub since: Option<OffsetDateTime>,
     /// Until when.

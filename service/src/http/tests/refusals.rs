@@ -209,7 +209,8 @@ async fn a_body_that_never_comes_is_given_up() {
 #[actix_web::test]
 async fn a_handler_that_panics_or_never_ends_is_answered_for() {
     let bench = Bench::with(|config| config.http.request_timeout = Duration::from_millis(50)).await;
-    let admitted = |route: actix_web::Route| route.wrap(from_fn(|request, next| edge::admit(Access::Open, request, next)));
+    let admitted =
+        |route: actix_web::Route| route.wrap(from_fn(|request, next| edge::admit(Access::Open, edge::Patience::Request, request, next)));
     let panics = || async { if NOW.year() > 0 { panic!("as asked") } else { "" } };
     let app = App::new()
         .app_data(web::Data::new(bench.state.clone()))
@@ -263,7 +264,8 @@ async fn a_post_over_the_limit_is_refused_in_the_way_of_its_provider() {
 #[actix_web::test]
 async fn a_provider_whose_post_meets_a_fault_of_ours_is_told_to_come_again() {
     let bench = Bench::with(|config| config.http.request_timeout = Duration::from_millis(50)).await;
-    let admitted = |route: actix_web::Route| route.wrap(from_fn(|request, next| edge::admit(Access::Open, request, next)));
+    let admitted =
+        |route: actix_web::Route| route.wrap(from_fn(|request, next| edge::admit(Access::Open, edge::Patience::Request, request, next)));
     let posted = |request: &actix_web::HttpRequest| request.extensions_mut().insert(Poster(bounce::esp::provider("brevo").unwrap()));
     let hangs = move |request: actix_web::HttpRequest| {
         posted(&request);
