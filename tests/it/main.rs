@@ -3,10 +3,12 @@
 
 mod cli_classify;
 mod cli_demo;
+mod cli_erase;
 mod cli_evaluate;
 mod cli_ingest;
 mod cli_serve;
 mod one_failure;
+mod privacy_erase;
 mod relay_blocked;
 mod relay_fixture;
 mod relay_outages;

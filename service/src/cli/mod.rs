@@ -9,6 +9,7 @@ mod check;
 mod classify;
 mod config;
 mod demo;
+mod erase;
 mod evaluate;
 mod ingest;
 mod interpret;
@@ -58,6 +59,7 @@ enum Command {
     Interpret(interpret::Args),
     Ingest(ingest::Args),
     Check(check::Args),
+    Erase(erase::Args),
     Keys(keys::Args),
     Lists(lists::Args),
     Sources(sources::Args),
@@ -102,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Interpret(args) => interpret::run(args, file),
         Command::Ingest(args) => ingest::run(args, file),
         Command::Check(args) => check::run(args, file),
+        Command::Erase(args) => erase::run(args, file),
         Command::Keys(args) => keys::run(args, file),
         Command::Lists(args) => lists::run(args, file),
         Command::Sources(args) => sources::run(args, file),

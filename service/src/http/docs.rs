@@ -26,6 +26,7 @@ use crate::http::{addresses, check, codes, diagnose, feeds, health, lists, messa
         suppressions::put_suppression,
         suppressions::delete_suppression,
         addresses::get_address,
+        addresses::delete_address,
         feeds::get_events,
         feeds::get_changes,
         diagnose::post_diagnose,

@@ -34,7 +34,7 @@ const fn route(verb: Verb, path: &'static str, access: Access, to: fn() -> Route
 }
 
 use Access::{Key, Metrics, Open};
-use Scope::{Ingest, Read, Write};
+use Scope::{Admin, Ingest, Read, Write};
 use Verb::{Any, Delete, Get, Post, Put};
 
 const SUPPRESSION: &str = "/v1/lists/{list}/suppressions/{address}";
@@ -56,6 +56,7 @@ pub(super) const ROUTES: &[Entry] = &[
     route(Put, SUPPRESSION, Key(Write), || web::to(suppressions::put_suppression)),
     route(Delete, SUPPRESSION, Key(Write), || web::to(suppressions::delete_suppression)),
     route(Get, "/v1/addresses/{address}", Key(Read), || web::to(addresses::get_address)),
+    route(Delete, "/v1/addresses/{address}", Key(Admin), || web::to(addresses::delete_address)),
     route(Get, "/v1/events", Key(Read), || web::to(feeds::get_events)),
     route(Get, "/v1/changes", Key(Read), || web::to(feeds::get_changes)),
     route(Post, "/v1/diagnose", Key(Read), || web::to(diagnose::post_diagnose)),

@@ -7,12 +7,15 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use crate::store::record::{Event, SuppressionChange};
+use crate::store::record::{Change, Event, SuppressionChange};
 
 /// Type of the message for a recorded fact.
 pub const EVENT_RECORDED: &str = "rebound.event.recorded";
 /// Type of the message for a change to what a list says.
 pub const SUPPRESSION_CHANGED: &str = "rebound.suppression.changed";
+
+/// Type of the message for an erasure.
+pub const SUBJECT_ERASED: &str = "rebound.subject.erased";
 
 /// A message for the outbox.
 #[derive(Debug, Clone)]
@@ -93,6 +96,20 @@ pub(super) fn suppression_changed(change: &SuppressionChange, whereabouts: Where
     });
     let key = format!("suppression.{}.{cause}.{}", change.change, whereabouts.list);
     message(change.id.0, SUPPRESSION_CHANGED, key, &change.subject.to_string(), change.at, data)
+}
+
+/// The message for an erasure: whoever keeps a copy under this subject id is to drop the address, and what stood for it too
+/// where nothing is kept. It does not name the address again.
+pub(super) fn subject_erased(change: &SuppressionChange, list: &str) -> Message {
+    let block = if change.change == Change::Forgotten { "forgotten" } else { "kept" };
+    let data = json!({
+        "subject_id": change.subject.to_string(),
+        "list": list,
+        "block": block,
+        "actor": change.actor,
+        "revision": change.revision,
+    });
+    message(change.id.0, SUBJECT_ERASED, format!("subject.erased.{block}.{list}"), &change.subject.to_string(), change.at, data)
 }
 
 fn message(id: Uuid, kind: &'static str, routing_key: String, subject: &str, at: OffsetDateTime, data: impl Serialize) -> Message {

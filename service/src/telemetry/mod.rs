@@ -29,7 +29,7 @@ use self::words::Reloaded;
 pub use self::chain::{chain, scrub};
 pub use self::log::{LogError, init};
 pub use self::request::{RequestId, RequestSpan};
-pub use self::words::{Answer, Published, Refused, RelayState, Stage, Stored};
+pub use self::words::{Answer, Erased, Published, Refused, RelayState, Stage, Stored};
 
 /// Label for a source that is not configured: names in URLs are anybody's to choose.
 const OTHER: &str = "other";
@@ -76,6 +76,9 @@ impl Telemetry {
         }
         for stage in Stage::ALL {
             it.metrics.failures.with_label_values(&[stage.as_str()]);
+        }
+        for block in Erased::ALL {
+            it.metrics.subjects_erased.with_label_values(&[block.as_str()]);
         }
         for outcome in Reloaded::ALL {
             it.metrics.rules.with_label_values(&[outcome.as_str()]);
@@ -190,6 +193,12 @@ impl Telemetry {
     pub fn suppression_changed(&self, list: &str, cause: &'static str, change: &'static str) {
         self.metrics.suppressions.with_label_values(&[cause, change]).inc();
         info!(target: "rebound::store", list, cause, change, "suppression changed");
+    }
+
+    /// An address was erased; its block was kept or forgotten.
+    pub fn subject_erased(&self, block: Erased) {
+        self.metrics.subjects_erased.with_label_values(&[block.as_str()]).inc();
+        info!(target: "rebound::store", block = block.as_str(), "address erased");
     }
 
     /// A check was answered: so many addresses with each answer, in that time.

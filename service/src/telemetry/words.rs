@@ -65,6 +65,16 @@ bounce::vocabulary! {
 }
 
 bounce::vocabulary! {
+    /// What became of the blocks of an address that was erased.
+    pub enum Erased, "erased block" {
+        /// They go on under its pseudonym.
+        Kept = "kept",
+        /// They went with everything else.
+        Forgotten = "forgotten",
+    }
+}
+
+bounce::vocabulary! {
     /// What the broker said of a message.
     pub enum Published, "outcome" {
         /// It has it, and a queue does.
