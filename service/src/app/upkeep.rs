@@ -12,7 +12,7 @@ use crate::store::Store;
 use crate::telemetry::{Stage, Telemetry};
 
 /// How often.
-const EVERY: Duration = Duration::from_secs(3600);
+const EVERY: Duration = Duration::from_hours(1);
 
 /// The loop that does it.
 #[derive(Debug)]

@@ -18,6 +18,7 @@ mod lists;
 mod messages;
 mod migrate;
 mod page;
+mod reprocess;
 mod rules;
 mod serve;
 mod setup;
@@ -64,6 +65,7 @@ enum Command {
     Lists(lists::Args),
     Sources(sources::Args),
     Migrate(migrate::Args),
+    Reprocess(reprocess::Args),
     Rules(rules::Args),
     Config(config::Args),
 }
@@ -109,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Lists(args) => lists::run(args, file),
         Command::Sources(args) => sources::run(args, file),
         Command::Migrate(migrate::Args {}) => migrate::run(file),
+        Command::Reprocess(args) => reprocess::run(args, file),
         Command::Rules(args) => rules::run(args, file),
         Command::Config(args) => config::run(args, file),
     };

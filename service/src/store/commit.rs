@@ -353,7 +353,7 @@ fn addresses(incoming: &Incoming) -> impl Iterator<Item = &bounce::address::Addr
     incoming.facts.iter().map(|it| &it.address).chain(incoming.deliveries.iter().map(|it| &it.address))
 }
 
-fn row_of_receipt(it: &Incoming) -> receipt::Model {
+pub(super) fn row_of_receipt(it: &Incoming) -> receipt::Model {
     receipt::Model {
         id: it.id.0,
         source: it.source.clone(),
@@ -376,8 +376,17 @@ pub(super) async fn lock_subjects<'a>(
     now: OffsetDateTime,
 ) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
     let addresses: BTreeMap<SubjectId, &bounce::address::Address> = addresses.collect();
+    insert_missing(tx, &addresses, now).await?;
+    lock_existing(tx, &addresses.into_keys().collect::<Vec<_>>()).await
+}
+
+/// Inserts the subjects that are missing, in the order of their ids.
+pub(super) async fn insert_missing(
+    tx: &DatabaseTransaction,
+    addresses: &BTreeMap<SubjectId, &bounce::address::Address>,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
     let all: Vec<(&SubjectId, &&bounce::address::Address)> = addresses.iter().collect();
-    let mut locked = HashMap::new();
     for chunk in all.chunks(ROWS_PER_STATEMENT) {
         let models = chunk.iter().map(|(id, address)| {
             let model = subject::Model {
@@ -392,9 +401,15 @@ pub(super) async fn lock_subjects<'a>(
         });
         subject::Entity::insert_many(models).on_conflict_do_nothing_on([subject::Column::Id]).exec_without_returning(tx).await?;
     }
-    for chunk in all.chunks(ROWS_PER_STATEMENT) {
+    Ok(())
+}
+
+/// Locks those of these subjects that are there. The ids come in their order.
+pub(super) async fn lock_existing(tx: &DatabaseTransaction, ids: &[SubjectId]) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
+    let mut locked = HashMap::new();
+    for chunk in ids.chunks(ROWS_PER_STATEMENT) {
         let rows = subject::Entity::find()
-            .filter(subject::Column::Id.is_in(chunk.iter().map(|(id, _)| id.0.to_vec())))
+            .filter(subject::Column::Id.is_in(chunk.iter().map(|id| id.0.to_vec())))
             .order_by_asc(subject::Column::Id)
             .lock_exclusive()
             .all(tx)

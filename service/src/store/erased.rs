@@ -57,7 +57,7 @@ pub(super) async fn restore(tx: &DatabaseTransaction, subjects: &mut Subjects, i
 }
 
 /// Those of whom there is an event, a standing or a person's word.
-async fn held(db: &impl ConnectionTrait, subjects: &BTreeSet<SubjectId>) -> Result<BTreeSet<SubjectId>, StoreError> {
+pub(super) async fn held(db: &impl ConnectionTrait, subjects: &BTreeSet<SubjectId>) -> Result<BTreeSet<SubjectId>, StoreError> {
     let ids = || subjects.iter().map(|it| it.0.to_vec());
     let events = event::Entity::find().select_only().column(event::Column::SubjectId).filter(event::Column::SubjectId.is_in(ids()));
     let standings = suppression::Entity::find()

@@ -47,6 +47,14 @@ pub(super) enum Taken {
     Known(EventId),
 }
 
+impl Taken {
+    /// The event that the fact is part of now.
+    pub(super) const fn id(&self) -> EventId {
+        let (Self::New(id) | Self::Improved(id) | Self::Known(id)) = self;
+        *id
+    }
+}
+
 /// Where a fact comes from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin<'a> {
@@ -187,7 +195,7 @@ impl History {
     }
 
     /// Everything that is known, as the policy wants it.
-    fn facts(&self) -> Vec<Fact> {
+    pub(super) fn facts(&self) -> Vec<Fact> {
         let events = self.events.iter().map(|it| Fact {
             at: it.occurred_at,
             key: it.fact_key(),
@@ -249,7 +257,7 @@ impl Event {
     }
 
     /// Takes over whatever is better in another copy.
-    fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: Self) {
         self.keys.extend(other.keys);
         self.keys.sort_unstable();
         self.keys.dedup();
@@ -266,7 +274,7 @@ impl Event {
         }
     }
 
-    fn says_the_same_as(&self, other: &Self) -> bool {
+    pub(super) fn says_the_same_as(&self, other: &Self) -> bool {
         self.evidence == other.evidence
             && self.keys == other.keys
             && self.occurred_at == other.occurred_at

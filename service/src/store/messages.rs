@@ -11,6 +11,8 @@ use crate::store::record::{Change, Event, SuppressionChange};
 
 /// Type of the message for a recorded fact.
 pub const EVENT_RECORDED: &str = "rebound.event.recorded";
+/// Type of the message for a fact that its receipts, read again, no longer say.
+pub const EVENT_WITHDRAWN: &str = "rebound.event.withdrawn";
 /// Type of the message for a change to what a list says.
 pub const SUPPRESSION_CHANGED: &str = "rebound.suppression.changed";
 
@@ -45,7 +47,19 @@ pub(super) struct Whereabouts<'a> {
 pub(super) fn event_recorded(event: &Event, id: Uuid, whereabouts: Whereabouts<'_>, now: OffsetDateTime) -> Message {
     let said = &event.testimony;
     let reason = said.reason.map_or("none", bounce::classify::reason::Reason::as_str);
-    let data = json!({
+    let key = format!("event.{}.{reason}.{}", said.kind, whereabouts.list);
+    message(id, EVENT_RECORDED, key, &event.subject.to_string(), now, event_data(event, whereabouts))
+}
+
+/// The message for a fact that is taken back. Its data are those of the last message about it.
+pub(super) fn event_withdrawn(event: &Event, whereabouts: Whereabouts<'_>, now: OffsetDateTime) -> Message {
+    let key = format!("event.withdrawn.{}.{}", event.testimony.kind, whereabouts.list);
+    message(Uuid::now_v7(), EVENT_WITHDRAWN, key, &event.subject.to_string(), now, event_data(event, whereabouts))
+}
+
+fn event_data(event: &Event, whereabouts: Whereabouts<'_>) -> serde_json::Value {
+    let said = &event.testimony;
+    json!({
         "event_id": event.id,
         "kind": said.kind,
         "bounce_type": said.bounce_type,
@@ -71,8 +85,7 @@ pub(super) fn event_recorded(event: &Event, id: Uuid, whereabouts: Whereabouts<'
         "rules_version": said.rules_version,
         "occurred_at": text(event.occurred_at),
         "revision": whereabouts.revision,
-    });
-    message(id, EVENT_RECORDED, format!("event.{}.{reason}.{}", said.kind, whereabouts.list), &event.subject.to_string(), now, data)
+    })
 }
 
 /// The message for a change to what a list says.

@@ -24,6 +24,8 @@ mod outbox;
 mod policies;
 mod receipts;
 mod record;
+mod reprocess;
+mod retell;
 mod rows;
 mod scrub;
 mod tokens;
@@ -43,12 +45,14 @@ pub use ids::{ChangeId, EventId, KeyId, ListId, ReceiptId, SubjectId};
 pub use keys::{ApiKey, NewKey, Scope};
 pub use lists::List;
 pub use lookup::{Known, SubjectHistory};
-pub use messages::{EVENT_RECORDED, SUBJECT_ERASED, SUPPRESSION_CHANGED};
+pub use messages::{EVENT_RECORDED, EVENT_WITHDRAWN, SUBJECT_ERASED, SUPPRESSION_CHANGED};
 pub use outbox::{OutboxState, Pending};
 pub use policies::Policies;
+pub use receipts::{Selection, StoredReceipt};
 pub use record::{
     Change, Event, Incoming, IncomingDelivery, IncomingFact, IncomingToken, Keep, ReceiptState, Suppression, SuppressionChange, Testimony,
 };
+pub use reprocess::{Difference, Foresight, Reprocessed, Reprocessing, Said};
 pub use rows::{kept, without_nul};
 
 /// The database, with what is needed to read it: the pepper, the policy and the tree of lists.
