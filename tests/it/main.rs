@@ -17,6 +17,7 @@ mod relay_publishes;
 mod relay_replicas;
 mod relay_returns;
 mod reprocess_converges;
+mod retention;
 mod river;
 mod river_killed;
 mod servers;

@@ -125,7 +125,8 @@ async fn dump(db: &DatabaseConnection) -> String {
         let sql = format!("select {} as line from {table} order by 1", shown.collect::<Vec<_>>().join(" || '|' || "));
         let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
         for row in rows {
-            dump += &format!("{table}: {}\n", row.try_get::<String>("", "line").unwrap());
+            let line: String = row.try_get("", "line").unwrap();
+            dump.extend([table, ": ", &line, "\n"]);
         }
     }
     dump
@@ -276,7 +277,7 @@ async fn erasing_and_taking_in_at_once_neither_deadlock_nor_leave_the_address() 
     let people: Vec<String> = (0..12).map(|it| format!("jane{it}@example.org")).collect();
     let everybody = |number: u8| {
         let facts = people.iter().map(|it| fact(&list, it, &format!("{number}"), "code.5.1.1"));
-        let facts: Vec<_> = if number % 2 == 0 { facts.collect() } else { facts.rev().collect() };
+        let facts: Vec<_> = if number.is_multiple_of(2) { facts.collect() } else { facts.rev().collect() };
         receipt(number, &list, facts)
     };
     one.commit(&[everybody(0), everybody(1)], NOW).await.unwrap();
@@ -292,7 +293,7 @@ async fn erasing_and_taking_in_at_once_neither_deadlock_nor_leave_the_address() 
     };
     let two: &'static Store = Box::leak(Box::new(two));
     let work = async { tokio::join!(commits, erasures(two), erasures(two)) };
-    tokio::time::timeout(std::time::Duration::from_mins(1), work).await.expect("nobody waits for ever");
+    tokio::time::timeout(std::time::Duration::from_mins(1), Box::pin(work)).await.expect("nobody waits for ever");
     let after = dump(&database.connect().await).await;
     assert_eq!(mentions(&after), Vec::<&str>::new());
     for who in &people {

@@ -254,7 +254,7 @@ async fn reading_again_while_more_comes_in_neither_deadlocks_nor_loses_anything(
         }
     };
     let work = async { tokio::join!(taking_in, again(&two, &letters, 1, &lists, 4, None)) };
-    tokio::time::timeout(std::time::Duration::from_mins(1), work).await.expect("nobody waits for ever");
+    tokio::time::timeout(std::time::Duration::from_mins(1), Box::pin(work)).await.expect("nobody waits for ever");
     again(&two, &letters, 1, &lists, 7, None).await;
 
     let straight = TestDatabase::sqlite();

@@ -25,6 +25,7 @@ mod policies;
 mod receipts;
 mod record;
 mod reprocess;
+mod retain;
 mod retell;
 mod rows;
 mod scrub;
@@ -53,6 +54,7 @@ pub use record::{
     Change, Event, Incoming, IncomingDelivery, IncomingFact, IncomingToken, Keep, ReceiptState, Suppression, SuppressionChange, Testimony,
 };
 pub use reprocess::{Difference, Foresight, Reprocessed, Reprocessing, Said};
+pub use retain::{Outgrown, Step};
 pub use rows::{kept, without_nul};
 
 /// The database, with what is needed to read it: the pepper, the policy and the tree of lists.

@@ -42,6 +42,7 @@ pub(super) struct Metrics {
     pub(super) connections_max: IntGauge,
     pub(super) failures: IntCounterVec,
     pub(super) rules: IntCounterVec,
+    pub(super) outlived: IntCounterVec,
 }
 
 impl Metrics {
@@ -87,6 +88,7 @@ impl Metrics {
                 "Times the operator's rules were read again, by what became of it.",
                 &["outcome"],
             ),
+            outlived: it.counters("rebound_retention_removed_total", "What was removed for its age ([retention]).", &["what"]),
             registry: it.registry,
         }
     }

@@ -29,7 +29,7 @@ use self::words::Reloaded;
 pub use self::chain::{chain, scrub};
 pub use self::log::{LogError, init};
 pub use self::request::{RequestId, RequestSpan};
-pub use self::words::{Answer, Erased, Published, Refused, RelayState, Stage, Stored};
+pub use self::words::{Answer, Erased, Outlived, Published, Refused, RelayState, Stage, Stored};
 
 /// Label for a source that is not configured: names in URLs are anybody's to choose.
 const OTHER: &str = "other";
@@ -76,6 +76,9 @@ impl Telemetry {
         }
         for stage in Stage::ALL {
             it.metrics.failures.with_label_values(&[stage.as_str()]);
+        }
+        for what in Outlived::ALL {
+            it.metrics.outlived.with_label_values(&[what.as_str()]);
         }
         for block in Erased::ALL {
             it.metrics.subjects_erased.with_label_values(&[block.as_str()]);
@@ -199,6 +202,14 @@ impl Telemetry {
     pub fn subject_erased(&self, block: Erased) {
         self.metrics.subjects_erased.with_label_values(&[block.as_str()]).inc();
         info!(target: "rebound::store", block = block.as_str(), "address erased");
+    }
+
+    /// So much was removed for its age.
+    pub fn outlived(&self, what: Outlived, count: usize) {
+        self.metrics.outlived.with_label_values(&[what.as_str()]).inc_by(count as u64);
+        if count > 0 {
+            info!(target: "rebound::retention", what = what.as_str(), count, "removed for its age");
+        }
     }
 
     /// A check was answered: so many addresses with each answer, in that time.
