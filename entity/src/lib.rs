@@ -4,6 +4,7 @@
 pub mod api_key;
 pub mod delivery;
 pub mod event;
+pub mod event_copy;
 pub mod event_key;
 pub mod import;
 pub mod import_refusal;

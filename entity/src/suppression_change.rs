@@ -18,7 +18,7 @@ pub struct Model {
     pub list_id: Uuid,
     /// Root of that list.
     pub boundary_id: Uuid,
-    /// act (a person's word, by itself no change), added, updated or released.
+    /// act (a person's word, by itself no change), added, updated, released, erased or forgotten.
     pub change: String,
     /// The cause that changed, or that was imported; null for any other act.
     pub cause: Option<String>,

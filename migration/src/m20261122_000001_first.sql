@@ -16,10 +16,10 @@ create table suppression_list ( -- Lists, as a tree by dotted name. A list never
 create table subject ( -- Addresses and domain entries by pseudonymous id. Beside receipts the only table with addresses in plain.
   id {bytes} not null primary key, -- First 16 octets of HMAC-SHA256(pepper, normalised address).
   address text, -- The normalised address, or @domain for a domain entry; null once erased.
-  domain text not null, -- The domain, in lower-case A-labels.
+  domain text not null, -- The domain, in lower-case A-labels; empty once erased.
   revision bigint not null, -- Grows with every change of what lists say; consumers keep the highest.
   created_at {time} not null, -- When it was first heard of.
-  erased_at {time}, -- When the plain address was erased.
+  erased_at {time}, -- When the plain address was erased; null again if it had to be stored anew.
   constraint subject_id_is_16_octets check ({octets}(id) = 16),
   constraint an_erased_subject_has_no_address check ((address is null) = (erased_at is not null))
 );
@@ -30,9 +30,9 @@ create table receipt ( -- What came in, as it came.
   digest {bytes} not null, -- SHA-256 of the raw bytes, and of the list where the API names it.
   list_id {uuid} not null references suppression_list (id), -- The list it was taken in for.
   received_at {time} not null, -- When it was accepted.
-  media_type text not null, -- Content type as announced, without parameters.
+  media_type text not null, -- Content type as announced, with its parameters.
   size bigint not null, -- Octets before compression.
-  body {bytes}, -- The raw bytes, zstd; null where nothing needs them again.
+  body {bytes}, -- The raw bytes, zstd; null once they were erased or old enough to go.
   state text not null, -- processed, unrecognised or quarantined.
   error text, -- Why it is not processed; no addresses.
   attribution text not null, -- unattributed, authenticated, signed or attributed.
@@ -41,6 +41,7 @@ create table receipt ( -- What came in, as it came.
   constraint receipt_state_is_known check (state in ('processed', 'unrecognised', 'quarantined')),
   constraint receipt_attribution_is_known check (attribution in ('unattributed', 'authenticated', 'signed', 'attributed'))
 );
+create index receipt_with_body on receipt (state, received_at) where body is not null;
 
 create table event ( -- Recorded facts: one failure, complaint or wish of one subject. Copies merge into it.
   id {uuid} not null primary key, -- Version 7; `data.event_id` of every message about it.
@@ -51,6 +52,7 @@ create table event ( -- Recorded facts: one failure, complaint or wish of one su
   subject_id {bytes} not null references subject (id), -- Whom it is about.
   fact_key {bytes} not null, -- The smallest of its keys; breaks ties in time.
   merged_into {uuid} references event (id), -- Set when a later copy showed that two events are one.
+  withdrawn_at {time}, -- Set when its receipts were read again and no longer said it.
   source text not null, -- Source of the strongest evidence.
   kind text not null, -- bounce, delayed, complaint, unsubscribe, suppressed, rejected, auto_reply, challenge_response, mdn.
   bounce_type text, -- hard or soft.
@@ -90,13 +92,22 @@ create table event_key ( -- Keys under which an event is known, so that copies f
 );
 create index event_key_by_event on event_key (event_id);
 
+create table event_copy ( -- Receipts that told of an event beside the one it names: what erasing and reading again must find.
+  event_id {uuid} not null references event (id), -- The event.
+  receipt_id {uuid} not null references receipt (id), -- A receipt whose evidence was not the strongest.
+  primary key (event_id, receipt_id)
+);
+create index event_copy_by_receipt on event_copy (receipt_id);
+
 create table delivery ( -- The two newest deliveries of a subject; older ones can change nothing.
   boundary_id {uuid} not null references suppression_list (id), -- Root of the list it was sent for.
   subject_id {bytes} not null references subject (id), -- To whom.
   message_keys {bytes} not null, -- Keys of the message, 16 octets each, smallest first.
   occurred_at {time} not null, -- When it arrived.
+  receipt_id {uuid} references receipt (id), -- The receipt that told of it, where that is kept.
   primary key (subject_id, boundary_id, message_keys)
 );
+create index delivery_by_receipt on delivery (receipt_id) where receipt_id is not null;
 
 create table suppression ( -- What lists say: one row per subject, list and cause, so that facts stand side by side.
   subject_id {bytes} not null references subject (id), -- Whom.
@@ -124,8 +135,8 @@ create table suppression_change ( -- Append-only audit: every change of what a l
   subject_id {bytes} not null references subject (id), -- Whom.
   list_id {uuid} not null references suppression_list (id), -- Where.
   boundary_id {uuid} not null references suppression_list (id), -- Root of that list.
-  change text not null, -- act (a person's word, by itself no change), added, updated or released.
-  cause text, -- The cause that changed, or that was imported; null for any other act.
+  change text not null, -- act (a person's word, by itself no change), added, updated, released, erased or forgotten.
+  cause text, -- The cause that changed, or that was imported; null for any other act and for an erasure.
   reason text, -- Reason of the deciding fact.
   event_id {uuid} references event (id), -- The event that led to it.
   act text, -- What the person did.
@@ -139,9 +150,9 @@ create table suppression_change ( -- Append-only audit: every change of what a l
   revision bigint not null, -- Revision of the subject.
   import_id {uuid}, -- Import or bulk request it belongs to.
   at {time} not null, -- When it was recorded; the time of an act.
-  constraint change_is_known check (change in ('act', 'added', 'updated', 'released')),
+  constraint change_is_known check (change in ('act', 'added', 'updated', 'released', 'erased', 'forgotten')),
   constraint an_act_has_a_word check ((change = 'act') = (act is not null)),
-  constraint a_change_has_a_cause check ((change = 'act' and act <> 'import') = (cause is null)),
+  constraint a_change_has_a_cause check ((change in ('erased', 'forgotten') or (change = 'act' and act <> 'import')) = (cause is null)),
   constraint what_is_imported_names_its_import check (act is null or act <> 'import' or import_id is not null)
 );
 create index suppression_change_by_position on suppression_change (position, id);
@@ -192,7 +203,7 @@ create table import_refusal ( -- Lines that an import did not take. The text of 
 create table outbox ( -- Messages on their way to the broker; a row goes when its message is confirmed and routed.
   sequence {serial}, -- Order of publication.
   message_id {uuid} not null, -- Id of the CloudEvent; stable over retries.
-  message_type text not null, -- rebound.event.recorded, rebound.suppression.changed, rebound.import.completed or rebound.import.undone.
+  message_type text not null, -- rebound.event.recorded, rebound.suppression.changed, rebound.import.completed and their like.
   routing_key text not null, -- Routing key.
   payload text not null, -- CloudEvents 1.0 JSON.
   attempts integer not null, -- Returns and nacks so far; an outage is not an attempt.

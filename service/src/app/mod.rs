@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::rules::Reloader;
-use self::upkeep::Upkeep;
+use self::upkeep::{Upkeep, Walk};
 use crate::clock::Clock;
 use crate::config::{API_SOURCE, Config, DatabaseConfig, Engine};
 use crate::http::{self, State};
@@ -160,8 +160,14 @@ impl App {
         let ended = CancellationToken::new();
         let committing = guarded(&ended, committer.run(state.clock.clone(), commits.clone()));
         let reloading = tokio::spawn(reloader.run(commits.clone()));
-        let upkeep =
-            Upkeep { store: store.clone(), sources: state.sources.clone(), telemetry: telemetry.clone(), clock: state.clock.clone() };
+        let upkeep = Upkeep {
+            store: store.clone(),
+            sources: state.sources.clone(),
+            telemetry: telemetry.clone(),
+            clock: state.clock.clone(),
+            retention: state.config.retention.clone(),
+            walk: Walk::default(),
+        };
         let keeping = tokio::spawn(upkeep.run(commits.clone()));
         let publishing = guarded(&ended, relay.run(publishes.clone()));
         let transfers = state.transfers.clone();

@@ -9,6 +9,7 @@ mod check;
 mod classify;
 mod config;
 mod demo;
+mod erase;
 mod evaluate;
 mod export;
 mod import;
@@ -20,6 +21,7 @@ mod lists;
 mod messages;
 mod migrate;
 mod page;
+mod reprocess;
 mod rules;
 mod serve;
 mod setup;
@@ -64,10 +66,12 @@ enum Command {
     Import(import::Args),
     Imports(imports::Args),
     Export(export::Args),
+    Erase(erase::Args),
     Keys(keys::Args),
     Lists(lists::Args),
     Sources(sources::Args),
     Migrate(migrate::Args),
+    Reprocess(reprocess::Args),
     Rules(rules::Args),
     Config(config::Args),
 }
@@ -111,10 +115,12 @@ pub fn main() -> ExitCode {
         Command::Import(args) => import::run(args, file),
         Command::Imports(args) => imports::run(args, file),
         Command::Export(args) => export::run(args, file),
+        Command::Erase(args) => erase::run(args, file),
         Command::Keys(args) => keys::run(args, file),
         Command::Lists(args) => lists::run(args, file),
         Command::Sources(args) => sources::run(args, file),
         Command::Migrate(migrate::Args {}) => migrate::run(file),
+        Command::Reprocess(args) => reprocess::run(args, file),
         Command::Rules(args) => rules::run(args, file),
         Command::Config(args) => config::run(args, file),
     };

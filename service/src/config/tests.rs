@@ -320,6 +320,13 @@ policy.mailbox_full.least_span = "2d" (rebound.toml line 25): is longer than the
 policy.spam_content.counts = true (rebound.toml line 27): would block addresses for a fault of the sender; leave it out: such failures are shown, and never block
 intake.commit_timeout = "10s" (built-in default): is longer than http.request_timeout (5s); lower it, or raise http.request_timeout
 "#);
+    let short = "[retention]\nreceipts = \"0s\"\nevents = \"30d\"\n[policy.mailbox_full]\nwindow = \"40d\"\n[[list]]\nname = \"acme\"\n[list.policy.expired]\nwindow = \"50d\"\n";
+    insta::assert_snapshot!(problems(short, &[]), @r#"
+retention.receipts = "0s" (rebound.toml line 2): must be longer than zero; write a time such as "10s"
+intake.max_fact_age = "90d" (built-in default): is longer than retention.events (30d); lower it, or raise retention.events
+policy.mailbox_full.window = "40d" (rebound.toml line 5): is longer than retention.events (30d); lower it, or raise retention.events
+list[0].policy.expired.window = "50d" (rebound.toml line 9): is longer than retention.events (30d); lower it, or raise retention.events
+"#);
     insta::assert_snapshot!(problems("[database]\nurl = \"postgres://db/rebound\"\n", &[]), @"identity.pepper: is missing, and a Postgres database needs it; make one by `openssl rand -hex 32`, keep it as safe as the database, and name its file by identity.pepper_file");
 }
 

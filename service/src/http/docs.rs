@@ -31,6 +31,7 @@ use crate::http::{addresses, check, codes, diagnose, export, feeds, health, impo
         imports::get_import,
         imports::delete_import,
         addresses::get_address,
+        addresses::delete_address,
         feeds::get_events,
         feeds::get_changes,
         diagnose::post_diagnose,

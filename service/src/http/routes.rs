@@ -40,7 +40,7 @@ const fn upload(verb: Verb, path: &'static str, access: Access, to: fn() -> Rout
 }
 
 use Access::{Key, Metrics, Open};
-use Scope::{Ingest, Read, Write};
+use Scope::{Admin, Ingest, Read, Write};
 use Verb::{Any, Delete, Get, Post, Put};
 
 const SUPPRESSION: &str = "/v1/lists/{list}/suppressions/{address}";
@@ -67,6 +67,7 @@ pub(super) const ROUTES: &[Entry] = &[
     route(Get, "/v1/imports/{id}", Key(Read), || web::to(imports::get_import)),
     route(Delete, "/v1/imports/{id}", Key(Write), || web::to(imports::delete_import)),
     route(Get, "/v1/addresses/{address}", Key(Read), || web::to(addresses::get_address)),
+    route(Delete, "/v1/addresses/{address}", Key(Admin), || web::to(addresses::delete_address)),
     route(Get, "/v1/events", Key(Read), || web::to(feeds::get_events)),
     route(Get, "/v1/changes", Key(Read), || web::to(feeds::get_changes)),
     route(Post, "/v1/diagnose", Key(Read), || web::to(diagnose::post_diagnose)),

@@ -123,7 +123,8 @@ pub(super) fn quarantined(arrival: &Arrival, why: &str) -> Read {
     }
 }
 
-fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<String>) -> Incoming {
+/// A receipt that says nothing yet.
+pub(super) fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<String>) -> Incoming {
     // Handed in for two lists, the same bytes are two receipts.
     let list = arrival.list.as_ref().map(|it| it.id.0);
     Incoming {

@@ -16,7 +16,7 @@ use crate::store::ids::ChangeId;
 use crate::store::lists::List;
 use crate::store::messages::{Whereabouts, suppression_changed};
 use crate::store::record::{Change, Suppression, SuppressionChange};
-use crate::store::{Store, dialect, load, rows};
+use crate::store::{Store, dialect, erased, load, rows};
 
 /// What a person wants done.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ impl Store {
         let subject = self.identity.subject(request.address);
         let tx = dialect::begin(&self.db).await?;
         let position = dialect::position(&tx).await?;
-        let subjects = lock_subjects(&tx, std::iter::once((subject, request.address)), now).await?;
+        let mut subjects = lock_subjects(&tx, std::iter::once((subject, request.address)), now).await?;
         let pair = (request.list.boundary, subject);
         let mut histories = load::histories(&tx, &self.lists, &BTreeSet::from([pair]), &subjects).await?;
         let history = histories.get_mut(&pair).ok_or_else(|| bad_row("subject", "a locked subject is not there"))?;
@@ -78,6 +78,10 @@ impl Store {
                 Some(it) => Acted::Inherited { from: self.lists.by_id(&tx, it.list).await?.name.clone() },
                 None => Acted::Nothing,
             });
+        }
+        if !lifting {
+            // Whoever puts an entry has the address and wants to see it on the list.
+            erased::restore(&tx, &mut subjects, subject, request.address).await?;
         }
         for act in request.acts {
             let row = act_row(&request, *act, subject, position, history.revision, now);

@@ -75,8 +75,11 @@ impl Store {
     pub async fn events_after(&self, after: Cursor, visible: &Visible, limit: u64) -> Result<Page<Event>, StoreError> {
         use event::Column as C;
         let horizon = dialect::horizon(&self.db).await?;
-        let mut query =
-            event::Entity::find().filter(later(C::Position, C::Id, after)).filter(C::Position.lt(horizon)).filter(C::MergedInto.is_null());
+        let mut query = event::Entity::find()
+            .filter(later(C::Position, C::Id, after))
+            .filter(C::Position.lt(horizon))
+            .filter(C::MergedInto.is_null())
+            .filter(C::WithdrawnAt.is_null());
         if let Some(lists) = self.visible_lists(visible).await? {
             query = query.filter(C::ListId.is_in(lists.iter().map(|it| it.0)));
         }
@@ -92,8 +95,8 @@ impl Store {
         Ok(Page { items, next, more })
     }
 
-    /// Changes of what lists say after a cursor, for one list with those on the lists above it. Acts are not among them: what
-    /// follows from them is.
+    /// Changes of what lists say after a cursor, for one list with those on the lists above it, erasures among them. Acts are
+    /// not: what follows from them is.
     ///
     /// # Errors
     /// When the database is away.

@@ -44,6 +44,7 @@ pub(super) async fn histories(
                 acts: Vec::new(),
                 suppressions: Vec::new(),
                 vanished: Vec::new(),
+                told: BTreeSet::new(),
                 is_stale: false,
             };
             ((boundary, subject), empty)
@@ -66,6 +67,7 @@ async fn read_events(db: &impl ConnectionTrait, subjects: &[Vec<u8>], histories:
     let found = event::Entity::find()
         .filter(event::Column::SubjectId.is_in(subjects.to_vec()))
         .filter(event::Column::MergedInto.is_null())
+        .filter(event::Column::WithdrawnAt.is_null())
         .order_by_asc(event::Column::Id)
         .all(db)
         .await?;

@@ -6,7 +6,10 @@ mod acts;
 mod check;
 mod commit;
 mod connect;
+mod copies;
 mod dialect;
+mod erase;
+mod erased;
 mod error;
 mod export;
 mod feed;
@@ -22,8 +25,13 @@ mod lookup;
 mod messages;
 mod outbox;
 mod policies;
+mod receipts;
 mod record;
+mod reprocess;
+mod retain;
+mod retell;
 mod rows;
+mod scrub;
 mod tokens;
 
 use sea_orm::DatabaseConnection;
@@ -33,6 +41,7 @@ pub use check::{Answer, Blocked};
 pub use commit::Accepted;
 pub use connect::{Announces, Connect, PoolState};
 pub use dialect::{RelayLock, is_single_process, sqlite_file};
+pub use erase::{Erasing, Erasure, ErasureRequest};
 pub use error::StoreError;
 pub use export::{ExportPage, Extent};
 pub use feed::{BadCursor, Cursor, Page, Visible};
@@ -43,12 +52,15 @@ pub use imports::{Begun, Import, ImportCounts, ImportMode, ImportState, NewImpor
 pub use keys::{ApiKey, NewKey, Scope};
 pub use lists::List;
 pub use lookup::{Known, SubjectHistory};
-pub use messages::{EVENT_RECORDED, IMPORT_COMPLETED, IMPORT_UNDONE, SUPPRESSION_CHANGED};
+pub use messages::{EVENT_RECORDED, EVENT_WITHDRAWN, IMPORT_COMPLETED, IMPORT_UNDONE, SUBJECT_ERASED, SUPPRESSION_CHANGED};
 pub use outbox::{OutboxState, Pending};
 pub use policies::Policies;
+pub use receipts::{Selection, StoredReceipt};
 pub use record::{
     Change, Event, Incoming, IncomingDelivery, IncomingFact, IncomingToken, Keep, ReceiptState, Suppression, SuppressionChange, Testimony,
 };
+pub use reprocess::{Difference, Foresight, Reprocessed, Reprocessing, Said};
+pub use retain::{Outgrown, Step};
 pub use rows::{kept, without_nul};
 
 /// The database, with what is needed to read it: the pepper, the policy and the tree of lists.

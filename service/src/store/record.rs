@@ -77,6 +77,8 @@ pub struct IncomingToken {
 pub enum Keep {
     /// With its raw bytes.
     Receipt,
+    /// Without its raw bytes, which name somebody who was erased.
+    Facts,
     /// Only what it says.
     Nothing,
 }
@@ -227,6 +229,10 @@ bounce::vocabulary! {
         Updated = "updated",
         /// It ended.
         Released = "released",
+        /// The plain address was erased; what stands goes on under its pseudonym.
+        Erased = "erased",
+        /// The address was erased with all that was known of it; whatever stood is gone.
+        Forgotten = "forgotten",
     }
 }
 
@@ -245,7 +251,7 @@ pub struct SuppressionChange {
     pub boundary: ListId,
     /// What happened.
     pub change: Change,
-    /// The cause; none for an act that is no import.
+    /// The cause; none for an act that is no import, and for an erasure.
     pub cause: Option<Cause>,
     /// Reason of the deciding fact.
     pub reason: Option<Reason>,
@@ -282,4 +288,6 @@ pub(super) struct Delivery {
     pub messages: Vec<FactKey>,
     /// When it arrived.
     pub occurred_at: OffsetDateTime,
+    /// The receipt that told of it, where that is kept.
+    pub receipt: Option<ReceiptId>,
 }

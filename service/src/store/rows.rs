@@ -72,6 +72,7 @@ pub(super) fn row_of_event(event: &Event) -> event::Model {
         subject_id: event.subject.0.to_vec(),
         fact_key: event.fact_key().0.to_vec(),
         merged_into: None,
+        withdrawn_at: None,
         source: event.source.clone(),
         kind: said.kind.to_string(),
         bounce_type: said.bounce_type.map(|it| it.to_string()),
@@ -183,7 +184,7 @@ pub(super) fn row_of_change(it: &SuppressionChange) -> suppression_change::Model
 
 pub(super) fn delivery_from_row(row: &delivery::Model) -> Result<Delivery, StoreError> {
     let messages = row.message_keys.chunks(16).map(|it| sixteen("delivery", it).map(FactKey)).collect::<Result<_, _>>()?;
-    Ok(Delivery { messages, occurred_at: row.occurred_at })
+    Ok(Delivery { messages, occurred_at: row.occurred_at, receipt: row.receipt_id.map(ReceiptId) })
 }
 
 pub(super) fn row_of_delivery(boundary: ListId, subject: SubjectId, it: &Delivery) -> delivery::Model {
@@ -192,6 +193,7 @@ pub(super) fn row_of_delivery(boundary: ListId, subject: SubjectId, it: &Deliver
         subject_id: subject.0.to_vec(),
         message_keys: it.messages.iter().flat_map(|it| it.0).collect(),
         occurred_at: it.occurred_at,
+        receipt_id: it.receipt.map(|it| it.0),
     }
 }
 
