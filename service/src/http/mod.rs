@@ -6,6 +6,7 @@ mod body;
 mod check;
 mod codes;
 mod diagnose;
+mod disclosure;
 mod docs;
 mod edge;
 mod feeds;
@@ -37,6 +38,7 @@ use crate::intake::{Intake, RulesInForce, Sources};
 use crate::store::Store;
 use crate::telemetry::{RelayState, RequestSpan, Telemetry};
 
+pub(crate) use disclosure::{Raw, disclosure};
 pub use problem::{Problem, ProblemKind};
 
 /// What handlers work with.

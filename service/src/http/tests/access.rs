@@ -23,6 +23,7 @@ const TABLE: &[(&str, &str, &str, Option<Scope>)] = &[
     ("DELETE", "/v1/lists/{list}/suppressions/{address}", "/v1/lists/acme/suppressions/jane@example.org", Some(Write)),
     ("GET", "/v1/addresses/{address}", "/v1/addresses/jane@example.org", Some(Read)),
     ("DELETE", "/v1/addresses/{address}", "/v1/addresses/jane@example.org", Some(Scope::Admin)),
+    ("GET", "/v1/addresses/{address}/export", "/v1/addresses/jane@example.org/export", Some(Scope::Admin)),
     ("GET", "/v1/events", "/v1/events", Some(Read)),
     ("GET", "/v1/changes", "/v1/changes", Some(Read)),
     ("POST", "/v1/diagnose", "/v1/diagnose", Some(Read)),
