@@ -26,6 +26,7 @@ mod rules;
 mod serve;
 mod setup;
 mod sources;
+mod subject_export;
 mod table;
 
 use std::io::{self, Write as _};
@@ -70,6 +71,7 @@ enum Command {
     Keys(keys::Args),
     Lists(lists::Args),
     Sources(sources::Args),
+    SubjectExport(subject_export::Args),
     Migrate(migrate::Args),
     Reprocess(reprocess::Args),
     Rules(rules::Args),
@@ -119,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Keys(args) => keys::run(args, file),
         Command::Lists(args) => lists::run(args, file),
         Command::Sources(args) => sources::run(args, file),
+        Command::SubjectExport(args) => subject_export::run(args, file),
         Command::Migrate(migrate::Args {}) => migrate::run(file),
         Command::Reprocess(args) => reprocess::run(args, file),
         Command::Rules(args) => rules::run(args, file),

@@ -203,7 +203,7 @@ pub(super) async fn delete_address(
 }
 
 /// What is known of a person stands in every tree of lists; a key that sees one of them may not reach into the others.
-fn unconfined(caller: &Caller) -> Result<(), Problem> {
+pub(super) fn unconfined(caller: &Caller) -> Result<(), Problem> {
     match caller.confined_to() {
         None => Ok(()),
         Some(_) => Err(Problem::new(ProblemKind::Forbidden, "this reaches every list; it takes a key that is not confined to one")),

@@ -11,7 +11,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
-use crate::http::{addresses, check, codes, diagnose, export, feeds, health, imports, lists, messages, suppressions, webhooks};
+use crate::http::{addresses, check, codes, diagnose, disclosure, export, feeds, health, imports, lists, messages, suppressions, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,6 +32,7 @@ use crate::http::{addresses, check, codes, diagnose, export, feeds, health, impo
         imports::delete_import,
         addresses::get_address,
         addresses::delete_address,
+        disclosure::get_disclosure,
         feeds::get_events,
         feeds::get_changes,
         diagnose::post_diagnose,

@@ -6,6 +6,7 @@ mod body;
 mod check;
 mod codes;
 mod diagnose;
+mod disclosure;
 mod docs;
 mod edge;
 mod export;
@@ -40,6 +41,7 @@ use crate::store::Store;
 use crate::telemetry::{RelayState, RequestSpan, Telemetry};
 use crate::transfer::Transfers;
 
+pub(crate) use disclosure::{Raw, disclosure};
 pub use problem::{Problem, ProblemKind};
 
 /// What handlers work with.

@@ -6,7 +6,9 @@ use actix_web::{HttpRequest, Route, web};
 
 use crate::http::edge::{self, Access, Patience};
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::{addresses, check, codes, diagnose, docs, export, feeds, health, imports, lists, messages, suppressions, webhooks};
+use crate::http::{
+    addresses, check, codes, diagnose, disclosure, docs, export, feeds, health, imports, lists, messages, suppressions, webhooks,
+};
 use crate::store::Scope;
 
 /// The method of a route. GET answers HEAD too.
@@ -68,6 +70,7 @@ pub(super) const ROUTES: &[Entry] = &[
     route(Delete, "/v1/imports/{id}", Key(Write), || web::to(imports::delete_import)),
     route(Get, "/v1/addresses/{address}", Key(Read), || web::to(addresses::get_address)),
     route(Delete, "/v1/addresses/{address}", Key(Admin), || web::to(addresses::delete_address)),
+    route(Get, "/v1/addresses/{address}/export", Key(Admin), || web::to(disclosure::get_disclosure)),
     route(Get, "/v1/events", Key(Read), || web::to(feeds::get_events)),
     route(Get, "/v1/changes", Key(Read), || web::to(feeds::get_changes)),
     route(Post, "/v1/diagnose", Key(Read), || web::to(diagnose::post_diagnose)),

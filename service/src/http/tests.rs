@@ -4,6 +4,7 @@ mod access;
 mod acts;
 mod checks;
 mod diagnoses;
+mod disclosure;
 mod erasure;
 mod feeds;
 mod hostile;

@@ -304,7 +304,7 @@ impl Names {
         Ok(Self(names))
     }
 
-    fn of(&self, id: ListId) -> Option<String> {
+    pub(super) fn of(&self, id: ListId) -> Option<String> {
         self.0.get(&id).cloned()
     }
 }

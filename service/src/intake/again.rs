@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bounce::classify::Rules;
 use bounce::policy::Cause;
-use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{Arrival, Source, Sources, interpret, read};
@@ -179,18 +178,16 @@ impl Reprocess {
     }
 
     fn again(&self, stored: &StoredReceipt) -> Again {
-        let Some(body) = &stored.body else { return Again::NoBytes };
         let source = match self.sources.get(&stored.source) {
             Some(source) => source,
             None if stored.source == API_SOURCE => Arc::new(Source::of_messages(API_SOURCE, stored.list.clone())),
             None => return Again::NoSource,
         };
-        // Where compressing failed, the raw bytes were kept.
-        let bytes = zstd::bulk::decompress(body, stored.size).map_or_else(|_| Bytes::copy_from_slice(body), Bytes::from);
+        let Some(bytes) = stored.bytes() else { return Again::NoBytes };
         let arrival = Arrival {
             source,
             media_type: stored.media_type.clone(),
-            bytes,
+            bytes: bytes.into(),
             attribution: stored.attribution,
             received_at: stored.received_at,
             tokens: Vec::new(),

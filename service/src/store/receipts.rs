@@ -43,6 +43,16 @@ pub struct StoredReceipt {
     pub attribution: Attribution,
 }
 
+impl StoredReceipt {
+    /// The raw bytes as they came; none once they were erased or old enough to go.
+    #[must_use]
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        let body = self.body.as_ref()?;
+        // Where compressing failed, the raw bytes were kept.
+        Some(zstd::bulk::decompress(body, self.size).unwrap_or_else(|_| body.clone()))
+    }
+}
+
 /// Which receipts. What is left out does not matter.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {

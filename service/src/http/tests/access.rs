@@ -28,6 +28,7 @@ const TABLE: &[(&str, &str, &str, Option<Scope>)] = &[
     ("DELETE", "/v1/imports/{id}", "/v1/imports/0199c0de-7a11-7000-8000-000000000004", Some(Write)),
     ("GET", "/v1/addresses/{address}", "/v1/addresses/jane@example.org", Some(Read)),
     ("DELETE", "/v1/addresses/{address}", "/v1/addresses/jane@example.org", Some(Scope::Admin)),
+    ("GET", "/v1/addresses/{address}/export", "/v1/addresses/jane@example.org/export", Some(Scope::Admin)),
     ("GET", "/v1/events", "/v1/events", Some(Read)),
     ("GET", "/v1/changes", "/v1/changes", Some(Read)),
     ("POST", "/v1/diagnose", "/v1/diagnose", Some(Read)),
