@@ -6,6 +6,7 @@ mod cli_demo;
 mod cli_evaluate;
 mod cli_ingest;
 mod cli_serve;
+mod one_failure;
 mod relay_blocked;
 mod relay_fixture;
 mod relay_outages;

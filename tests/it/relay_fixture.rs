@@ -57,7 +57,7 @@ impl Outbox {
             Accepted::New { events, changes, .. } => {
                 events.iter().map(|it| it.id.to_string()).chain(changes.iter().map(|it| it.id.to_string())).collect()
             }
-            Accepted::Duplicate { .. } => vec![],
+            Accepted::Duplicate { .. } | Accepted::Replayed => vec![],
         });
         ids.collect()
     }
@@ -130,6 +130,8 @@ fn incoming(list: &Arc<List>, kind: Kind) -> Incoming {
         attribution: Attribution::Signed,
         facts: vec![fact],
         deliveries: vec![],
+        token: None,
+        set_aside: Vec::new(),
         keep: Keep::Receipt,
     }
 }

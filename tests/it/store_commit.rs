@@ -10,8 +10,8 @@ use bounce::policy::{Act, Cause, Weight};
 use harness::{TestDatabase, eventually_some, store_on};
 use sea_orm::ConnectionTrait;
 use service::store::{
-    Accepted, ActRequest, Acted, Answer, Cursor, Incoming, IncomingFact, Keep, List, ReceiptId, ReceiptState, Store, StoreError, Testimony,
-    Visible,
+    Accepted, ActRequest, Acted, Answer, Cursor, Incoming, IncomingFact, IncomingToken, Keep, List, ReceiptId, ReceiptState, Store,
+    StoreError, Testimony, Visible,
 };
 use time::{OffsetDateTime, macros::datetime};
 
@@ -61,6 +61,8 @@ fn bounced(list: &Arc<List>, address: &str, diagnostic: &str) -> Incoming {
             message_keys: vec![format!("message:{address}")],
         }],
         deliveries: vec![],
+        token: None,
+        set_aside: Vec::new(),
         keep: Keep::Receipt,
     }
 }
@@ -190,4 +192,23 @@ async fn a_reader_of_the_feed_who_goes_on_misses_nothing() {
     assert_eq!(page.items.len(), 1);
     let rest = store.events_after(page.next, &Visible::All, 10).await.unwrap();
     assert_eq!((rest.items.len(), rest.more), (0, false));
+}
+
+#[tokio::test]
+async fn of_two_bodies_under_one_token_one_replica_takes_one() {
+    let database = TestDatabase::postgres().await;
+    let (one, two) = (store_on(&database).await, store_on(&database).await);
+    let (_, list) = lists(&one).await;
+    for round in 0..20_u8 {
+        let with = |who: &str, digest: u8| {
+            let token = Some(IncomingToken { token: [round; 32], digest: [digest; 32] });
+            Incoming { token, ..bounced(&list, &format!("{who}{round}@example.org"), "gone") }
+        };
+        let (jane, john) = ([with("jane", 1)], [with("john", 2), with("jim", 2)]);
+        let (first, second) = tokio::join!(one.commit(&jane, NOW), two.commit(&john, NOW));
+        let taken = |it: &[Accepted]| it.iter().filter(|it| matches!(it, Accepted::New { .. })).count();
+        assert!(matches!((taken(&first.unwrap()), taken(&second.unwrap())), (1, 0) | (0, 2)), "round {round}");
+    }
+    assert_eq!(one.forget_tokens(NOW + time::Duration::days(1)).await.unwrap(), 0);
+    assert_eq!(one.forget_tokens(NOW + time::Duration::days(3)).await.unwrap(), 20);
 }

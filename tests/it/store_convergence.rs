@@ -109,6 +109,8 @@ fn incoming(told: &Told, lists: &[Arc<List>]) -> Incoming {
         attribution: told.attribution,
         facts,
         deliveries,
+        token: None,
+        set_aside: Vec::new(),
         keep: Keep::Receipt,
     }
 }

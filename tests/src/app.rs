@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::rsa::KeyPair;
-use bounce::esp::ses::sign::{Notice, NoticeKind, sign};
+use bounce::esp::sns::sign::{Notice, NoticeKind, sign};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use service::clock::Clock;
 use service::config::{Config, ListName, SecretUrl, SourceConfig};
 use service::store::Scope;
 use service::telemetry::RelayState;
+use time::format_description::well_known::Rfc3339;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,13 @@ use crate::{TestBroker, eventually};
 pub const TOPIC: &str = "arn:aws:sns:eu-west-1:111122223333:bounces";
 /// Where the certificate of the tests' own Amazon would be.
 pub const CERTIFICATE_URL: &str = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem";
+
+/// This time yesterday (RFC 3339): what happened then counts, whenever the tests run.
+#[must_use]
+pub fn yesterday() -> String {
+    let at = Clock::system().now() - time::Duration::DAY;
+    at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).expect("a year of four digits")
+}
 
 /// A running service. Dropping it stops it.
 #[derive(Debug)]
@@ -141,19 +149,25 @@ impl TestApp {
         let event = json!({
             "eventType": "Bounce",
             "bounce": {
-                "bounceType": "Permanent", "bounceSubType": "General", "feedbackId": id, "timestamp": "2026-11-20T10:00:00.000Z",
+                "bounceType": "Permanent", "bounceSubType": "General", "feedbackId": id, "timestamp": yesterday(),
                 "bouncedRecipients": [{
                     "emailAddress": recipient, "action": "failed", "status": "5.1.1",
                     "diagnosticCode": format!("smtp; 550 5.1.1 <{recipient}>: Recipient address rejected: User unknown"),
                 }],
             },
-            "mail": { "messageId": format!("message-{id}"), "destination": [recipient], "timestamp": "2026-11-20T09:59:00.000Z" },
+            "mail": { "messageId": format!("message-{id}"), "destination": [recipient], "timestamp": yesterday() },
         });
+        self.sns(id, &event)
+    }
+
+    /// What Amazon would post for an event of SES, signed.
+    #[must_use]
+    pub fn sns(&self, id: &str, event: &Value) -> String {
         let notice = Notice {
             kind: NoticeKind::Notification(None),
             message_id: id,
             topic_arn: TOPIC,
-            timestamp: "2026-11-20T10:00:01.000Z",
+            timestamp: &yesterday(),
             message: &format!("{event}\n"),
             signing_cert_url: CERTIFICATE_URL,
         };

@@ -14,7 +14,7 @@ mod opened;
 mod proxy;
 mod wait;
 
-pub use app::{CERTIFICATE_URL, Plan, TOPIC, TestApp};
+pub use app::{CERTIFICATE_URL, Plan, TOPIC, TestApp, yesterday};
 pub use broker::{Published, TestBroker};
 pub use database::TestDatabase;
 pub use opened::{store_at, store_on};

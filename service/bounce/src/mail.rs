@@ -142,12 +142,6 @@ impl<'m> Part<'m> {
         self.leaf.kind.name.as_deref()
     }
 
-    /// Whether the part is marked as an attachment (RFC 2183).
-    #[must_use]
-    pub fn is_attachment(&self) -> bool {
-        self.leaf.disposition == "attachment"
-    }
-
     /// The headers of the part.
     #[must_use]
     pub fn headers(&self) -> Headers<'m> {

@@ -5,6 +5,7 @@
 mod pepper;
 mod policy;
 mod rules;
+mod upkeep;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::rules::Reloader;
+use self::upkeep::Upkeep;
 use crate::clock::Clock;
 use crate::config::{API_SOURCE, Config, DatabaseConfig, Engine};
 use crate::http::{self, State};
@@ -155,6 +157,9 @@ impl App {
         let ended = CancellationToken::new();
         let committing = guarded(&ended, committer.run(state.clock.clone(), commits.clone()));
         let reloading = tokio::spawn(reloader.run(commits.clone()));
+        let upkeep =
+            Upkeep { store: store.clone(), sources: state.sources.clone(), telemetry: telemetry.clone(), clock: state.clock.clone() };
+        let keeping = tokio::spawn(upkeep.run(commits.clone()));
         let publishing = guarded(&ended, relay.run(publishes.clone()));
         let server = http::serve(state, listener).map_err(AppError::Serve)?;
         let handle = server.handle();
@@ -174,6 +179,7 @@ impl App {
         commits.cancel();
         let committed = committing.await;
         let reloaded = reloading.await;
+        let kept = keeping.await;
         publishes.cancel();
         let published = publishing.await;
         stopping.abort();
@@ -182,6 +188,7 @@ impl App {
         let panicked = |_| AppError::Serve(std::io::Error::other("a loop of the service ended in a panic"));
         committed.map_err(panicked)?;
         reloaded.map_err(panicked)?;
+        kept.map_err(panicked)?;
         published.map_err(panicked)?;
         served.map_err(AppError::Serve)
     }
@@ -243,4 +250,21 @@ fn watch_pool(telemetry: &Telemetry, store: &Arc<Store>, max: u32) {
         let pool = store.pool();
         telemetry::Pool { size: pool.size, idle: u32::try_from(pool.idle).unwrap_or(u32::MAX), max }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_loop_that_panics_ends_the_service() {
+        let ended = CancellationToken::new();
+        let run = guarded(&ended, async { panic!("a fault of ours") });
+        assert!(run.await.is_err());
+        assert!(ended.is_cancelled());
+        let quiet = CancellationToken::new();
+        let run = guarded(&quiet, std::future::pending());
+        assert!(!quiet.is_cancelled());
+        run.abort();
+    }
 }

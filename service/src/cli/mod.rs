@@ -20,6 +20,7 @@ mod page;
 mod rules;
 mod serve;
 mod setup;
+mod sources;
 mod table;
 
 use std::io::{self, Write as _};
@@ -59,6 +60,7 @@ enum Command {
     Check(check::Args),
     Keys(keys::Args),
     Lists(lists::Args),
+    Sources(sources::Args),
     Migrate(migrate::Args),
     Rules(rules::Args),
     Config(config::Args),
@@ -102,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args, file),
         Command::Keys(args) => keys::run(args, file),
         Command::Lists(args) => lists::run(args, file),
+        Command::Sources(args) => sources::run(args, file),
         Command::Migrate(migrate::Args {}) => migrate::run(file),
         Command::Rules(args) => rules::run(args, file),
         Command::Config(args) => config::run(args, file),

@@ -1,5 +1,6 @@
 //! Sources: who may report failures, how they prove who they are, and for which lists they speak.
 
+use bounce::esp::sns::address::is_public_name;
 use bounce::esp::{Credentials, HeaderSecret};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -129,13 +130,16 @@ impl SourceConfig {
                 &format!("write \"{}\", or a list above it", self.list.root()),
             );
         }
-        if self.provider != MIME && !self.has_credentials() {
-            checks.problem(
-                &key("secrets"),
-                None,
-                "is missing, and so is every other credential: anybody could post as this source",
-                "set what the provider signs or sends with: secrets, public_keys, basic, bearer, header, url_secret or topic_arns",
-            );
+        self.validate_credentials(key, checks);
+        for (index, host) in self.credentials.confirm_hosts.iter().enumerate() {
+            if !is_public_name(&host.to_ascii_lowercase()) {
+                checks.problem(
+                    &key(&format!("confirm_hosts[{index}]")),
+                    quoted(host),
+                    "is not the name of a host that a provider may have",
+                    "write for example \"sns.mnq.fr-par.scaleway.com\": no scheme, no port, no number",
+                );
+            }
         }
         for (index, basic) in self.credentials.basic.iter().enumerate() {
             let key = key(&format!("basic[{index}]"));
@@ -145,9 +149,22 @@ impl SourceConfig {
         }
     }
 
-    fn has_credentials(&self) -> bool {
-        let Credentials { secrets, public_keys, basic, bearer, header, url_secret, topic_arns, .. } = &self.credentials;
-        [secrets, public_keys, basic, bearer, topic_arns].iter().any(|it| !it.is_empty()) || header.is_some() || url_secret.is_some()
+    /// One credential that can prove this provider's posts must be there, or the admission that there is none. Messages
+    /// come by the API as well, which has keys of its own.
+    fn validate_credentials(&self, key: impl Fn(&str) -> String, checks: &mut Checks) {
+        let Some(provider) = bounce::esp::provider(&self.provider) else { return };
+        let can_prove = provider.proved_by();
+        if self.provider == MIME || self.credentials.insecure || can_prove.iter().any(|it| self.credentials.has(it)) {
+            return;
+        }
+        let useless = self.credentials.keys().into_iter().find(|it| !can_prove.contains(it));
+        let (at, what) = match useless {
+            None => (can_prove[0], "is missing, and so is every other credential: anybody could post as this source".to_owned()),
+            Some(useless) => (useless, format!("proves nothing with {}: anybody could post as this source", self.provider)),
+        };
+        let advice =
+            format!("set what its posts are proved with: {}; or `insecure = true`, to take posts from anybody", can_prove.join(", "));
+        checks.problem(&key(at), None, &what, &advice);
     }
 }
 
@@ -217,7 +234,9 @@ impl Section for SourceConfig {
         page.key_if_set("bearer", &secrets(&self.credentials.bearer));
         page.key_if_set("url_secret", &self.credentials.url_secret.as_deref().map(SecretString::from));
         page.key_if_set("topic_arns", &self.credentials.topic_arns);
+        page.key_if_set("confirm_hosts", &self.credentials.confirm_hosts);
         page.key_if_set("url", &self.credentials.url.as_deref().map(SecretUrl::new));
+        page.key("insecure", &self.credentials.insecure);
         if let Some(header) = &self.credentials.header {
             page.section("[source.header]", &Header(header.clone()));
         }
@@ -234,7 +253,9 @@ fn read_credentials(reader: &mut Reader<'_>) -> Credentials {
         header: reader.section::<Header>("header").map(|it| it.0),
         url_secret: reader.plain_secret("url_secret"),
         topic_arns: reader.get("topic_arns", Vec::new()),
+        confirm_hosts: reader.get("confirm_hosts", Vec::new()),
         url: reader.get::<Option<SecretUrl>>("url", None).map(|it| it.expose().to_owned()),
+        insecure: reader.get("insecure", false),
         certificates: std::collections::BTreeMap::new(),
     }
 }

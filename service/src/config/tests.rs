@@ -185,6 +185,7 @@ list_from = []
 unattributed = "provisional"
 secrets = ["…"]
 topic_arns = ["arn:aws:sns:eu-west-1:123456789012:bounces"]
+insecure = false
 "#);
 }
 
@@ -349,7 +350,7 @@ source[1].list (rebound.toml line 9): is missing; write for example list = "acme
 
 #[test]
 fn lists_and_sources_that_do_not_fit_together() {
-    insta::assert_snapshot!(problems(
+    let text = problems(
         r#"
 [[list]]
 name = "acme.weekly"
@@ -372,15 +373,16 @@ provider = "ses"
 list = "acme.weekly"
 "#,
         &[],
-    ), @r#"
+    );
+    insta::assert_snapshot!(text.replace(&source::providers().join(", "), "(all)"), @r#"
 list[0].honours[1] = "manual_allow" (rebound.toml line 4): must be one of hard, soft, complaint, unsubscribe, provider, import; write for example "hard"
 list[1].name = "acme.weekly" (rebound.toml line 6): is the name of an earlier list too; keep one of them
 source[0].name = "Ses Prod" (rebound.toml line 8): is not a name of a-z, 0-9, dot, _ and -, at most 64 octets; write for example "ses-prod"; it becomes the last part of the webhook's URL
-source[0].provider = "sess" (rebound.toml line 9): is not a provider that is known; write one of mime, ses
+source[0].provider = "sess" (rebound.toml line 9): is not a provider that is known; write one of (all)
 source[0].within = "other" (rebound.toml line 11): is not acme.monthly nor a list above it; write "acme", or a list above it
 source[0].basic[0] = … (rebound.toml line 12): has no colon; write it as "user:password"
 source[0].list = "acme.monthly" (rebound.toml line 10): is a list that is not declared; add [[list]] with name = "acme.monthly", or correct the name
-source[2].secrets (rebound.toml line 17): is missing, and so is every other credential: anybody could post as this source; set what the provider signs or sends with: secrets, public_keys, basic, bearer, header, url_secret or topic_arns
+source[2].topic_arns (rebound.toml line 17): is missing, and so is every other credential: anybody could post as this source; set what its posts are proved with: topic_arns; or `insecure = true`, to take posts from anybody
 source[2].name = "same" (rebound.toml line 18): is the name of an earlier source too; give each its own
 "#);
 }
@@ -442,7 +444,36 @@ fn a_case_of_interpret_gives_its_source() {
     insta::assert_snapshot!(document(r#"{"secrets_file": "/etc/passwd", "topic_arn": ["x"], "basic": [1.5]}"#).unwrap_err(), @r#"
 the configuration cannot be used:
   - provider (the given document): is missing; write for example provider = "name"
-  - secrets_file (the given document): is not a key that is known; remove it, or write one of basic, bearer, certificates, header, list, list_from, name, provider, public_keys, secrets, topic_arns, unattributed, url, url_secret, within
+  - secrets_file (the given document): is not a key that is known; remove it, or write one of basic, bearer, certificates, confirm_hosts, header, insecure, list, list_from, name, provider, public_keys, secrets, topic_arns, unattributed, url, url_secret, within
   - topic_arn (the given document): is not a key that is known; did you mean topic_arns? Else remove it
 "#);
+}
+
+#[test]
+fn a_source_needs_a_credential_that_its_provider_knows_or_says_that_it_has_none() {
+    let source = |rest: &str| {
+        problems(&format!("[[list]]\nname = \"a\"\n[[source]]\nname = \"s\"\nprovider = \"generic\"\nlist = \"a\"\n{rest}"), &[])
+    };
+    let nothing = source("");
+    assert!(nothing.contains("source[0].secrets") && nothing.contains("`insecure = true`"), "{nothing}");
+    let useless = source("topic_arns = [\"arn:x\"]");
+    assert!(useless.contains("source[0].topic_arns") && useless.contains("proves nothing with generic"), "{useless}");
+    for fine in ["insecure = true", "url_secret = \"s\"", "secrets = [\"whsec_c2VjcmV0\"]"] {
+        let text = format!("[[list]]\nname = \"a\"\n[[source]]\nname = \"s\"\nprovider = \"generic\"\nlist = \"a\"\n{fine}");
+        assert!(load(&text, &[]).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn subscriptions_are_confirmed_on_hosts_with_public_names_only() {
+    let text = |host: &str| {
+        let source = "name = \"s\"\nprovider = \"scaleway\"\nlist = \"a\"\nurl_secret = \"x\"";
+        format!("[[list]]\nname = \"a\"\n[[source]]\n{source}\nconfirm_hosts = [\"{host}\"]")
+    };
+    let config = load(&text("SNS.mnq.fr-par.example.com"), &[]).unwrap();
+    assert_eq!(config.sources[0].credentials.confirm_hosts, ["SNS.mnq.fr-par.example.com"]);
+    for host in ["https://sns.example.com", "sns.example.com:443", "10.0.0.1", "localhost", "sns.internal", ""] {
+        let found = problems(&text(host), &[]);
+        assert!(found.contains("source[0].confirm_hosts[0]"), "{host}: {found}");
+    }
 }

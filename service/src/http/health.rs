@@ -10,7 +10,7 @@ use crate::telemetry::{RelayState, Telemetry};
 
 /// Whether the service can do its work.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"status": "ready", "database": "reachable", "migrations_pending": 0, "relay": "connected"}))]
+#[schema(example = json!({"status": "ready", "database": "reachable", "migrations_pending": 0, "relay": "connected", "insecure_sources": []}))]
 pub(super) struct Readiness {
     /// `ready` or `not_ready`.
     status: &'static str,
@@ -22,6 +22,8 @@ pub(super) struct Readiness {
     /// without a broker, intake and checks go on.
     #[schema(value_type = RelayStateWord)]
     relay: RelayState,
+    /// Sources that take posts from anybody (`insecure = true`).
+    insecure_sources: Vec<String>,
 }
 
 /// Alive: the process answers. Nothing else is looked at.
@@ -43,6 +45,7 @@ pub(super) async fn get_readyz(state: web::Data<State>) -> HttpResponse {
         database: if pending.is_ok() { "reachable" } else { "unreachable" },
         migrations_pending: pending.ok(),
         relay: *state.relay.borrow(),
+        insecure_sources: state.sources.insecure().into_iter().map(str::to_owned).collect(),
     };
     let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     answer.json(readiness)

@@ -8,13 +8,13 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use aws_lc_rs::{constant_time, digest};
+use aws_lc_rs::constant_time;
 use futures_util::future::{Ready, ready};
 use moka::future::Cache;
 use time::OffsetDateTime;
 
 use crate::http::problem::{Problem, ProblemKind};
-use crate::store::{ApiKey, List, Scope, Store, StoreError};
+use crate::store::{ApiKey, List, Scope, Store, StoreError, sha256};
 
 /// How long a key that was found is believed without asking again.
 const KEPT_FOR: Duration = Duration::from_secs(30);
@@ -43,7 +43,7 @@ impl Keys {
         if !(secret.len() == KEY_LENGTH && secret.starts_with("rbk_")) {
             return Err(unknown());
         }
-        let hash = sha256(secret.as_bytes());
+        let hash = sha256(&[secret.as_bytes()]);
         let key = if let Some(key) = self.found.get(&hash).await {
             key
         } else {
@@ -102,7 +102,7 @@ impl FromRequest for Caller {
 /// Holds a request to one fixed token.
 pub(super) fn require_token(request: &HttpRequest, token: &str) -> Result<(), Problem> {
     let given = bearer(request).ok_or_else(|| Problem::unauthorized("this route needs its token (telemetry.metrics_token)", CHALLENGE))?;
-    let same = constant_time::verify_slices_are_equal(&sha256(given.as_bytes()), &sha256(token.as_bytes()));
+    let same = constant_time::verify_slices_are_equal(&sha256(&[given.as_bytes()]), &sha256(&[token.as_bytes()]));
     same.map_err(|_| Problem::unauthorized("this is not the token of this route (telemetry.metrics_token)", CHALLENGE_AGAIN))
 }
 
@@ -111,12 +111,4 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
     let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    for (to, from) in hash.iter_mut().zip(digest::digest(&digest::SHA256, bytes).as_ref()) {
-        *to = *from;
-    }
-    hash
 }

@@ -125,7 +125,7 @@ async fn recorded(store: &Store, outcome: Outcome) -> Result<Recorded, StoreErro
     let (receipt_id, events, changes) = match outcome.accepted {
         Some(Accepted::New { receipt, events, changes, .. }) => (Some(receipt.0), events, changes),
         Some(Accepted::Duplicate { receipt }) => return Ok(duplicate(receipt.0, outcome.kind, outcome.dialect)),
-        None => (None, Vec::new(), Vec::new()),
+        None | Some(Accepted::Replayed) => (None, Vec::new(), Vec::new()),
     };
     let names = Names::look_up(store, events.iter().map(|it| it.list).chain(changes.iter().map(|it| it.list))).await?;
     let of = |it: &SubjectId| plain.get(it).cloned();

@@ -205,6 +205,8 @@ impl Problem {
             ProblemKind::Busy => Refused::Busy,
             ProblemKind::Unavailable | ProblemKind::RequestTimeout | ProblemKind::Internal => Refused::Unavailable,
             ProblemKind::Unauthorized | ProblemKind::Forbidden => Refused::Credentials,
+            ProblemKind::MethodNotAllowed => Refused::Method,
+            ProblemKind::UnsupportedMediaType => Refused::MediaType,
             _ => Refused::Malformed,
         }
     }
@@ -233,7 +235,10 @@ impl Problem {
             Refusal::Malformed { .. } => ProblemKind::InvalidBody,
             Refusal::MediaType(_) => ProblemKind::UnsupportedMediaType,
             Refusal::NotAllowed(_) => ProblemKind::Forbidden,
-            Refusal::Missing(_) | Refusal::Mismatch(_) | Refusal::Stale(_) | Refusal::Replayed => ProblemKind::Unauthorized,
+            Refusal::Missing(_) | Refusal::Repeated(_) | Refusal::Mismatch(_) | Refusal::Stale(_) | Refusal::Replayed => {
+                ProblemKind::Unauthorized
+            }
+            Refusal::TooMany(_) => ProblemKind::TooLarge,
             _ => return Self::unproved().for_provider(provider.refusal_status(refusal)),
         };
         let problem = Self::new(kind, refusal.to_string()).for_provider(provider.refusal_status(refusal));

@@ -5,6 +5,7 @@ mod acts;
 mod checks;
 mod diagnoses;
 mod feeds;
+mod hostile;
 mod messages;
 mod posts;
 mod problems;

@@ -15,16 +15,28 @@ use crate::inbound::{Door, Post};
 ///
 /// It is proved with the credentials of the source over its raw bytes before anything is believed of it. 2xx means that
 /// everything it says is recorded; 503 (429 for providers that give up on 503) that the provider should send it again. The
-/// same post twice is recorded once. Where a provider needs other methods than POST, they are answered here too.
+/// same post twice is recorded once. Where a provider needs other methods than POST, they are answered here too; and a
+/// source with a `url_secret` is reached under `/webhooks/{source}/{secret}` as well.
+///
+/// The statuses below are the usual ones. Each provider is answered with what makes it do the right thing: come again where
+/// that may help, give up where it never will.
 #[utoipa::path(post, path = "/webhooks/{source}", tag = "intake", security(()),
     params(("source" = String, Path, description = "name of a `[[source]]`", example = "ses-prod")),
-    request_body(content = String, description = "whatever the provider sends", content_type = "application/json"),
+    request_body(description = "whatever the provider sends", content(
+        (String = "application/json"), (String = "text/plain"), (String = "application/x-www-form-urlencoded"), (String = "multipart/form-data"),
+        (String = "message/rfc822"),
+    )),
     responses(
         (status = 200, description = "recorded, or known already, or nothing that matters"),
+        (status = 400, description = "not what the provider sends", body = ProblemView, content_type = "application/problem+json"),
         (status = 401, description = "not proved", body = ProblemView, content_type = "application/problem+json"),
         (status = 403, description = "not on the allow-list of the source", body = ProblemView, content_type = "application/problem+json"),
         (status = 404, description = "no such source", body = ProblemView, content_type = "application/problem+json"),
-        (status = 413, description = "larger than http.max_webhook_body", body = ProblemView, content_type = "application/problem+json"),
+        (status = 405, description = "not a method of the provider", body = ProblemView, content_type = "application/problem+json"),
+        (status = 408, description = "the body did not come in time", body = ProblemView, content_type = "application/problem+json"),
+        (status = 413, description = "larger than http.max_webhook_body, or more events than fit into one post", body = ProblemView, content_type = "application/problem+json"),
+        (status = 415, description = "not a content type of the provider", body = ProblemView, content_type = "application/problem+json"),
+        (status = 429, description = "come again, to providers that give up on 503", body = ProblemView, content_type = "application/problem+json"),
         (status = 503, description = "come again", body = ProblemView, content_type = "application/problem+json"),
     ))]
 pub(super) async fn post_webhook(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {

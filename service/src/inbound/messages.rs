@@ -38,6 +38,7 @@ pub fn take_message(
         unattributed: Unattributed::Provisional,
     };
     Ok(Arrival {
+        token: None,
         source: Arc::new(source),
         media_type: "message/rfc822".to_owned(),
         bytes,

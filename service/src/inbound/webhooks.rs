@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 
 use crate::inbound::{FetchError, Fetcher, shared};
 use crate::intake::{Arrival, Intake, IntakeError, Source};
+use crate::store::{Accepted, IncomingToken, sha256};
 use crate::telemetry::{Refused, Stage, Telemetry};
 
 /// A post as it came.
@@ -61,14 +62,14 @@ impl Door<'_> {
     /// # Errors
     /// See [`PostError`].
     pub async fn take(&self, source: Arc<Source>, post: &Post) -> Result<Answer, PostError> {
-        let provider = source.provider;
         let taken = self.take_proved(source.clone(), post).await;
         if let Err(error) = &taken {
             self.tell(&source.name, error);
         }
         let (answer, requests) = taken?;
+        self.telemetry.post_taken(&source.name, self.now);
         for request in requests {
-            self.carry_out(provider, request).await?;
+            self.carry_out(&source, request).await?;
         }
         Ok(answer)
     }
@@ -81,21 +82,22 @@ impl Door<'_> {
             return Ok((answer, Vec::new()));
         }
         let verified = self.verify(&source, unverified).await?;
-        if verified.once().is_some() {
-            // No provider that is built makes these; until their memory is, such a post is not believed rather than believed twice.
-            return Err(refused(Refusal::NotConfigured("memory for tokens that may be used once")));
-        }
+        let token = verified.once().map(|it| IncomingToken { token: sha256(&[it.token.as_bytes()]), digest: sha256(&[&post.body]) });
         let content = provider.content(verified.post());
         let arrival = Arrival {
             media_type: content.media_type.into_owned(),
             bytes: shared(&post.body, content.bytes),
             attribution: verified.attribution(),
             received_at: self.now,
+            token,
             list: None,
             source,
         };
         let outcome = self.intake.accept(arrival).await.map_err(|it| PostError::Intake(provider, it))?;
-        Ok((outcome.answer, outcome.requests))
+        match outcome.accepted {
+            Some(Accepted::Replayed) => Err(refused(Refusal::Replayed)),
+            _ => Ok((outcome.answer, outcome.requests)),
+        }
     }
 
     /// Proves a post, fetching the certificate if that is all that is missing.
@@ -112,8 +114,13 @@ impl Door<'_> {
     }
 
     /// Carried out before the answer: should it fail, the provider still has the question and asks again.
-    async fn carry_out(&self, provider: &'static dyn Provider, request: Request) -> Result<(), PostError> {
+    async fn carry_out(&self, source: &Source, request: Request) -> Result<(), PostError> {
         let Request::Confirm { url } = request else { return Ok(()) };
+        let provider = source.provider;
+        if !provider.may_confirm(&url, &source.credentials) {
+            self.telemetry.noted("a provider asks to confirm a subscription at an address that the source does not allow");
+            return Ok(());
+        }
         if !self.fetcher.confirms() {
             self.telemetry.noted("a provider asks to confirm a subscription, which fetch.allow_confirm_subscription forbids");
             return Ok(());
@@ -133,21 +140,26 @@ impl Door<'_> {
     /// Counts what was not taken, and logs what is ours to mend.
     fn tell(&self, source: &str, error: &PostError) {
         let why = match error {
-            PostError::Refused(_, refusal @ (Refusal::NotConfigured(_) | Refusal::CertificateUnusable(_))) => {
-                self.telemetry.failed(Stage::Http, "proving a post", refusal);
-                Refused::Credentials
+            PostError::Refused(_, refusal) => {
+                if matches!(refusal, Refusal::NotConfigured(_) | Refusal::CertificateUnusable(_)) {
+                    self.telemetry.failed(Stage::Http, "proving a post", refusal);
+                }
+                refused_for(refusal)
             }
-            PostError::Refused(_, Refusal::Method(_) | Refusal::Malformed { .. } | Refusal::MediaType(_)) => Refused::Malformed,
-            PostError::Refused(..) => Refused::Credentials,
             PostError::Certificate(_, error) => {
                 self.telemetry.failed(Stage::Fetch, "fetching a signing certificate", error);
-                Refused::Unavailable
+                Refused::Certificate
             }
             PostError::Intake(_, IntakeError::Full(_)) => Refused::Busy,
             PostError::Intake(..) | PostError::Request(..) => Refused::Unavailable,
         };
         self.telemetry.receipt_refused(source, why);
     }
+}
+
+/// The word under which a refusal is counted: its own label, all of which are words of ours.
+fn refused_for(refusal: &Refusal) -> Refused {
+    refusal.label().parse().unwrap_or(Refused::Malformed)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Committer, IntakeError, Waiting};
 use crate::clock::Clock;
-use crate::store::{Accepted, Incoming, Keep, ReceiptState, StoreError};
+use crate::store::{Accepted, Incoming, Keep, ReceiptId, ReceiptState, StoreError};
 use crate::telemetry::{Stage, Stored};
 
 /// How often a batch that collided is tried again.
@@ -126,6 +126,7 @@ impl Committer {
             error: Some("the database refused a value in it; the receipt is kept and can be read again".to_owned()),
             facts: Vec::new(),
             deliveries: Vec::new(),
+            set_aside: Vec::new(),
             keep: Keep::Receipt,
             ..incoming
         };
@@ -146,33 +147,42 @@ impl Committer {
     /// Counts what was committed and tells whoever waits for it.
     async fn keep(&self, promise: Promise, incoming: &Incoming, accepted: Accepted) {
         let Promise { since, done, room } = promise;
-        let (receipt, stored) = match &accepted {
-            Accepted::Duplicate { receipt } => (*receipt, Stored::Duplicate),
-            Accepted::New { receipt, events, merged, changes } => {
-                for event in events {
-                    let said = &event.testimony;
-                    if merged.contains(&event.id) {
-                        self.telemetry.event_merged(&incoming.source, said.kind);
-                    } else {
-                        self.telemetry.event_recorded(&incoming.source, said.kind, said.bounce_type, said.reason);
-                    }
-                }
-                for change in changes {
-                    if let (Some(cause), Ok(list)) = (change.cause, self.store.list_by_id(change.list).await) {
-                        self.telemetry.suppression_changed(&list.name, cause.as_str(), change.change.as_str());
-                    }
-                }
-                let stored = match incoming.state {
-                    ReceiptState::Processed => Stored::New,
-                    ReceiptState::Unrecognised => Stored::Unrecognised,
-                    ReceiptState::Quarantined => Stored::Quarantined,
-                };
-                (*receipt, stored)
+        if let Some((receipt, stored)) = self.count(incoming, &accepted).await {
+            self.telemetry.receipt_stored(&incoming.source, stored, receipt.0, incoming.size, since.elapsed());
+            for aside in incoming.set_aside.iter().filter(|_| stored == Stored::New) {
+                self.telemetry.receipt_stored(&aside.source, Stored::Unrecognised, aside.id.0, aside.size, since.elapsed());
             }
-        };
-        self.telemetry.receipt_stored(&incoming.source, stored, receipt.0, incoming.size, since.elapsed());
+        }
         drop(room);
         let _ = done.send(Ok((accepted, incoming.state)));
+    }
+
+    /// Counts what one receipt led to, and says what became of it. One that was not taken is counted where it is refused.
+    async fn count(&self, incoming: &Incoming, accepted: &Accepted) -> Option<(ReceiptId, Stored)> {
+        let (receipt, events, merged, changes) = match accepted {
+            Accepted::Replayed => return None,
+            Accepted::Duplicate { receipt } => return Some((*receipt, Stored::Duplicate)),
+            Accepted::New { receipt, events, merged, changes } => (*receipt, events, merged, changes),
+        };
+        for event in events {
+            let said = &event.testimony;
+            if merged.contains(&event.id) {
+                self.telemetry.event_merged(&incoming.source, said.kind);
+            } else {
+                self.telemetry.event_recorded(&incoming.source, said.kind, said.bounce_type, said.reason);
+            }
+        }
+        for change in changes {
+            if let (Some(cause), Ok(list)) = (change.cause, self.store.list_by_id(change.list).await) {
+                self.telemetry.suppression_changed(&list.name, cause.as_str(), change.change.as_str());
+            }
+        }
+        let stored = match incoming.state {
+            ReceiptState::Processed => Stored::New,
+            ReceiptState::Unrecognised => Stored::Unrecognised,
+            ReceiptState::Quarantined => Stored::Quarantined,
+        };
+        Some((receipt, stored))
     }
 }
 

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
 use bounce::classify::Verdict;
-use bounce::esp::{Answer, Decoded, Request};
+use bounce::esp::{Answer, Decoded, Request, SetAside};
 use bounce::kind::{Attribution, Kind};
 use bounce::policy::Weight;
 use bounce::report::{Note, Report};
@@ -14,7 +13,7 @@ use time::macros::datetime;
 
 use super::{Arrival, Source};
 use crate::config::{ListFrom, Unattributed};
-use crate::store::{Incoming, IncomingDelivery, IncomingFact, Keep, List, ReceiptId, ReceiptState, Testimony, kept, without_nul};
+use crate::store::{Incoming, IncomingDelivery, IncomingFact, Keep, List, ReceiptId, ReceiptState, Testimony, kept, sha256, without_nul};
 
 /// Before this nobody sent newsletters that could still bounce; a time that says otherwise is a broken clock.
 const EARLIEST: OffsetDateTime = datetime!(2000-01-01 00:00 UTC);
@@ -44,7 +43,7 @@ pub(super) struct Read {
 
 /// Turns reports with their verdicts into facts.
 pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, rules_version: &str, max_fact_age: Duration) -> Read {
-    let Decoded { reading, unrecognised, requests, answer } = decoded;
+    let Decoded { reading, unrecognised, set_aside, requests, answer } = decoded;
     let mut notes = reading.notes;
     let mut incoming = receipt(arrival, ReceiptState::Processed, None);
     let mut nameless = 0;
@@ -65,8 +64,12 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
                 occurred_at.date()
             )));
         }
-        let message_keys = message_keys(arrival.source.provider.name(), report, &verdict, occurred_at);
-        let weight = if too_old { Weight::None } else { weight(arrival.attribution, &arrival.source) };
+        let message_keys = message_keys(&arrival.source, report, &verdict, occurred_at);
+        let is_test = bounce::esp::is_test(arrival.source.provider, &address);
+        if is_test {
+            notes.push(Note("about a test recipient of the provider: recorded, but it counts for nothing".to_owned()));
+        }
+        let weight = if too_old || is_test { Weight::None } else { weight(arrival.attribution, &arrival.source) };
         if verdict.kind == Kind::Delivered {
             if weight != Weight::Full {
                 notes.push(Note("a delivery that nobody vouches for lifts nothing".to_owned()));
@@ -89,15 +92,21 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
     if nameless > 0 {
         notes.push(Note(format!("{nameless} reports name no recipient")));
     }
+    incoming.set_aside = set_aside.into_iter().map(|it| aside(arrival, it)).collect();
     let facts = incoming.facts.len() + incoming.deliveries.len();
-    if facts == 0 && (unrecognised > 0 || nameless > 0) {
+    if unrecognised > 0 || (facts == 0 && nameless > 0) {
         incoming.state = ReceiptState::Unrecognised;
         incoming.error = Some(notes.first().map_or_else(|| "nothing in it was understood".to_owned(), |it| it.0.clone()));
     }
     if incoming.facts.is_empty() && !incoming.deliveries.is_empty() && unrecognised == 0 && notes.is_empty() {
         incoming.keep = Keep::Nothing;
     }
-    let nothing_to_keep = facts == 0 && incoming.state == ReceiptState::Processed && notes.is_empty();
+    let mut nothing_to_keep = facts == 0 && incoming.state == ReceiptState::Processed && notes.is_empty();
+    if nothing_to_keep && incoming.token.is_some() {
+        // The post does not matter, but its token must not prove another one.
+        incoming.keep = Keep::Nothing;
+        nothing_to_keep = false;
+    }
     Read { incoming: (!nothing_to_keep).then_some(incoming), kind: reading.kind, dialect: reading.dialect, notes, answer, requests }
 }
 
@@ -115,23 +124,15 @@ pub(super) fn quarantined(arrival: &Arrival, why: &str) -> Read {
 }
 
 fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<String>) -> Incoming {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(&arrival.bytes);
     // Handed in for two lists, the same bytes are two receipts.
-    if let Some(list) = &arrival.list {
-        context.update(list.id.0.as_bytes());
-    }
-    let mut hash = [0; 32];
-    for (to, from) in hash.iter_mut().zip(context.finish().as_ref()) {
-        *to = *from;
-    }
+    let list = arrival.list.as_ref().map(|it| it.id.0);
     Incoming {
         id: ReceiptId::new(),
         source: arrival.source.name.clone(),
-        digest: hash,
+        digest: sha256(&[&arrival.bytes, list.as_ref().map(uuid::Uuid::as_bytes).map_or(&[][..], |it| it)]),
         list: arrival.list.clone().unwrap_or_else(|| arrival.source.list.clone()),
         received_at: kept(arrival.received_at),
-        media_type: arrival.media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase(),
+        media_type: arrival.media_type.trim().to_owned(),
         size: arrival.bytes.len(),
         // Writing into memory cannot fail; if it did, the raw bytes are kept rather than nothing.
         body: zstd::bulk::compress(&arrival.bytes, LEVEL).unwrap_or_else(|_| arrival.bytes.to_vec()),
@@ -140,8 +141,16 @@ fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<String>) -> Inc
         attribution: arrival.attribution,
         facts: Vec::new(),
         deliveries: Vec::new(),
+        token: arrival.token,
+        set_aside: Vec::new(),
         keep: Keep::Receipt,
     }
+}
+
+/// A receipt for one event of a post that is not understood; alone it is a post that can be read again.
+fn aside(arrival: &Arrival, event: SetAside) -> Incoming {
+    let alone = Arrival { media_type: "application/json".to_owned(), bytes: event.bytes.into(), token: None, ..arrival.clone() };
+    receipt(&alone, ReceiptState::Unrecognised, Some(event.why))
 }
 
 /// The list that the report names, if the source may be believed in that; else the default one.
@@ -170,13 +179,18 @@ fn occurred(report: &Report, received_at: OffsetDateTime, max_fact_age: Duration
 }
 
 /// Keys of the message: every id it carries; where it has none, the provider's id of the event, else day and reason.
-fn message_keys(provider: &str, report: &Report, verdict: &Verdict, occurred_at: OffsetDateTime) -> Vec<String> {
+fn message_keys(source: &Source, report: &Report, verdict: &Verdict, occurred_at: OffsetDateTime) -> Vec<String> {
+    let name = source.provider.name();
+    let provider = if source.provider.has_global_ids() { name.to_owned() } else { format!("{name}/{}", source.name) };
     let canonical = |it: &str| it.trim().trim_matches(['<', '>']).to_owned();
     let ids = [("message", &report.message_id), ("envelope", &report.envelope_id)];
     let mut keys: Vec<String> = ids
         .iter()
         .filter_map(|(name, it)| it.as_deref().map(canonical).filter(|it| !it.is_empty()).map(|it| format!("{name}:{it}")))
         .collect();
+    if let Some((provider, id)) = report.message_id.as_deref().map(canonical).as_deref().and_then(bounce::esp::id_within) {
+        keys.push(format!("provider:{provider}:{id}"));
+    }
     if let Some(id) = report.provider_message_id.as_deref().map(canonical).filter(|it| !it.is_empty()) {
         keys.push(format!("provider:{provider}:{id}"));
     }

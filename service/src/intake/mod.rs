@@ -24,7 +24,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::config::IntakeConfig;
-use crate::store::{Accepted, Incoming, List, ReceiptState, Store, StoreError};
+use crate::store::{Accepted, Incoming, IncomingToken, List, ReceiptState, Store, StoreError};
 use crate::telemetry::Telemetry;
 
 pub use rules::RulesInForce;
@@ -46,6 +46,8 @@ pub struct Arrival {
     pub attribution: Attribution,
     /// When it was accepted.
     pub received_at: OffsetDateTime,
+    /// The token that proved it, if it may prove no other body.
+    pub token: Option<IncomingToken>,
     /// The list to use instead of the source's.
     pub list: Option<Arc<List>>,
 }

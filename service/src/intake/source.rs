@@ -62,6 +62,13 @@ impl Sources {
         Ok(Self { by_name })
     }
 
+    /// Names of those that take posts which nothing proves.
+    #[must_use]
+    pub fn insecure(&self) -> Vec<&str> {
+        let proved = |it: &Source| it.provider.proved_by().iter().any(|key| it.credentials.has(key));
+        self.by_name.values().filter(|it| it.credentials.insecure && !proved(it)).map(|it| it.name.as_str()).collect()
+    }
+
     /// The source of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<Source>> {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bounce::esp::{Credentials, Decoded, Proof, Provider, Refusal, Unverified, Verified};
+use bounce::esp::{Credentials, Decoded, NoSample, Proof, Provider, Refusal, Sample, Unverified, Verified};
 use bounce::kind::{Attribution, Kind};
 use bounce::report::Report;
 use secrecy::SecretString;
@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock::Clock;
-use crate::config::Unattributed;
-use crate::store::{Announces, Connect, Cursor, Identity, Policies, ReceiptState, Visible};
+use crate::config::{Size, Unattributed};
+use crate::store::{Announces, Connect, Cursor, Identity, Policies, ReceiptState, Visible, sha256};
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
 
@@ -25,6 +25,10 @@ impl Provider for Plain {
 
     fn prove(&self, _: &Unverified<'_>, _: &Credentials, _: OffsetDateTime) -> Result<Proof, Refusal> {
         Ok(Proof::of(Attribution::Signed))
+    }
+
+    fn sample(&self, _: &Credentials, _: OffsetDateTime) -> Result<Sample, NoSample> {
+        Err(NoSample::OnlyProviderSigns)
     }
 
     fn decode(&self, post: &Verified<'_>) -> Decoded {
@@ -54,6 +58,10 @@ struct Bench {
 
 impl Bench {
     async fn new(queue: usize) -> Self {
+        Self::with(IntakeConfig { queue, ..IntakeConfig::default() }).await
+    }
+
+    async fn with(config: IntakeConfig) -> Self {
         let connect = Connect {
             url: SecretString::from("sqlite::memory:"),
             max_connections: 1,
@@ -77,7 +85,6 @@ impl Bench {
             unattributed: Unattributed::Provisional,
         };
         let telemetry = Arc::new(Telemetry::new(["plain"]));
-        let config = IntakeConfig { queue, ..IntakeConfig::default() };
         let (intake, committer) = channel(
             store.clone(),
             RulesInForce::new(bounce::classify::Rules::load(&[]).unwrap()),
@@ -96,7 +103,12 @@ impl Bench {
     }
 
     async fn accept(&self, body: &str) -> Result<Outcome, IntakeError> {
+        self.accept_with(None, body).await
+    }
+
+    async fn accept_with(&self, token: Option<&str>, body: &str) -> Result<Outcome, IntakeError> {
         let arrival = Arrival {
+            token: token.map(|it| IncomingToken { token: sha256(&[it.as_bytes()]), digest: sha256(&[body.as_bytes()]) }),
             source: self.source.clone(),
             media_type: "text/plain; charset=utf-8".to_owned(),
             bytes: Bytes::copy_from_slice(body.as_bytes()),
@@ -174,4 +186,38 @@ async fn a_time_in_the_future_is_when_it_was_received_and_nul_is_shown() {
     let page = bench.store.events_after(Cursor::START, &Visible::All, 1).await.unwrap();
     assert_eq!(page.items[0].0.occurred_at, NOW);
     assert_eq!(page.items[0].0.testimony.diagnostic.as_deref(), Some("550 5.1.1 user \u{2400} unknown"));
+}
+
+#[tokio::test]
+async fn a_token_proves_one_body_however_often_it_comes() {
+    let bench = Bench::new(8).await.run();
+    let first = bench.accept_with(Some("t"), "jane@example.org").await.unwrap();
+    assert!(matches!(first.accepted, Some(Accepted::New { .. })));
+    let again = bench.accept_with(Some("t"), "jane@example.org").await.unwrap();
+    assert!(matches!(again.accepted, Some(Accepted::Duplicate { .. })));
+    let other = bench.accept_with(Some("t"), "john@example.org").await.unwrap();
+    assert!(matches!(other.accepted, Some(Accepted::Replayed)));
+    assert_eq!(bench.recipients().await, ["jane@example.org"]);
+}
+
+#[tokio::test]
+async fn a_post_that_does_not_matter_uses_up_its_token() {
+    let bench = Bench::new(8).await.run();
+    bench.accept_with(Some("t"), "ping").await.unwrap();
+    let other = bench.accept_with(Some("t"), "john@example.org").await.unwrap();
+    assert!(matches!(other.accepted, Some(Accepted::Replayed)));
+}
+
+#[tokio::test]
+async fn a_queue_full_of_bytes_says_come_again_before_it_is_full_of_receipts() {
+    let mut bench = Bench::with(IntakeConfig { queue: 8, queue_bytes: Size(64 << 10), ..IntakeConfig::default() }).await;
+    let committer = bench.committer.take().unwrap();
+    let large = "no address ".repeat(4000);
+    let first = bench.accept(&large);
+    tokio::pin!(first);
+    assert!(futures_util::poll!(first.as_mut()).is_pending());
+    assert!(matches!(bench.accept(&large).await, Err(IntakeError::Full(8))), "43 KiB wait, 64 may");
+    tokio::spawn(committer.run(Clock::from(|| NOW), bench.stop.clone()));
+    first.await.unwrap();
+    bench.accept(&large).await.unwrap();
 }

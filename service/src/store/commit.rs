@@ -17,7 +17,7 @@ use crate::store::history::{History, Origin, Taken};
 use crate::store::ids::{EventId, ListId, ReceiptId, SubjectId};
 use crate::store::messages::{Message, Whereabouts, event_recorded, suppression_changed};
 use crate::store::record::{Event, Incoming, Keep, SuppressionChange};
-use crate::store::{Store, dialect, load, rows};
+use crate::store::{Store, dialect, load, rows, tokens};
 
 /// Rows written by one statement, well below the 32,766 parameters that SQLite takes.
 const ROWS_PER_STATEMENT: usize = 500;
@@ -41,13 +41,15 @@ pub enum Accepted {
         /// Id of the first copy.
         receipt: ReceiptId,
     },
+    /// Not taken: the token that proves it was used with another body.
+    Replayed,
 }
 
 impl Accepted {
     fn changes(&self) -> Option<&[SuppressionChange]> {
         match self {
             Self::New { changes, .. } => Some(changes),
-            Self::Duplicate { .. } => None,
+            Self::Duplicate { .. } | Self::Replayed => None,
         }
     }
 }
@@ -78,6 +80,10 @@ type Pair = (ListId, SubjectId);
 
 impl Commit<'_> {
     async fn run(&self, batch: &[Incoming]) -> Result<Vec<Accepted>, StoreError> {
+        let replayed = tokens::claim(self.tx, batch, self.now).await?;
+        if !replayed.is_empty() {
+            return self.run_without(batch, &replayed).await;
+        }
         let pairs = self.pairs(batch);
         let subjects =
             lock_subjects(self.tx, batch.iter().flat_map(addresses).map(|it| (self.store.identity.subject(it), it)), self.now).await?;
@@ -111,6 +117,18 @@ impl Commit<'_> {
         Ok(accepted)
     }
 
+    /// As [`Commit::run`], for a batch of which some are not to be taken.
+    async fn run_without(&self, batch: &[Incoming], replayed: &BTreeSet<usize>) -> Result<Vec<Accepted>, StoreError> {
+        let others: Vec<Incoming> = batch
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !replayed.contains(at))
+            .map(|(_, it)| Incoming { token: None, ..it.clone() })
+            .collect();
+        let mut accepted = Box::pin(self.run(&others)).await?.into_iter();
+        Ok((0..batch.len()).map(|at| if replayed.contains(&at) { None } else { accepted.next() }.unwrap_or(Accepted::Replayed)).collect())
+    }
+
     fn pairs(&self, batch: &[Incoming]) -> BTreeSet<Pair> {
         let facts = batch.iter().flat_map(|it| it.facts.iter().map(|it| (it.list.boundary, &it.address)));
         let deliveries = batch.iter().flat_map(|it| it.deliveries.iter().map(|it| (it.list.boundary, &it.address)));
@@ -120,7 +138,8 @@ impl Commit<'_> {
     /// Inserts the receipts that are not there yet, and tells the id under which each is known. Receipts that only report
     /// deliveries leave no row: there are a hundred times as many, and the delivery itself bears repetition.
     async fn insert_receipts(&self, batch: &[Incoming]) -> Result<HashMap<(String, [u8; 32]), ReceiptId>, StoreError> {
-        let mut kept: Vec<&Incoming> = batch.iter().filter(|it| it.keep == Keep::Receipt).collect();
+        let mut kept: Vec<&Incoming> =
+            batch.iter().flat_map(|it| std::iter::once(it).chain(&it.set_aside)).filter(|it| it.keep == Keep::Receipt).collect();
         kept.sort_by(|a, b| (&a.source, a.digest).cmp(&(&b.source, b.digest)));
         kept.dedup_by(|a, b| a.source == b.source && a.digest == b.digest);
         for chunk in kept.chunks(ROWS_PER_STATEMENT) {

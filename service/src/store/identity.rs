@@ -1,7 +1,7 @@
 //! Who is who without saying so: subjects and failures are known by keyed hashes (HMAC-SHA256 under the pepper), so the
 //! database alone does not tell whether an address was ever mailed. The pepper is never stored here.
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{digest, hmac};
 use bounce::address::Address;
 use bounce::kind::Kind;
 use bounce::policy::FactKey;
@@ -64,6 +64,20 @@ fn first_half(tag: &hmac::Tag) -> [u8; 16] {
         *to = *from;
     }
     half
+}
+
+/// SHA-256 of the parts, one right after another.
+#[must_use]
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for it in parts {
+        context.update(it);
+    }
+    let mut hash = [0; 32];
+    for (to, from) in hash.iter_mut().zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    hash
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use data_encoding::BASE64URL_NOPAD;
 use entity::api_key;
 use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
@@ -12,6 +11,7 @@ use time::OffsetDateTime;
 
 use crate::store::Store;
 use crate::store::error::{StoreError, bad_row};
+use crate::store::identity::sha256;
 use crate::store::ids::{KeyId, ListId};
 use crate::store::lists::List;
 
@@ -189,5 +189,5 @@ impl Store {
 }
 
 fn hash(secret: &str) -> Vec<u8> {
-    digest::digest(&digest::SHA256, secret.as_bytes()).as_ref().to_vec()
+    sha256(&[secret.as_bytes()]).to_vec()
 }

@@ -21,6 +21,7 @@ mod outbox;
 mod policies;
 mod record;
 mod rows;
+mod tokens;
 
 use sea_orm::DatabaseConnection;
 
@@ -31,7 +32,7 @@ pub use connect::{Announces, Connect, PoolState};
 pub use dialect::{RelayLock, is_single_process, sqlite_file};
 pub use error::StoreError;
 pub use feed::{BadCursor, Cursor, Page, Visible};
-pub use identity::Identity;
+pub use identity::{Identity, sha256};
 pub use ids::{ChangeId, EventId, KeyId, ListId, ReceiptId, SubjectId};
 pub use keys::{ApiKey, NewKey, Scope};
 pub use lists::List;
@@ -39,7 +40,9 @@ pub use lookup::{Known, SubjectHistory};
 pub use messages::{EVENT_RECORDED, SUPPRESSION_CHANGED};
 pub use outbox::{OutboxState, Pending};
 pub use policies::Policies;
-pub use record::{Change, Event, Incoming, IncomingDelivery, IncomingFact, Keep, ReceiptState, Suppression, SuppressionChange, Testimony};
+pub use record::{
+    Change, Event, Incoming, IncomingDelivery, IncomingFact, IncomingToken, Keep, ReceiptState, Suppression, SuppressionChange, Testimony,
+};
 pub use rows::{kept, without_nul};
 
 /// The database, with what is needed to read it: the pepper, the policy and the tree of lists.

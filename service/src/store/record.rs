@@ -38,7 +38,7 @@ pub struct Incoming {
     pub list: Arc<List>,
     /// When it was accepted.
     pub received_at: OffsetDateTime,
-    /// Content type without parameters.
+    /// Content type as announced: a form cannot be read again without its boundary.
     pub media_type: String,
     /// Octets as received.
     pub size: usize,
@@ -54,9 +54,22 @@ pub struct Incoming {
     pub facts: Vec<IncomingFact>,
     /// Deliveries; they leave no event.
     pub deliveries: Vec<IncomingDelivery>,
+    /// The token that proved it, if it may prove no other body.
+    pub token: Option<IncomingToken>,
+    /// Receipts cut out of this one, each for an event that is not understood. They hold no facts.
+    pub set_aside: Vec<Incoming>,
     /// Whether the receipt itself is kept. One that only reports deliveries, all understood, need not be: there are a hundred
     /// times as many as bounces.
     pub keep: Keep,
+}
+
+/// A token of a provider's signature that does not cover the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IncomingToken {
+    /// SHA-256 of the token.
+    pub token: [u8; 32],
+    /// SHA-256 of the body that it came with.
+    pub digest: [u8; 32],
 }
 
 /// Whether a receipt is kept.

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use bounce::classify::reason::Reason;
 use bounce::kind::{BounceType, Kind};
+use time::OffsetDateTime;
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
@@ -85,6 +86,7 @@ impl Telemetry {
 
     /// A kind that comes with a reason starts with the one that says nothing, so that no series is made up.
     fn start_source_at_zero(&self, source: &str) {
+        self.metrics.source_last.with_label_values(&[source]);
         for outcome in Stored::ALL {
             self.metrics.receipts.with_label_values(&[source, outcome.as_str()]);
         }
@@ -144,6 +146,16 @@ impl Telemetry {
         } else {
             info!(target: "rebound::intake", source, outcome = outcome.as_str(), %receipt, bytes, "receipt stored");
         }
+    }
+
+    /// A post of a source was taken, whatever it says.
+    pub fn post_taken(&self, source: &str, at: OffsetDateTime) {
+        self.metrics.source_last.with_label_values(&[self.source(source)]).set(at.unix_timestamp());
+    }
+
+    /// Sources that take posts which nothing proves.
+    pub fn insecure(&self, sources: &[&str]) {
+        warn!(target: "rebound::inbound", sources = sources.join(","), "insecure = true: anybody may post as these sources; give them credentials");
     }
 
     /// A post or a message was not taken.

@@ -77,6 +77,7 @@ rebound_receipts_refused_total counter
 rebound_receipts_stored_total counter
 rebound_relay_state gauge
 rebound_rules_reloads_total counter
+rebound_source_last_receipt_timestamp_seconds gauge
 rebound_suppressions_changed_total counter
 ");
 }
@@ -181,9 +182,20 @@ rebound_messages_published_total{outcome="nacked"} 0
 rebound_messages_published_total{outcome="returned"} 0
 rebound_messages_published_total{outcome="timed_out"} 0
 rebound_receipts_refused_total{source="ses-prod",why="busy"} 0
+rebound_receipts_refused_total{source="ses-prod",why="certificate"} 0
+rebound_receipts_refused_total{source="ses-prod",why="credential_mismatch"} 0
+rebound_receipts_refused_total{source="ses-prod",why="credential_missing"} 0
+rebound_receipts_refused_total{source="ses-prod",why="credential_repeated"} 0
 rebound_receipts_refused_total{source="ses-prod",why="credentials"} 0
 rebound_receipts_refused_total{source="ses-prod",why="malformed"} 0
+rebound_receipts_refused_total{source="ses-prod",why="media_type"} 0
+rebound_receipts_refused_total{source="ses-prod",why="method"} 0
+rebound_receipts_refused_total{source="ses-prod",why="not_allowed"} 0
+rebound_receipts_refused_total{source="ses-prod",why="not_configured"} 0
+rebound_receipts_refused_total{source="ses-prod",why="replayed"} 0
+rebound_receipts_refused_total{source="ses-prod",why="stale"} 0
 rebound_receipts_refused_total{source="ses-prod",why="too_large"} 0
+rebound_receipts_refused_total{source="ses-prod",why="too_many_events"} 0
 rebound_receipts_refused_total{source="ses-prod",why="unavailable"} 0
 rebound_receipts_stored_total{outcome="duplicate",source="ses-prod"} 0
 rebound_receipts_stored_total{outcome="new",source="ses-prod"} 0

@@ -17,10 +17,32 @@ bounce::vocabulary! {
 bounce::vocabulary! {
     /// Why a post or a message was not taken.
     pub enum Refused, "why" {
-        /// No credential, or a wrong one.
+        /// No API key, or one that may not.
         Credentials = "credentials",
+        /// A post without the credential that its source asks for.
+        CredentialMissing = "credential_missing",
+        /// A post with a wrong credential.
+        CredentialMismatch = "credential_mismatch",
+        /// A post with several credentials where one belongs.
+        CredentialRepeated = "credential_repeated",
+        /// A signature too old, or from the future.
+        Stale = "stale",
+        /// A signature that was used with another body.
+        Replayed = "replayed",
+        /// Not from somebody that the source listens to.
+        NotAllowed = "not_allowed",
+        /// The source lacks what would prove the post: ours to mend.
+        NotConfigured = "not_configured",
+        /// The certificate that would prove the post cannot be used, or be fetched.
+        Certificate = "certificate",
+        /// Not by a method that this source takes.
+        Method = "method",
+        /// Not of a content type that this source takes.
+        MediaType = "media_type",
         /// Not what this source sends.
         Malformed = "malformed",
+        /// More events than fit into one post.
+        TooManyEvents = "too_many_events",
         /// Over a limit.
         TooLarge = "too_large",
         /// The queue is full: come again.

@@ -67,6 +67,8 @@ impl<'a> Evidence<'a> {
 
     fn of_words(report: &Report, rules: &'a Rules, words: Words, stage: Option<Stage>) -> Self {
         let mut said = codes_in(&words.text);
+        // What was accepted on the way does not tell what failed.
+        said.retain(|it| it.class() != Some(Class::Success));
         decisive_first(&mut said);
         let first = said.first();
         let reply = report.reply.or_else(|| first.and_then(|it| it.reply)).or_else(|| said.iter().find_map(|it| it.reply));
@@ -179,6 +181,13 @@ pub(super) fn names_recipient(report: &Report, text: &str) -> bool {
     report.recipient.as_ref().is_some_and(|it| names(it.expose()))
         || report.original_recipient.as_deref().is_some_and(names)
         || report.final_recipient.as_deref().is_some_and(names)
+}
+
+/// Whether a text names an address that the message was sent from, as its returned headers tell, and not the recipient.
+pub(super) fn names_only_sender(report: &Report, text: &str) -> bool {
+    let fields = ["from", "sender", "return-path"].iter().filter_map(|it| report.hints.headers.get(*it));
+    let mut senders = fields.flat_map(|it| it.split([' ', '<', '>', ',', ';', '"'])).filter(|it| it.contains('@'));
+    senders.any(|it| text.contains(&it.to_ascii_lowercase())) && !names_recipient(report, text)
 }
 
 fn has_word(text: &str, word: &str) -> bool {

@@ -2,13 +2,59 @@
 //! neither the length nor a common prefix of a secret can be told from how long an answer takes. An entry that is
 //! configured but empty proves nothing and refuses everything.
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::{constant_time, digest};
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::esp::form;
-use crate::esp::{Credential, Credentials, Refusal, Unverified};
+use crate::esp::{Credential, Refusal, Unverified};
 use crate::kind::Attribution;
+
+/// What a source may be asked to prove a post with. The same keys for all providers; each takes those it knows.
+#[derive(Clone, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Credentials {
+    /// HMAC and Svix keys; several during rotation.
+    pub secrets: Vec<String>,
+    /// Public keys, PEM or base64 DER.
+    pub public_keys: Vec<String>,
+    /// `user:password`.
+    pub basic: Vec<String>,
+    /// Bearer tokens.
+    pub bearer: Vec<String>,
+    /// A header that must have this value.
+    pub header: Option<HeaderSecret>,
+    /// A secret in the path or the query.
+    pub url_secret: Option<String>,
+    /// Topics that may post (SNS).
+    pub topic_arns: Vec<String>,
+    /// Hosts where a subscription may be confirmed, for copies of SNS; those of Amazon are known.
+    pub confirm_hosts: Vec<String>,
+    /// The exact address configured at the provider, where it is signed.
+    pub url: Option<String>,
+    /// Whether posts that nothing proves are taken, as if anyone could have written them.
+    pub insecure: bool,
+    /// Certificates already fetched, URL to PEM.
+    pub certificates: BTreeMap<String, String>,
+}
+
+/// A header with a secret value.
+#[derive(Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderSecret {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials(…)")
+    }
+}
 
 /// Base64 as senders write it: padding or none.
 pub(super) const BASE64: GeneralPurpose =
@@ -33,9 +79,54 @@ impl Credentials {
         Ok(checks.contains(&Check::Holds).then_some(Attribution::Authenticated))
     }
 
-    /// As [`Credentials::transport`], for providers that sign nothing: at least one must be configured.
+    /// The keys that are set, as a source names them.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&'static str> {
+        let all = [
+            ("secrets", !self.secrets.is_empty()),
+            ("public_keys", !self.public_keys.is_empty()),
+            ("topic_arns", !self.topic_arns.is_empty()),
+            ("basic", !self.basic.is_empty()),
+            ("bearer", !self.bearer.is_empty()),
+            ("header", self.header.is_some()),
+            ("url_secret", self.url_secret.is_some()),
+        ];
+        all.into_iter().filter_map(|(key, set)| set.then_some(key)).collect()
+    }
+
+    /// Whether that key is set.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.keys().contains(&key)
+    }
+
+    /// Whether something is configured that comes beside the body.
+    pub(super) fn has_transport(&self) -> bool {
+        ["basic", "bearer", "header", "url_secret"].into_iter().any(|it| self.has(it))
+    }
+
+    /// As [`Credentials::transport`], for providers that sign nothing: at least one must be configured, unless the source
+    /// was declared insecure.
     pub(super) fn transport_required(&self, post: &Unverified<'_>) -> Result<Attribution, Refusal> {
-        self.transport(post)?.ok_or(Refusal::NotConfigured("`basic`, `bearer`, `header` or `url_secret`"))
+        let insecure = self.insecure.then_some(Attribution::Unattributed);
+        self.transport(post)?.or(insecure).ok_or(Refusal::NotConfigured("key, `basic`, `bearer`, `header` or `url_secret`"))
+    }
+
+    /// For providers that can sign. Where a key is configured, the signature must hold, and so must whatever else is
+    /// configured; without a key, the rest alone has to do.
+    #[expect(clippy::fn_params_excessive_bools, reason = "which of the keys a provider signs with is its own affair")]
+    pub(super) fn signed_or_transport(
+        &self,
+        post: &Unverified<'_>,
+        has_key: bool,
+        signature: impl FnOnce() -> Result<(), Refusal>,
+    ) -> Result<Attribution, Refusal> {
+        if !has_key {
+            return self.transport_required(post);
+        }
+        self.transport(post)?;
+        signature()?;
+        Ok(Attribution::Signed)
     }
 
     /// Basic (RFC 7617) or bearer (RFC 6750).
@@ -47,7 +138,7 @@ impl Credentials {
             return Err(Refusal::NotConfigured("`basic` or `bearer` that is not empty"));
         }
         let wanted = if self.basic.is_empty() { Credential::Bearer } else { Credential::Basic };
-        let (scheme, value) = post.header("authorization").and_then(|it| it.trim().split_once(' ')).ok_or(Refusal::Missing(wanted))?;
+        let (scheme, value) = post.sole_header("authorization", wanted)?.trim().split_once(' ').ok_or(Refusal::Missing(wanted))?;
         let value = value.trim();
         let (kind, holds) = if scheme.eq_ignore_ascii_case("basic") && !self.basic.is_empty() {
             let plain = BASE64.decode(value).map_err(|_| Refusal::Mismatch(Credential::Basic))?;
@@ -65,7 +156,7 @@ impl Credentials {
         if secret.name.is_empty() || secret.value.is_empty() {
             return Err(Refusal::NotConfigured("`header` with a name and a value"));
         }
-        let value = post.header(&secret.name.to_ascii_lowercase()).ok_or(Refusal::Missing(Credential::Header))?;
+        let value = post.sole_header(&secret.name.to_ascii_lowercase(), Credential::Header)?;
         if same(value.trim().as_bytes(), secret.value.trim().as_bytes()) {
             Ok(Check::Holds)
         } else {
@@ -96,7 +187,7 @@ enum Check {
 }
 
 /// Path and query of a URL, absolute or not; empty where there is none.
-fn path_and_query(url: &str) -> (&str, &str) {
+pub(super) fn path_and_query(url: &str) -> (&str, &str) {
     let url = url.split_once('#').map_or(url, |(it, _)| it);
     let (before, query) = url.split_once('?').unwrap_or((url, ""));
     let path = match before.split_once("://") {
@@ -109,7 +200,6 @@ fn path_and_query(url: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::esp::HeaderSecret;
 
     fn check(credentials: &Credentials, url: &str, headers: &[(&str, &str)]) -> Result<Option<Attribution>, Refusal> {
         let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

@@ -225,22 +225,11 @@ fn moment(seconds: f64) -> Option<OffsetDateTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classify::RuleId;
+    use crate::classify::{Rules, classify};
     use serde_json::json;
 
     fn run(line: &str) -> Value {
-        interpret(line, OffsetDateTime::UNIX_EPOCH, |report| Verdict {
-            kind: report.kind,
-            bounce_type: report.claim.and_then(|it| it.bounce_type),
-            reason: report.claim.and_then(|it| it.reason),
-            fault: None,
-            status: report.status,
-            reply: report.reply,
-            stage: None,
-            retry_after: None,
-            block_list: None,
-            rule: RuleId("test".into()),
-        })
+        interpret(line, OffsetDateTime::UNIX_EPOCH, |report| classify(report, Rules::builtin()))
     }
 
     fn raw_ses(edit: impl Fn(&mut Value)) -> Value {
@@ -275,7 +264,8 @@ mod tests {
         assert_eq!(raw_ses(|it| it["method"] = json!("GET"))["status"], 405);
         let unknown = raw_ses(|it| it["source"]["provider"] = json!("pigeon"));
         assert_eq!(unknown["status"], 404);
-        assert_eq!(unknown["refused"], "no provider \"pigeon\"; known are mime, ses");
+        let names: Vec<_> = PROVIDERS.iter().map(|it| it.name()).collect();
+        assert_eq!(unknown["refused"], format!("no provider \"pigeon\"; known are {}", names.join(", ")));
     }
 
     #[test]

@@ -9,10 +9,12 @@
 use std::borrow::Cow;
 
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
+use crate::esp::batch::Meaning;
 use crate::esp::form::{self, Plus};
 use crate::esp::json::Notes;
-use crate::esp::{Content, Credentials, Decoded, Proof, Provider, Refusal, Unverified, Verified};
+use crate::esp::{Content, Credentials, Decoded, NoSample, Proof, Provider, Refusal, Sample, TEST_RECIPIENT, Unverified, Verified};
 use crate::kind::{Attribution, Kind};
 use crate::mail::Mail;
 use crate::report;
@@ -41,20 +43,44 @@ impl Provider for Mime {
         Content { media_type: Cow::Borrowed("message/rfc822"), bytes }
     }
 
+    fn sample(&self, _credentials: &Credentials, now: OffsetDateTime) -> Result<Sample, NoSample> {
+        let headers = vec![("content-type".to_owned(), "message/rfc822".to_owned())];
+        Ok(Sample { method: "POST", query: String::new(), headers, body: sample(now).into_bytes() })
+    }
+
     fn decode(&self, post: &Verified<'_>) -> Decoded {
         match message(post.post()) {
-            Ok(bytes) => {
-                let reading = report::read(&Mail::parse(&bytes));
-                let unrecognised = usize::from(reading.kind == Kind::Other && reading.reports.is_empty());
-                Decoded { reading, ..Decoded::new("none", Vec::new(), Vec::new(), unrecognised) }
-            }
-            Err(refusal) => {
-                let mut notes = Notes::default();
-                notes.add(refusal.to_string());
-                Decoded::new("none", Vec::new(), notes.finish(), 1)
-            }
+            Ok(bytes) => read(&bytes),
+            Err(refusal) => Decoded::unreadable("none", &refusal),
         }
     }
+}
+
+/// Reads a raw message, whoever brought it.
+pub(super) fn read(message: &[u8]) -> Decoded {
+    let reading = report::read(&Mail::parse(message));
+    let unrecognised = usize::from(reading.kind == Kind::Other && reading.reports.is_empty());
+    Decoded { reading, ..Decoded::new("none", Vec::new(), Vec::new(), unrecognised) }
+}
+
+/// Reads a raw message that came as one event among others.
+pub(super) fn meaning(message: &[u8], notes: &mut Notes) -> Meaning {
+    let Decoded { reading, unrecognised, .. } = read(message);
+    reading.notes.into_iter().for_each(|it| notes.add(it.0));
+    if unrecognised == 0 { Meaning::Reports(reading.reports) } else { Meaning::Unknown("a mail is none that this version understands") }
+}
+
+/// A bounce message about [`TEST_RECIPIENT`].
+pub(super) fn sample(now: OffsetDateTime) -> String {
+    let date = now.format(&Rfc2822).unwrap_or_default();
+    format!(
+        "From: MAILER-DAEMON@rebound.invalid\r\nTo: bounces@rebound.invalid\r\nDate: {date}\r\nSubject: Test of a source\r\n\
+         MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=\"=_test\"\r\n\r\n\
+         --=_test\r\nContent-Type: text/plain\r\n\r\nThis is a test of a source of Rebound.\r\n\
+         --=_test\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.rebound.invalid\r\n\r\n\
+         Final-Recipient: rfc822; {TEST_RECIPIENT}\r\nAction: failed\r\nStatus: 5.1.1\r\n\
+         Diagnostic-Code: smtp; 550 5.1.1 no such user (test)\r\n\r\n--=_test--\r\n"
+    )
 }
 
 /// The message in a post, raw or in a form.

@@ -28,26 +28,90 @@
 //! assert_eq!((mime.refusal_status(&refusal), refusal.to_string().as_str()), (401, "the secret in the address does not match"));
 //! ```
 
+pub mod azure;
+mod batch;
+pub mod brevo;
 mod certificate;
+pub mod cloudflare;
 mod credentials;
+pub mod elasticemail;
+mod evidence;
 mod form;
+pub mod forwardemail;
+pub mod generic;
+mod headers;
 pub mod interpret;
 mod json;
+pub mod kumomta;
+pub mod lettermint;
+mod mac;
 mod mailbox;
+pub mod mailersend;
+pub mod mailgun;
+pub mod mailjet;
+pub mod mailtrap;
+pub mod mandrill;
 pub mod mime;
 mod moment;
+mod parsed;
+mod post;
+pub mod postal;
+pub mod postmark;
+mod public_key;
+mod refusal;
+pub mod resend;
+pub mod scaleway;
+pub mod sendgrid;
 pub mod ses;
+pub mod smtp2go;
+pub mod sns;
+pub mod sparkpost;
+mod standard;
+#[cfg(test)]
+mod trial;
+#[cfg(test)]
+mod trials;
+
+pub use credentials::{Credentials, HeaderSecret};
+pub use post::{Content, Once, Proof, Unverified, Verified};
+pub use refusal::{Credential, Refusal};
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 
-use crate::kind::{Attribution, Kind};
+use crate::address::Address;
+use crate::kind::Kind;
 use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
-pub static PROVIDERS: &[&dyn Provider] = &[&mime::Mime, &ses::Ses];
+pub static PROVIDERS: &[&dyn Provider] = &[
+    &azure::Azure,
+    &brevo::Brevo,
+    &cloudflare::Cloudflare,
+    &elasticemail::ElasticEmail,
+    &forwardemail::ForwardEmail,
+    &generic::Generic,
+    &kumomta::KumoMta,
+    &lettermint::Lettermint,
+    &mailersend::MailerSend,
+    &mailgun::Mailgun,
+    &mailjet::Mailjet,
+    &mailtrap::Mailtrap,
+    &mandrill::Mandrill,
+    &mime::Mime,
+    &postal::Postal,
+    &postmark::Postmark,
+    &resend::Resend,
+    &scaleway::Scaleway,
+    &sendgrid::SendGrid,
+    &ses::Ses,
+    &smtp2go::Smtp2Go,
+    &sparkpost::SparkPost,
+];
+
+/// Recipient of the samples that [`Provider::sample`] makes. No mail reaches it: the domain is reserved (RFC 2606 section 2).
+pub const TEST_RECIPIENT: &str = "bounce@rebound.invalid";
 
 /// The provider of that name.
 #[must_use]
@@ -69,9 +133,20 @@ pub trait Provider: Sync + std::fmt::Debug {
     /// The name in `[[source]] provider = "…"`.
     fn name(&self) -> &'static str;
 
+    /// Whether its ids of messages and events are the same wherever they are told of. Those of a program that everybody runs
+    /// for themselves begin at 1 in each place.
+    fn has_global_ids(&self) -> bool {
+        true
+    }
+
     /// Methods its posts come by, in upper case.
     fn methods(&self) -> &'static [&'static str] {
         &["POST"]
+    }
+
+    /// Keys of a source that can prove its posts, the strongest first; one of them must be there.
+    fn proved_by(&self) -> &'static [&'static str] {
+        &["basic", "bearer", "header", "url_secret"]
     }
 
     /// The answer to a probe that comes without proof and records nothing, such as `HEAD` or the `OPTIONS` of
@@ -103,6 +178,26 @@ pub trait Provider: Sync + std::fmt::Debug {
     /// Reads a proved post. Never fails: what is not understood is a note, and nothing is recorded of it.
     fn decode(&self, post: &Verified<'_>) -> Decoded;
 
+    /// Made-up recipients of its test buttons and simulators, which are no person's and never touch a list: addresses in
+    /// lower case, or `@domain` for all of a domain.
+    fn test_recipients(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether this address may be visited to confirm a subscription of a source with these credentials. [`Provider::prove`]
+    /// has refused what leads elsewhere; the shell asks again before it goes there.
+    fn may_confirm(&self, _url: &str, _credentials: &Credentials) -> bool {
+        false
+    }
+
+    /// A post as this provider would send it, proved with these credentials as far as it signs: that mail to
+    /// [`TEST_RECIPIENT`] failed for good. What comes beside the body (passwords, a secret in the address) is added by
+    /// whoever sends it.
+    ///
+    /// # Errors
+    /// When only the provider can sign, or a credential that it signs with is missing.
+    fn sample(&self, credentials: &Credentials, now: OffsetDateTime) -> Result<Sample, NoSample>;
+
     /// The status that makes this provider give up, or come again, as the refusal asks.
     fn refusal_status(&self, refusal: &Refusal) -> u16 {
         refusal.default_status()
@@ -114,161 +209,66 @@ pub trait Provider: Sync + std::fmt::Debug {
     }
 }
 
-/// A post as it came. Nothing in it may be believed.
-#[derive(Debug, Clone, Copy)]
-pub struct Unverified<'a> {
-    /// HTTP method in upper case.
-    pub method: &'a str,
-    /// The whole URL as the provider called it.
-    pub url: &'a str,
-    /// Header fields, name in lower case, in the order they came.
-    pub headers: &'a [(String, String)],
-    /// The bytes, before any decoding.
-    pub body: &'a [u8],
-}
-
-impl<'a> Unverified<'a> {
-    /// First header field of that name (lower case).
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.headers.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
-    }
-
-    /// The answer to a probe that records nothing, if this is one.
-    ///
-    /// # Errors
-    /// See [`Provider::handshake`].
-    pub fn handshake(&self, provider: &dyn Provider, credentials: &Credentials) -> Result<Option<Answer>, Refusal> {
-        provider.handshake(self, credentials)
-    }
-
-    /// Proves the post.
-    ///
-    /// # Errors
-    /// [`Refusal::Method`], else see [`Provider::prove`].
-    pub fn verify(self, provider: &dyn Provider, credentials: &Credentials, now: OffsetDateTime) -> Result<Verified<'a>, Refusal> {
-        if !provider.methods().contains(&self.method) {
-            return Err(Refusal::Method(provider.methods()));
-        }
-        let proof = provider.prove(&self, credentials, now)?;
-        Ok(Verified { post: self, proof, now })
-    }
-}
-
-/// What has been proved of a post.
+/// A post to try a source with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proof {
-    /// How sure we are of who sent it.
-    pub attribution: Attribution,
-    /// A token that proves only one body, where the signature does not cover the body.
-    pub once: Option<Once>,
+pub struct Sample {
+    /// The method.
+    pub method: &'static str,
+    /// What is added to the address, `?` not included; empty where nothing is.
+    pub query: String,
+    /// Header fields, the content type among them.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
-impl Proof {
-    /// A proof that covers the body, or a password that came with it.
+impl Sample {
+    /// The usual case: JSON by `POST`.
     #[must_use]
-    pub const fn of(attribution: Attribution) -> Self {
-        Self { attribution, once: None }
+    pub fn json(value: &serde_json::Value) -> Self {
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        Self { method: "POST", query: String::new(), headers, body: value.to_string().into_bytes() }
     }
 }
 
-/// A token that may come again with the same body (a retry), never with another: the shell remembers the digest of the
-/// body with it and refuses as [`Refusal::Replayed`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Once {
-    /// The token, unique within the source.
-    pub token: String,
-    /// Until when it would be believed.
-    pub until: OffsetDateTime,
+/// Why there is no sample.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoSample {
+    /// It is signed with a private key.
+    #[error("posts of this provider are signed with a private key that only the provider has; use its own test button")]
+    OnlyProviderSigns,
+    /// The source has not what it takes.
+    #[error(transparent)]
+    Credentials(#[from] Refusal),
 }
 
-/// A post that its provider has proved. Made by [`Unverified::verify`], or from a receipt that was proved when it came.
-#[derive(Debug, Clone)]
-pub struct Verified<'a> {
-    post: Unverified<'a>,
-    proof: Proof,
-    now: OffsetDateTime,
+/// Whether the address is one that a provider's test button or simulator makes up.
+#[must_use]
+pub fn is_test(provider: &dyn Provider, recipient: &Address) -> bool {
+    let address = recipient.expose();
+    let of_domain = |it: &str| it.starts_with('@') && address.ends_with(it);
+    std::iter::once(&TEST_RECIPIENT).chain(provider.test_recipients()).any(|it| address.eq_ignore_ascii_case(it) || of_domain(it))
 }
 
-impl<'a> Verified<'a> {
-    /// A post out of a receipt, proved before it was stored: its body and content type are those of
-    /// [`Provider::content`], `received_at` is when it was proved.
-    #[must_use]
-    pub const fn restored(post: Unverified<'a>, attribution: Attribution, received_at: OffsetDateTime) -> Self {
-        Self { post, proof: Proof::of(attribution), now: received_at }
-    }
-
-    /// The post.
-    #[must_use]
-    pub const fn post(&self) -> &Unverified<'a> {
-        &self.post
-    }
-
-    /// How sure we are of who sent it.
-    #[must_use]
-    pub const fn attribution(&self) -> Attribution {
-        self.proof.attribution
-    }
-
-    /// The token to remember, if there is one.
-    #[must_use]
-    pub const fn once(&self) -> Option<&Once> {
-        self.proof.once.as_ref()
-    }
-
-    /// When it was proved.
-    #[must_use]
-    pub const fn now(&self) -> OffsetDateTime {
-        self.now
-    }
-}
-
-/// What a receipt keeps of a post.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content<'a> {
-    /// Media type with its parameters.
-    pub media_type: Cow<'a, str>,
-    /// The bytes.
-    pub bytes: Cow<'a, [u8]>,
-}
-
-/// What a source may be asked to prove a post with. The same keys for all providers; each takes those it knows.
-#[derive(Clone, Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Credentials {
-    /// HMAC and Svix keys; several during rotation.
-    pub secrets: Vec<String>,
-    /// Public keys, PEM or base64 DER.
-    pub public_keys: Vec<String>,
-    /// `user:password`.
-    pub basic: Vec<String>,
-    /// Bearer tokens.
-    pub bearer: Vec<String>,
-    /// A header that must have this value.
-    pub header: Option<HeaderSecret>,
-    /// A secret in the path or the query.
-    pub url_secret: Option<String>,
-    /// Topics that may post (SNS).
-    pub topic_arns: Vec<String>,
-    /// The exact address configured at the provider, where it is signed.
-    pub url: Option<String>,
-    /// Certificates already fetched, URL to PEM.
-    pub certificates: BTreeMap<String, String>,
-}
-
-/// A header with a secret value.
-#[derive(Clone, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HeaderSecret {
-    /// Its name.
-    pub name: String,
-    /// Its value.
-    pub value: String,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credentials(…)")
+/// The provider and its own id of a message, where the provider writes that into the Message-ID: so a bounce by mail and a
+/// post about the same failure are known to be one.
+///
+/// ```
+/// assert_eq!(bounce::esp::id_within("0100-x@eu-west-1.amazonses.com"), Some(("ses", "0100-x")));
+/// assert_eq!(bounce::esp::id_within("news@example.com"), None);
+/// ```
+#[must_use]
+pub fn id_within(message_id: &str) -> Option<(&'static str, &str)> {
+    let (id, domain) = message_id.rsplit_once('@').filter(|(id, _)| !id.is_empty())?;
+    let domain = domain.to_ascii_lowercase();
+    let is_of = |it: &str| domain.strip_suffix(it).is_some_and(|before| before.is_empty() || before.ends_with('.'));
+    if is_of("amazonses.com") {
+        Some(("ses", id))
+    } else if is_of("mtasv.net") {
+        Some(("postmark", id))
+    } else {
+        None
     }
 }
 
@@ -277,9 +277,12 @@ impl std::fmt::Debug for Credentials {
 pub struct Decoded {
     /// One report for each recipient and event.
     pub reading: Reading,
-    /// How many events of the post this version does not understand. With any, the receipt is kept as unrecognised, to
-    /// be interpreted again; a post without reports and without these is simply none that matters (a click, a ping).
+    /// How many events of the post this version does not understand, those set aside not counted. With any, the receipt is
+    /// kept as unrecognised, to be interpreted again; a post without reports and without these is simply none that
+    /// matters (a click, a ping).
     pub unrecognised: usize,
+    /// Events among others that this version does not understand; each becomes an unrecognised receipt of its own.
+    pub set_aside: Vec<SetAside>,
     /// Requests to carry out, each under the provider's host allow-list.
     pub requests: Vec<Request>,
     /// What the provider wants to hear once all is committed.
@@ -291,8 +294,23 @@ impl Decoded {
     #[must_use]
     pub fn new(dialect: &'static str, reports: Vec<Report>, notes: Vec<Note>, unrecognised: usize) -> Self {
         let kind = gravest(&reports);
-        Self { reading: Reading { kind, dialect, reports, notes }, unrecognised, requests: Vec::new(), answer: Answer::ok() }
+        let reading = Reading { kind, dialect, reports, notes };
+        Self { reading, unrecognised, set_aside: Vec::new(), requests: Vec::new(), answer: Answer::ok() }
     }
+
+    /// A stored post that cannot be read any more as its provider's; it was readable when it was proved.
+    fn unreadable(dialect: &'static str, refusal: &Refusal) -> Self {
+        Self::new(dialect, Vec::new(), vec![Note(refusal.to_string())], 1)
+    }
+}
+
+/// One event cut out of a post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// The event, which alone is a post that [`Provider::decode`] reads.
+    pub bytes: Vec<u8>,
+    /// Why it was not understood.
+    pub why: String,
 }
 
 /// The kind that asks most of a list, of those reported.
@@ -332,125 +350,6 @@ pub enum Request {
     },
 }
 
-/// A kind of credential, as a refusal names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Credential {
-    /// A signature over the body or over fields of it.
-    Signature,
-    /// User and password (RFC 7617).
-    Basic,
-    /// A bearer token (RFC 6750).
-    Bearer,
-    /// A header with a secret value.
-    Header,
-    /// A secret in the path or the query.
-    UrlSecret,
-}
-
-impl std::fmt::Display for Credential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Signature => "signature",
-            Self::Basic => "user and password (basic)",
-            Self::Bearer => "bearer token",
-            Self::Header => "secret header",
-            Self::UrlSecret => "secret in the address",
-        })
-    }
-}
-
-/// Why a post was not believed. No variant ever quotes what the post holds.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// This provider does not come by that method.
-    #[error("this source takes {} only", .0.join(", "))]
-    Method(&'static [&'static str]),
-    /// The body is not what this provider sends.
-    #[error("the body is not {expected}: {found}")]
-    Malformed {
-        /// What this provider sends.
-        expected: &'static str,
-        /// What was there instead, without its content.
-        found: String,
-    },
-    /// The content type is none that this provider sends.
-    #[error("the content type is not one of {0}")]
-    MediaType(&'static str),
-    /// The source has no credential that could prove this post.
-    #[error("the source has no {0} to verify this post with; add it to the source's configuration")]
-    NotConfigured(&'static str),
-    /// No credential in the post. 401 with a challenge.
-    #[error("no {0} in the request")]
-    Missing(Credential),
-    /// The credential is wrong.
-    #[error("the {0} does not match")]
-    Mismatch(Credential),
-    /// Too old or from the future.
-    #[error("the signed time is outside the allowed window of {0} seconds")]
-    Stale(u32),
-    /// A token that was used with another body.
-    #[error("the signature was already used with another body")]
-    Replayed,
-    /// Not from somebody, or not leading to a host, that this source listens to.
-    #[error("{0} is not on this source's allow-list")]
-    NotAllowed(&'static str),
-    /// The certificate must be fetched from this (already checked) address, then tried again.
-    #[error("the signing certificate has not been fetched yet")]
-    CertificateNeeded {
-        /// Where it is.
-        url: String,
-    },
-    /// What was fetched, or configured, as the certificate is none.
-    #[error("the signing certificate cannot be used: {0}")]
-    CertificateUnusable(&'static str),
-}
-
-impl Refusal {
-    /// The status most providers understand.
-    #[must_use]
-    pub const fn default_status(&self) -> u16 {
-        match self {
-            Self::Method(_) => 405,
-            Self::Malformed { .. } => 400,
-            Self::MediaType(_) => 415,
-            Self::Missing(_) | Self::Mismatch(_) | Self::Stale(_) | Self::Replayed => 401,
-            Self::NotAllowed(_) => 403,
-            Self::NotConfigured(_) | Self::CertificateNeeded { .. } | Self::CertificateUnusable(_) => 503,
-        }
-    }
-
-    /// The value of `WWW-Authenticate` to send with a 401. SNS shows its password only when asked for it this way.
-    #[must_use]
-    pub const fn challenge(&self) -> Option<&'static str> {
-        match self {
-            Self::Missing(Credential::Basic) | Self::Mismatch(Credential::Basic) => Some("Basic realm=\"rebound\", charset=\"UTF-8\""),
-            Self::Missing(Credential::Bearer) => Some("Bearer realm=\"rebound\""),
-            Self::Mismatch(Credential::Bearer) => Some("Bearer realm=\"rebound\", error=\"invalid_token\""),
-            _ => None,
-        }
-    }
-
-    /// A word for metrics.
-    #[must_use]
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::Method(_) => "method",
-            Self::Malformed { .. } => "malformed",
-            Self::MediaType(_) => "media_type",
-            Self::NotConfigured(_) => "not_configured",
-            Self::Missing(_) => "credential_missing",
-            Self::Mismatch(_) => "credential_mismatch",
-            Self::Stale(_) => "stale",
-            Self::Replayed => "replayed",
-            Self::NotAllowed(_) => "not_allowed",
-            Self::CertificateNeeded { .. } => "certificate_needed",
-            Self::CertificateUnusable(_) => "certificate_unusable",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -471,11 +370,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_missing_or_wrong_password_is_challenged() {
-        assert!(Refusal::Missing(Credential::Basic).challenge().is_some_and(|it| it.starts_with("Basic realm=")));
-        assert!(Refusal::Missing(Credential::Bearer).challenge().is_some_and(|it| it.starts_with("Bearer ")));
-        assert_eq!(Refusal::Missing(Credential::Signature).challenge(), None);
-        assert_eq!(Refusal::NotAllowed("the topic").challenge(), None);
+    fn test_recipients_are_told_from_people() {
+        let is_test = |it: &str| is_test(&ses::Ses, &Address::parse(it).unwrap());
+        assert_eq!(["Bounce@Rebound.invalid", "ooto@simulator.amazonses.com"].map(is_test), [true, true]);
+        assert_eq!(["x@notsimulator.amazonses.com", "jane@example.com"].map(is_test), [false, false]);
     }
 
     #[test]

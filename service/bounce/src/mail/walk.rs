@@ -15,7 +15,6 @@ pub(super) struct Leaf {
     pub(super) block: Block,
     pub(super) body: Range<usize>,
     pub(super) kind: ContentType,
-    pub(super) disposition: String,
     pub(super) encoding: String,
     /// Which multipart it stands in, counted as they open; 0 is none.
     pub(super) parent: usize,
@@ -187,9 +186,8 @@ fn finish(bytes: &[u8], walk: &mut Walk, mut leaf: Leaf, end: usize) {
 fn leaf(bytes: &[u8], block: Block, parent: usize) -> Leaf {
     let kind = content_type(bytes, &block);
     let view = block.view(bytes);
-    let disposition = view.first("content-disposition").map_or_else(String::new, |it| token(&it).to_ascii_lowercase());
     let encoding = view.first("content-transfer-encoding").map_or_else(String::new, |it| token(&it).to_ascii_lowercase());
-    Leaf { kind, disposition, encoding, body: block.end..block.end, block, parent }
+    Leaf { kind, encoding, body: block.end..block.end, block, parent }
 }
 
 fn token(text: &str) -> &str {

@@ -112,7 +112,9 @@ fn is_id(ids: &[Range<usize>], mention: &Mention<'_>) -> bool {
 /// The candidates that the text speaks of as failed: those that lead their paragraph first, then those the returned message
 /// was for, then any beside words of failure.
 fn chosen(bounce: &Bounce<'_>, candidates: &[Candidate<'_>]) -> Vec<Address> {
-    if !signs::speaks_of_failure(bounce.human.text) && !signs::speaks_of_failure(bounce.subject) {
+    // A reply speaks in any language.
+    let fails = |text: &str| signs::speaks_of_failure(text) || reply::find(text).is_some();
+    if !fails(bounce.human.text) && !signs::speaks_of_failure(bounce.subject) {
         return Vec::new();
     }
     if !is_sure(bounce) {

@@ -33,7 +33,6 @@ fn unquoted(text: &str, opening: char) -> &str {
 /// What reporters write after the reply, as the remote did not say it.
 static TRAILERS: Phrases = Phrases::exact(&[
     "(in reply to ",
-    "\nGiving up on ",
     "Giving up on ",
     "I'm not going to try again",
     "\nRemote system:",
@@ -64,6 +63,18 @@ fn reply_end(text: &str) -> usize {
         at += line.len();
     }
     at
+}
+
+/// What Sendmail makes of a reply it has no better word for (`sysexits.h`): the reply stands in the transcript above.
+static SUMMARIES: Phrases =
+    Phrases::new(&["... remote protocol error", "... service unavailable", "... data format error", "... cannot send"]);
+
+/// The last refusal of a transcript (`<<< 550 no such user`), where a text goes on with Sendmail's summary of it.
+pub(crate) fn summed_up(text: &str) -> Option<&str> {
+    let (transcript, _) = text.split_at_checked(SUMMARIES.first_in(text)?)?;
+    // Only the place itself is looked at for each, so that a long transcript costs one pass.
+    let mut lines = transcript.rmatch_indices("<<< ").filter_map(|it| transcript.get(it.0 + 4..));
+    find(lines.find(|it| is_reply(it, ' '))?)
 }
 
 fn may_precede(letter: char) -> bool {
@@ -130,6 +141,24 @@ mod tests {
         for (text, line) in [("550 no", "550 no"), (" 550\r\n  no\tü ", "550 no ü"), ("550\u{a0}no", "550 no"), ("a  b", "a b"), ("", "")]
         {
             assert_eq!(joined(text), line, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_phrase_has_its_sample() {
+        assert_eq!(TRAILERS.flaws("trailers"), Vec::<String>::new());
+        assert_eq!(SUMMARIES.flaws("summaries"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_summary_stands_for_is_found_above_it() {
+        for (text, reply) in [
+            (">>> RCPT To:<a@b.example>\n<<< 550 not today\n554 <a@b.example>... Service unavailable\n", Some("550 not today")),
+            ("<<< 220 ready\n<<< 550-one\n<<< 550 two\n554 a@b.example... Remote protocol error\n", Some("550 two")),
+            ("<<< 220 ready\n554 a@b.example... Service unavailable\n", None),
+            ("<<< 550 no\n550 5.1.1 a@b.example... User unknown\n", None),
+        ] {
+            assert_eq!(summed_up(text), reply, "{text}");
         }
     }
 

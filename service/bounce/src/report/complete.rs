@@ -1,6 +1,7 @@
 //! Completes what one part of a mail says with what the others tell: who is meant, what people are told about each
 //! recipient, whether it is final, and to which message it belongs.
 
+use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::collections::HashMap;
 
@@ -9,7 +10,7 @@ use super::{Hints, Note, Reading, Report, dialect, dsn, human, original, recipie
 use crate::address::Address;
 use crate::kind::Kind;
 use crate::limits;
-use crate::mail::Message;
+use crate::mail::{Mail, Message};
 use crate::mta::{self, Bounce};
 
 /// Note on a mail that names too many.
@@ -20,6 +21,11 @@ pub(super) fn prose(bounce: &Bounce<'_>, read: Option<(&'static str, Vec<Report>
     let (name, mut reports) = read?;
     let notes = if reports.len() > limits::RECIPIENTS { vec![Note(TOO_MANY.to_owned())] } else { Vec::new() };
     reports.truncate(limits::RECIPIENTS);
+    if let [report] = reports.as_mut_slice()
+        && let Some(reply) = mta::reply::summed_up(bounce.human.text)
+    {
+        report.diagnostic = Some(mta::reply::joined(reply).into_owned());
+    }
     let dialect = match name {
         "generic" | "qsbmf" | "bare" => dialect::of(bounce.mail, bounce.human).unwrap_or(name),
         name => name,
@@ -143,7 +149,8 @@ fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
             if report.diagnostic.is_none() || report.text.is_none() {
                 let story = place.map(|it| bounce.human.story(it)).unwrap_or_default();
                 let whole = human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES);
-                let told = [report.text.as_deref().unwrap_or_default(), story, whole];
+                let above = place.and_then(|it| bounce.human.introduced(it)).unwrap_or_default();
+                let told = [above, report.text.as_deref().unwrap_or_default(), story, whole];
                 let telling = told.into_iter().find(|it| mta::signs::names_a_cause(it)).unwrap_or(whole);
                 report.text = (!telling.is_empty()).then(|| telling.to_owned());
             }
@@ -179,6 +186,19 @@ pub(super) fn tie(reports: &mut [Report], returned: &Message<'_>) {
         for report in others {
             report.hints.clone_from(&last.hints);
         }
+    }
+}
+
+/// Ties failures to the message that the mail answers, as Gmail has it, where nothing closer tells.
+pub(super) fn tie_by_thread(reports: &mut [Report], mail: &Mail<'_>) {
+    let untied = |it: &&mut Report| it.message_id.is_none() && matches!(it.kind, Kind::Bounce | Kind::Delayed | Kind::Delivered);
+    if !reports.iter_mut().any(|it| untied(&it)) {
+        return;
+    }
+    let last = |it: String| it.split_whitespace().next_back().map(original::bare_message_id).filter(|it| it.contains('@'));
+    let id = ["in-reply-to", "references"].iter().find_map(|it| mail.header(it).map(Cow::into_owned).and_then(last));
+    for report in reports.iter_mut().filter(untied) {
+        report.message_id.clone_from(&id);
     }
 }
 

@@ -98,6 +98,22 @@ impl<'m> Human<'m> {
         capped(story.trim(), limits::DIAGNOSTIC_BYTES)
     }
 
+    /// The paragraph of an address with the one above it, where that is one line that names a cause, as KDDI puts it.
+    pub(crate) fn introduced(&self, place: &Mention<'m>) -> Option<&'m str> {
+        if !place.leads {
+            return None;
+        }
+        let line = place.at - self.before(place).len();
+        let above = self.text.get(..line)?.trim_end();
+        let start = above.rfind('\n').map_or(0, |it| it + 1);
+        let alone = above.get(..start)?.trim_end_matches([' ', '\t']).ends_with("\n\n") || start == 0;
+        let cause = above.get(start..)?;
+        let own = self.paragraph(place);
+        (alone && !cause.ends_with(':') && cause.len() < REACH && signs::names_a_cause(cause))
+            .then(|| self.text.get(start..line + own.len()).map(str::trim))
+            .flatten()
+    }
+
     /// Where the text says most about an address: of several places the one that holds a reply, then the one beside words of
     /// failure, then the one that begins with the address.
     pub(crate) fn place(&self, address: &str) -> Option<&Mention<'m>> {
@@ -396,6 +412,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_phrase_has_its_sample() {
+        assert_eq!(ANNOUNCEMENTS.flaws("announcements"), Vec::<String>::new());
+        assert_eq!(MESSAGES.flaws("messages"), Vec::<String>::new());
+    }
+
+    #[test]
     fn a_pasted_message_is_cut_off_and_a_summary_is_not() {
         let human = Human::new(
             "It failed.\n\nTo: a@b.example\nSubject: x\nDate: today\n\nSee below.\n\nReceived: from x\n\tby y\nFrom: me\nTo: you\n\nhi\n",
@@ -414,6 +436,16 @@ mod tests {
         assert_eq!(human.about("b@x.example"), Some("b@x.example\n    550 no b"));
         assert_eq!(human.about("c@x.example"), Some("<c@x.example>:\n\n  550 no c at all"));
         assert_eq!(human.about("e@x.example"), None);
+    }
+
+    #[test]
+    fn a_cause_above_the_address_belongs_to_it() {
+        let human = Human::new("Sorry.\n\nThe account is disabled.\n\n<a@x.example>: no\n\n<b@x.example>: user unknown\n");
+        let above = |human: &Human<'static>, of: &str| human.place(of).and_then(|it| human.introduced(it));
+        assert_eq!(above(&human, "a@x.example"), Some("The account is disabled.\n\n<a@x.example>: no"));
+        assert_eq!(above(&human, "b@x.example"), None);
+        assert_eq!(above(&Human::new("Not found\n\nYour mail to a@x.example failed."), "a@x.example"), None);
+        assert_eq!(above(&Human::new("Unknown:\n\n<a@x.example>"), "a@x.example"), None);
     }
 
     #[test]

@@ -58,6 +58,20 @@ impl Phrases {
         self.search().is_some_and(|it| it.automaton.is_match(text))
     }
 
+    /// What is wrong with a list, held against the texts of that name in `tests/data/phrases.csv`: a phrase without a text
+    /// that holds it, a text without a phrase, and a phrase that another one makes needless.
+    #[cfg(test)]
+    pub(crate) fn flaws(&self, list: &str) -> Vec<String> {
+        let rows = csv::Reader::from_reader(include_bytes!("../../tests/data/phrases.csv").as_slice()).into_deserialize();
+        let rows: Vec<(String, String)> = rows.collect::<Result<_, _>>().unwrap();
+        let samples: Vec<&str> = rows.iter().filter(|it| it.0 == list).map(|it| it.1.as_str()).collect();
+        let stands = |word: &str| samples.iter().any(|it| it.to_lowercase().contains(&word.to_lowercase()));
+        let unused = self.words.iter().filter(|it| !stands(it)).map(|it| format!("{it:?} stands in no sample"));
+        let unfound = samples.iter().filter(|it| !self.found_in(it)).map(|it| format!("nothing is found in {it:?}"));
+        let needless = self.words.iter().filter(|it| self.words.iter().any(|other| other != *it && it.contains(other)));
+        unused.chain(unfound).chain(needless.map(|it| format!("{it:?} holds another phrase"))).collect()
+    }
+
     fn search(&self) -> Option<&Search> {
         self.search.get_or_init(|| self.build()).as_ref()
     }

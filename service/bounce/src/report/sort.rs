@@ -29,6 +29,7 @@ fn read_at(mail: &Mail<'_>, wrapping: Wrapping) -> Reading {
     if let Some(returned) = &returned {
         complete::tie(&mut reading.reports, returned);
     }
+    complete::tie_by_thread(&mut reading.reports, mail);
     reading
 }
 

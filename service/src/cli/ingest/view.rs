@@ -46,7 +46,7 @@ fn view(taken: &Taken) -> TakenView<'_> {
     };
     let kept = TakenView { status: status_of(outcome.state), kind: Some(outcome.kind), notes: &outcome.notes, ..failed };
     match &outcome.accepted {
-        None => kept,
+        None | Some(Accepted::Replayed) => kept,
         Some(Accepted::Duplicate { receipt }) => TakenView { status: "duplicate", receipt_id: Some(*receipt), ..kept },
         Some(Accepted::New { receipt, events, changes, .. }) => {
             TakenView { receipt_id: Some(*receipt), events: events.len(), changes: changes.len(), ..kept }

@@ -99,7 +99,8 @@ async fn an_outage_is_told_as_one_by_every_route_that_needs_the_database() {
 #[tokio::test]
 async fn ready_says_what_the_relay_does() {
     let ready = Bench::new().await.get("/readyz").await;
-    let expected = serde_json::json!({"status": "ready", "database": "reachable", "migrations_pending": 0, "relay": "off"});
+    let expected = serde_json::json!({"status": "ready", "database": "reachable", "migrations_pending": 0, "relay": "off",
+        "insecure_sources": []});
     assert_eq!((ready.status, ready.json()), (200, expected));
 }
 
@@ -110,4 +111,17 @@ async fn a_type_leads_to_its_explanation() {
         let explained = bench.send(bench.request("GET", &format!("/problems/{kind}"))).await.json();
         assert_eq!((&explained["status"], &explained["title"]), (&kind.status().as_u16().into(), &kind.title().into()));
     }
+}
+
+#[tokio::test]
+async fn ready_says_which_sources_anybody_may_post_as() {
+    let bench = Bench::with(|config| {
+        let mut open = source("open", "generic");
+        open.credentials = bounce::esp::Credentials { insecure: true, ..bounce::esp::Credentials::default() };
+        let mut shut = source("shut", "generic");
+        shut.credentials.insecure = true;
+        config.sources.extend([open, shut]);
+    })
+    .await;
+    assert_eq!(bench.get("/readyz").await.json()["insecure_sources"], serde_json::json!(["open"]));
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bounce::classify::Rules;
-use bounce::esp::{Answer, Credentials, Decoded, Proof, Provider, Refusal, Request, Unverified, Verified};
+use bounce::esp::{Answer, Credentials, Decoded, NoSample, Proof, Provider, Refusal, Request, Sample, Unverified, Verified};
 use bounce::kind::Attribution;
 use secrecy::SecretString;
 use time::macros::datetime;
@@ -36,6 +36,14 @@ impl Provider for Polite {
 
     fn prove(&self, post: &Unverified<'_>, _: &Credentials, _: OffsetDateTime) -> Result<Proof, Refusal> {
         if post.body.starts_with(b"please ") { Ok(Proof::of(Attribution::Signed)) } else { Err(Refusal::NotAllowed("rudeness")) }
+    }
+
+    fn may_confirm(&self, url: &str, _: &Credentials) -> bool {
+        !url.ends_with("/elsewhere")
+    }
+
+    fn sample(&self, _: &Credentials, _: OffsetDateTime) -> Result<Sample, NoSample> {
+        Err(NoSample::OnlyProviderSigns)
     }
 
     fn decode(&self, post: &Verified<'_>) -> Decoded {
@@ -93,5 +101,28 @@ async fn nothing_is_visited_for_who_is_not_believed_or_not_allowed_to_ask() {
     let forbidding = Fetcher::new(&FetchConfig { allow_confirm_subscription: false, ..FetchConfig::default() });
     assert_eq!(take(&forbidding, "POST", &format!("please {base}/fine")).await.unwrap(), Answer::ok());
     assert_eq!(take(&fetcher, "HEAD", "").await.unwrap(), Answer::ok());
+    assert_eq!(take(&fetcher, "POST", &format!("please {base}/elsewhere")).await.unwrap(), Answer::ok());
     assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn every_refusal_is_counted_under_its_own_word() {
+    use bounce::esp::Credential::Signature;
+    for (refusal, why) in [
+        (Refusal::Method(&["POST"]), Refused::Method),
+        (Refusal::Malformed { expected: "", found: String::new() }, Refused::Malformed),
+        (Refusal::TooMany(1), Refused::TooManyEvents),
+        (Refusal::MediaType(""), Refused::MediaType),
+        (Refusal::NotConfigured(""), Refused::NotConfigured),
+        (Refusal::Missing(Signature), Refused::CredentialMissing),
+        (Refusal::Repeated(Signature), Refused::CredentialRepeated),
+        (Refusal::Mismatch(Signature), Refused::CredentialMismatch),
+        (Refusal::Stale(1), Refused::Stale),
+        (Refusal::Replayed, Refused::Replayed),
+        (Refusal::NotAllowed(""), Refused::NotAllowed),
+        (Refusal::CertificateNeeded { url: String::new() }, Refused::Certificate),
+        (Refusal::CertificateUnusable(""), Refused::Certificate),
+    ] {
+        assert_eq!(refused_for(&refusal), why);
+    }
 }

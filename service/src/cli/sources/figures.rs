@@ -1,0 +1,90 @@
+//! What the running service has counted, read from its `/metrics`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use time::OffsetDateTime;
+
+use crate::config::Config;
+
+/// How long the service may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Figures of all sources.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    last: BTreeMap<String, OffsetDateTime>,
+    refused: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// Asks the service.
+pub(super) async fn ask(config: &Config, base: &url::Url) -> anyhow::Result<Figures> {
+    let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+    let mut request = client.get(base.join("metrics")?);
+    if let Some(token) = &config.telemetry.metrics_token {
+        request = request.bearer_auth(token.expose_secret());
+    }
+    Ok(read(&request.send().await?.error_for_status()?.text().await?))
+}
+
+/// Reads the text exposition format, as far as it is about sources.
+fn read(text: &str) -> Figures {
+    let mut figures = Figures::default();
+    for line in text.lines() {
+        let Some((name, labels, value)) = sample(line) else { continue };
+        let Some(source) = labels.get("source") else { continue };
+        match (name, labels.get("why")) {
+            ("rebound_receipts_refused_total", Some(why)) if value >= 1.0 => {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter is whole and not negative")]
+                figures.refused.entry(source.clone()).or_default().insert(why.clone(), value as u64);
+            }
+            ("rebound_source_last_receipt_timestamp_seconds", _) if value > 0.0 => {
+                #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970 fit for a while")]
+                if let Ok(at) = OffsetDateTime::from_unix_timestamp(value as i64) {
+                    figures.last.insert(source.clone(), at);
+                }
+            }
+            _ => {}
+        }
+    }
+    figures
+}
+
+/// Name, labels and value of a line. Names of sources hold neither quotes nor commas.
+fn sample(line: &str) -> Option<(&str, BTreeMap<String, String>, f64)> {
+    let (series, value) = line.rsplit_once(' ')?;
+    let (name, labels) = series.strip_suffix('}')?.split_once('{')?;
+    let label = |it: &str| it.split_once('=').map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()));
+    Some((name, labels.split(',').filter_map(label).collect(), value.parse().ok()?))
+}
+
+impl Figures {
+    /// When that source last brought something that was taken.
+    pub(super) fn last_receipt_at(&self, source: &str) -> Option<OffsetDateTime> {
+        self.last.get(source).copied()
+    }
+
+    /// What was not taken of it, by cause.
+    pub(super) fn refused(&self, source: &str) -> BTreeMap<String, u64> {
+        self.refused.get(source).cloned().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{Refused, Telemetry};
+
+    #[test]
+    fn what_the_service_counts_is_read_again() {
+        let telemetry = Telemetry::new(["ses-prod", "quiet"]);
+        telemetry.receipt_refused("ses-prod", Refused::Stale);
+        telemetry.receipt_refused("ses-prod", Refused::Stale);
+        telemetry.post_taken("ses-prod", OffsetDateTime::from_unix_timestamp(1_767_225_600).unwrap());
+        let figures = read(&telemetry.render());
+        assert_eq!(figures.refused("ses-prod"), BTreeMap::from([("stale".to_owned(), 2)]));
+        assert_eq!(figures.last_receipt_at("ses-prod").map(OffsetDateTime::unix_timestamp), Some(1_767_225_600));
+        assert_eq!((figures.refused("quiet"), figures.last_receipt_at("quiet")), (BTreeMap::new(), None));
+    }
+}

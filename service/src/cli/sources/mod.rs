@@ -1,0 +1,183 @@
+//! `rebound sources`: what may post, where to and with which credential, and what came of it; and a test of each from
+//! end to end. Counts are those of the running service, asked over HTTP, since it was started.
+
+mod figures;
+mod try_out;
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use bounce::esp::provider;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::cli::table::table;
+use crate::cli::{Exit, Output, setup};
+use crate::config::{Config, SourceConfig};
+
+/// Lists the configured sources and tries them out.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    format: Output,
+    /// Where the running service is reached; else where the configuration lets it listen.
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<url::Url>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Posts a sample of that source's provider to the running service, proved as the provider would prove it. It is about
+    /// an address that no list takes notice of.
+    Test {
+        /// Name of the source.
+        name: String,
+    },
+}
+
+/// A source as it is listed.
+#[derive(Debug, PartialEq, Serialize)]
+struct SourceView {
+    name: String,
+    provider: String,
+    /// What to paste at the provider, behind the public address of this service if that is not configured.
+    post_to: String,
+    /// Keys of the source that prove its posts.
+    proved_by: Vec<&'static str>,
+    /// Whether posts are taken that nothing proves.
+    insecure: bool,
+    #[serde(with = "time::serde::rfc3339::option")]
+    last_receipt_at: Option<OffsetDateTime>,
+    /// Posts not taken since the service was started, by cause; null where it could not be asked.
+    refused: Option<std::collections::BTreeMap<String, u64>>,
+}
+
+/// Does what was asked.
+pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
+    let config = setup::load(config)?;
+    let base = match &args.url {
+        Some(url) => url.clone(),
+        None => address_of(&config)?,
+    };
+    setup::block_on(async {
+        match &args.command {
+            Some(Command::Test { name }) => try_out::run(&config, name, &base).await,
+            None => {
+                let figures = figures::ask(&config, &base).await;
+                if let Err(error) = &figures {
+                    writeln!(
+                        io::stderr().lock(),
+                        "rebound: {base} cannot be asked what came of them ({error}); is the service running? try --url"
+                    )?;
+                }
+                let figures = figures.ok();
+                let views = config.sources.iter().map(|it| view(it, figures.as_ref())).collect();
+                print(views, args.format)?;
+                Ok(Exit::Success)
+            }
+        }
+    })
+}
+
+/// Where the service of this configuration is reached from this machine.
+fn address_of(config: &Config) -> anyhow::Result<url::Url> {
+    let mut listen = config.http.listen;
+    if listen.ip().is_unspecified() {
+        let local: std::net::IpAddr =
+            if listen.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+        listen.set_ip(local);
+    }
+    Ok(url::Url::parse(&format!("http://{listen}/"))?)
+}
+
+fn view(source: &SourceConfig, figures: Option<&figures::Figures>) -> SourceView {
+    let can_prove = provider(&source.provider).map_or(&[][..], |it| it.proved_by());
+    SourceView {
+        name: source.name.clone(),
+        provider: source.provider.clone(),
+        post_to: post_to(source),
+        proved_by: can_prove.iter().copied().filter(|it| source.credentials.has(it)).collect(),
+        insecure: source.credentials.insecure,
+        last_receipt_at: figures.and_then(|it| it.last_receipt_at(&source.name)),
+        refused: figures.map(|it| it.refused(&source.name)),
+    }
+}
+
+/// The path of the webhook, a secret in it hidden; the whole address without its password, where that is configured.
+fn post_to(source: &SourceConfig) -> String {
+    if let Some(mut url) = source.credentials.url.as_deref().and_then(|it| url::Url::parse(it).ok()) {
+        // Of an address without a host neither can be set, and there is nothing to hide.
+        let _ = (url.set_username(""), url.set_password(None));
+        url.set_query(None);
+        return url.to_string();
+    }
+    let secret = if source.credentials.url_secret.is_some() { "/<url_secret>" } else { "" };
+    format!("/webhooks/{}{secret}", source.name)
+}
+
+fn print(sources: Vec<SourceView>, format: Output) -> anyhow::Result<()> {
+    let text = match format {
+        Output::Json => serde_json::to_string_pretty(&sources)? + "\n",
+        Output::Text if sources.is_empty() => "no [[source]] is configured\n".to_owned(),
+        Output::Text => {
+            let head = ["SOURCE", "PROVIDER", "POST TO", "PROVED BY", "LAST RECEIPT", "REFUSED"].map(str::to_owned).to_vec();
+            table(&std::iter::once(head).chain(sources.into_iter().map(row)).collect::<Vec<_>>())
+        }
+    };
+    Ok(io::stdout().lock().write_all(text.as_bytes())?)
+}
+
+fn row(source: SourceView) -> Vec<String> {
+    let proved_by = match (source.proved_by.is_empty(), source.insecure) {
+        (false, _) => source.proved_by.join(", "),
+        (true, true) => "nothing (insecure)".to_owned(),
+        (true, false) => "nothing: only by the API".to_owned(),
+    };
+    let last = match (&source.refused, source.last_receipt_at) {
+        (_, Some(at)) => at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default(),
+        (Some(_), None) => "none since the start".to_owned(),
+        (None, None) => "?".to_owned(),
+    };
+    let refused = source.refused.map_or_else(
+        || "?".to_owned(),
+        |it| {
+            if it.is_empty() {
+                "0".to_owned()
+            } else {
+                it.iter().map(|(why, count)| format!("{why} {count}")).collect::<Vec<_>>().join(", ")
+            }
+        },
+    );
+    vec![source.name, source.provider, source.post_to, proved_by, last, refused]
+}
+
+#[cfg(test)]
+mod tests {
+    use bounce::esp::Credentials;
+
+    use super::*;
+    use crate::config::ListName;
+
+    fn source(credentials: Credentials) -> SourceConfig {
+        SourceConfig { credentials, ..SourceConfig::new("hook", "generic", ListName::parse("acme").unwrap()) }
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let hidden = source(Credentials { url_secret: Some("s3cret".into()), secrets: vec!["s3cret".into()], ..Credentials::default() });
+        let shown = view(&hidden, None);
+        assert_eq!((shown.post_to.as_str(), shown.proved_by.as_slice()), ("/webhooks/hook/<url_secret>", &["secrets", "url_secret"][..]));
+        let exact =
+            source(Credentials { url: Some("https://u:s3cret@h.example/webhooks/hook?code=s3cret".into()), ..Credentials::default() });
+        assert_eq!(view(&exact, None).post_to, "https://h.example/webhooks/hook");
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_called_zero() {
+        let row = row(view(&source(Credentials { insecure: true, ..Credentials::default() }), None));
+        assert_eq!(row, ["hook", "generic", "/webhooks/hook", "nothing (insecure)", "?", "?"]);
+    }
+}
