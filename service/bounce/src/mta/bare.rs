@@ -50,3 +50,13 @@ fn is_name(word: &str) -> bool {
         && word.starts_with(|it: char| it.is_ascii_alphanumeric())
         && !word.ends_with('.')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_phrase_has_its_sample() {
+        assert_eq!(LISTS.flaws("lists"), Vec::<String>::new());
+    }
+}

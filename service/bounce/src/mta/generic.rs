@@ -101,7 +101,7 @@ fn is_example(human: &Human<'_>, mention: &Mention<'_>) -> bool {
 }
 
 /// Words in front of a message id, in lower case.
-static IDS: Phrases = Phrases::new(&["message-id", "message id", "messageid", "message identifier"]);
+static IDS: Phrases = Phrases::new(&["message-id", "message id", "messageid"]);
 
 /// Whether a word with an `@` is a message id: the last of the words for one in front of it stands in its line.
 fn is_id(ids: &[Range<usize>], mention: &Mention<'_>) -> bool {
@@ -194,6 +194,7 @@ fn from_return_path(bounce: &Bounce<'_>) -> Option<Address> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::mail::Mail;
     use crate::report;
 
@@ -201,6 +202,11 @@ mod tests {
         let mail = format!("Return-Path: <>\nFrom: MAILER-DAEMON@x.example\nSubject: failure notice\n\n{text}\n");
         let reading = report::read(&Mail::parse(mail.as_bytes()));
         reading.reports.iter().filter_map(|it| it.recipient.as_ref()).map(|it| it.expose().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_phrase_has_its_sample() {
+        assert_eq!(IDS.flaws("ids"), Vec::<String>::new());
     }
 
     #[test]
