@@ -1,4 +1,4 @@
-//! What is done every now and then: what need not be remembered any more is forgotten, and what should not stay as it is is
+//! What is done every now and then: what need not be remembered any more is forgotten, what was left half done is done, and what should not stay as it is is
 //! said again.
 
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::intake::Sources;
 use crate::store::Store;
 use crate::telemetry::{Stage, Telemetry};
+use crate::transfer::Transfers;
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -19,6 +20,7 @@ const EVERY: Duration = Duration::from_secs(3600);
 pub(super) struct Upkeep {
     pub(super) store: Arc<Store>,
     pub(super) sources: Sources,
+    pub(super) transfers: Transfers,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) clock: Clock,
 }
@@ -39,6 +41,9 @@ impl Upkeep {
         let insecure = self.sources.insecure();
         if !insecure.is_empty() {
             self.telemetry.insecure(&insecure);
+        }
+        if let Err(error) = self.transfers.resume().await {
+            self.telemetry.failed(Stage::Store, "going on with undoing imports", &error);
         }
         if let Err(error) = self.store.forget_tokens(self.clock.now()).await {
             self.telemetry.failed(Stage::Store, "forgetting old tokens", &error);
