@@ -11,7 +11,7 @@ use bounce::classify::reason::Reason;
 use bounce::kind::{Attribution, BounceType, Kind};
 use bounce::policy::{Act, Cause, Weight};
 use futures_util::TryStreamExt as _;
-use harness::{TestDatabase, store_on};
+use harness::{TestDatabase, eventually_some, store_on};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -41,13 +41,18 @@ struct Bench {
 
 impl Bench {
     async fn on(database: &TestDatabase) -> Self {
+        Self::at(NOW, database).await
+    }
+
+    /// A process that looks at another clock.
+    async fn at(now: OffsetDateTime, database: &TestDatabase) -> Self {
         let store = Arc::new(store_on(database).await);
         for name in ["acme", "acme.weekly", "acme.daily"] {
             store.ensure_list(name, None, NOW).await.unwrap();
         }
         let telemetry = Arc::new(Telemetry::new([]));
         let rules = RulesInForce::new(Rules::load(&[]).unwrap());
-        let transfers = Transfers::new(store.clone(), rules, telemetry.clone(), Arc::new(Notify::new()), Clock::from(|| NOW));
+        let transfers = Transfers::new(store.clone(), rules, telemetry.clone(), Arc::new(Notify::new()), Clock::from(move || now));
         let list = store.list("acme.weekly").await.unwrap();
         Self { store, telemetry, transfers, list }
     }
@@ -280,6 +285,24 @@ async fn an_import_that_stopped_is_gone_on_with_by_importing_again() {
     // What the first brought, the second has said too.
     again.undo(&import).await;
     assert_eq!(again.export(Format::Plain).await.len(), 5000);
+}
+
+#[tokio::test]
+async fn what_a_dead_process_had_begun_to_undo_another_ends() {
+    let database = TestDatabase::postgres().await;
+    let bench = Bench::on(&database).await;
+    let import = bench.import(&rows(0..1200, |it| format!("person{it}@example.org"))).await;
+    let Undo::Begun(begun) = bench.store.begin_undo(import.id, "undoer", NOW).await.unwrap() else { panic!("not begun") };
+    bench.store.undo_rows(&begun, None, NOW).await.unwrap();
+    assert_eq!(bench.export(Format::Plain).await.len(), 700, "it died after one step");
+    bench.transfers.resume().await.unwrap();
+    assert!(matches!(bench.store.begin_undo(import.id, "hasty", NOW).await.unwrap(), Undo::NotNow(_)), "it may yet live");
+    let later = Bench::at(NOW + Duration::minutes(10), &database).await;
+    later.transfers.resume().await.unwrap();
+    let undone = async || later.store.import(import.id, NOW).await.unwrap().filter(|it| it.state == ImportState::Undone);
+    let import = eventually_some("the import undone", undone).await;
+    assert_eq!((import.state, import.undone_by.as_deref()), (ImportState::Undone, Some("undoer")));
+    assert_eq!(later.export(Format::Plain).await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -75,15 +75,24 @@ async fn the_tables_hold_the_rules() {
                 "insert into subject values ({id16}, null, 'example.org', 0, '2026-11-22T10:00:00Z', null)",
             ),
             (
+                "only_what_was_imported_is_undone",
+                "insert into import select {uuid}, id, '', 'csv', {id32}, 'preview', 'undone', null, 0, 0, 0, 0, 0, 0, created_at, created_at, null, null from suppression_list",
+            ),
+            (
+                "import_state_is_known",
+                "insert into import select {uuid}, id, '', 'csv', {id32}, 'real', 'lost', null, 0, 0, 0, 0, 0, 0, created_at, created_at, null, null from suppression_list",
+            ),
+            (
                 "attempts_are_not_negative",
                 "insert into outbox (message_id, message_type, routing_key, payload, attempts, created_at) values ({uuid}, '', '', '', -1, '2026-11-22T10:00:00Z')",
             ),
         ] {
             let sql = match db.get_database_backend() {
-                sea_orm::DbBackend::Postgres => {
-                    sql.replace("{id16}", "decode(repeat('00', 16), 'hex')").replace("{uuid}", "gen_random_uuid()")
-                }
-                _ => sql.replace("{id16}", "zeroblob(16)").replace("{uuid}", "zeroblob(16)"),
+                sea_orm::DbBackend::Postgres => sql
+                    .replace("{id16}", "decode(repeat('00', 16), 'hex')")
+                    .replace("{id32}", "decode(repeat('00', 32), 'hex')")
+                    .replace("{uuid}", "gen_random_uuid()"),
+                _ => sql.replace("{id16}", "zeroblob(16)").replace("{id32}", "zeroblob(32)").replace("{uuid}", "zeroblob(16)"),
             };
             let error = db.execute_unprepared(&sql).await.expect_err(rule);
             let error = error.to_string();

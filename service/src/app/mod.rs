@@ -160,9 +160,11 @@ impl App {
         let ended = CancellationToken::new();
         let committing = guarded(&ended, committer.run(state.clock.clone(), commits.clone()));
         let reloading = tokio::spawn(reloader.run(commits.clone()));
+        let transfers = state.transfers.clone();
         let upkeep = Upkeep {
             store: store.clone(),
             sources: state.sources.clone(),
+            transfers: transfers.clone(),
             telemetry: telemetry.clone(),
             clock: state.clock.clone(),
             retention: state.config.retention.clone(),
@@ -170,7 +172,6 @@ impl App {
         };
         let keeping = tokio::spawn(upkeep.run(commits.clone()));
         let publishing = guarded(&ended, relay.run(publishes.clone()));
-        let transfers = state.transfers.clone();
         let server = http::serve(state, listener).map_err(AppError::Serve)?;
         let handle = server.handle();
         let stopping = tokio::spawn({

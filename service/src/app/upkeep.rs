@@ -1,4 +1,4 @@
-//! What is done every now and then: what need not be remembered any more is forgotten, and what should not stay as it is is
+//! What is done every now and then: what need not be remembered any more is forgotten, what was left half done is done, and what should not stay as it is is
 //! said again.
 
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use crate::config::RetentionConfig;
 use crate::intake::Sources;
 use crate::store::{ReceiptState, Step, Store, StoreError, SubjectId};
 use crate::telemetry::{Outlived, Stage, Telemetry};
+use crate::transfer::Transfers;
 
 /// How often.
 const EVERY: Duration = Duration::from_hours(1);
@@ -29,6 +30,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) struct Upkeep {
     pub(super) store: Arc<Store>,
     pub(super) sources: Sources,
+    pub(super) transfers: Transfers,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) clock: Clock,
     pub(super) retention: RetentionConfig,
@@ -59,6 +61,9 @@ impl Upkeep {
         let insecure = self.sources.insecure();
         if !insecure.is_empty() {
             self.telemetry.insecure(&insecure);
+        }
+        if let Err(error) = self.transfers.resume().await {
+            self.telemetry.failed(Stage::Store, "going on with undoing imports", &error);
         }
         if let Err(error) = self.store.forget_tokens(self.clock.now()).await {
             self.telemetry.failed(Stage::Store, "forgetting old tokens", &error);

@@ -268,6 +268,21 @@ impl Store {
         Ok(import)
     }
 
+    /// Imports whose undoing was begun by a process that has gone.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn interrupted_undos(&self, now: OffsetDateTime) -> Result<Vec<Import>, StoreError> {
+        let query = import::Entity::find()
+            .filter(import::Column::State.eq(ImportState::Undoing.as_str()))
+            .filter(import::Column::UpdatedAt.lte(rows::kept(now - DEAD_AFTER)));
+        let mut imports = Vec::new();
+        for row in query.all(&self.db).await? {
+            imports.push(self.import_of(&self.db, row, now).await?);
+        }
+        Ok(imports)
+    }
+
     /// The import of that id.
     ///
     /// # Errors

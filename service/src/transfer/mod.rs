@@ -275,6 +275,17 @@ impl Transfers {
         Ok(undo)
     }
 
+    /// Goes on with what processes that have gone had begun to undo: half of an import is no state to stay in.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn resume(&self) -> Result<(), TransferError> {
+        for import in self.store.interrupted_undos(self.clock.now()).await? {
+            self.undo(&import, import.undone_by.as_deref().unwrap_or(&import.actor)).await?;
+        }
+        Ok(())
+    }
+
     /// Carries out the undoing of an import that was begun.
     ///
     /// # Errors

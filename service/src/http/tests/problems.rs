@@ -10,7 +10,9 @@ use bounce::esp::{Credential, Refusal, mime::Mime};
 use super::*;
 use crate::inbound::{FetchError, PostError};
 use crate::intake::IntakeError;
+use crate::listing::ListingError;
 use crate::store::{BadCursor, StoreError};
+use crate::transfer::TransferError;
 
 async fn told(problem: &Problem) -> (u16, String, String) {
     let answer = problem.error_response();
@@ -53,6 +55,12 @@ async fn every_error_has_its_status() {
         (refused(Refusal::CertificateNeeded { url: "secret".to_owned() }), 503, "unavailable", "5"),
         (refused(Refusal::CertificateUnusable("secret")), 503, "unavailable", "5"),
         (AddressError::Empty.into(), 400, "invalid-address", ""),
+        (TransferError::Listing(ListingError::Empty).into(), 400, "invalid-body", ""),
+        (TransferError::Listing(ListingError::Io(io::Error::other("secret"))).into(), 503, "unavailable", "5"),
+        (TransferError::Store(bad_row()).into(), 500, "internal", ""),
+        (TransferError::Busy.into(), 503, "busy", "5"),
+        (TransferError::Stopping.into(), 503, "unavailable", "1"),
+        (TransferError::Panicked.into(), 500, "internal", ""),
         (BadCursor.into(), 400, "invalid-request", ""),
         (Problem::internal(io::Error::other("secret")), 500, "internal", ""),
         (Problem::too_slow(), 503, "unavailable", "5"),
