@@ -20,7 +20,7 @@ pub struct Model {
     pub boundary_id: Uuid,
     /// act (a person's word, by itself no change), added, updated, released, erased or forgotten.
     pub change: String,
-    /// The cause that changed; null for an act.
+    /// The cause that changed, or that was imported; null for any other act.
     pub cause: Option<String>,
     /// Reason of the deciding fact.
     pub reason: Option<String>,
@@ -34,6 +34,8 @@ pub struct Model {
     pub note: Option<String>,
     /// Whether another day must confirm it.
     pub provisional: bool,
+    /// Of a manual allow: whether complaint and unsubscribe yield to it.
+    pub overrides_consent: bool,
     /// Since when it stands.
     pub since: Option<OffsetDateTime>,
     /// When it ends by itself.

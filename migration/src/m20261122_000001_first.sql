@@ -136,13 +136,14 @@ create table suppression_change ( -- Append-only audit: every change of what a l
   list_id {uuid} not null references suppression_list (id), -- Where.
   boundary_id {uuid} not null references suppression_list (id), -- Root of that list.
   change text not null, -- act (a person's word, by itself no change), added, updated, released, erased or forgotten.
-  cause text, -- The cause that changed; null for an act.
+  cause text, -- The cause that changed, or that was imported; null for any other act and for an erasure.
   reason text, -- Reason of the deciding fact.
   event_id {uuid} references event (id), -- The event that led to it.
   act text, -- What the person did.
   actor text not null, -- Name of the API key, or rebound.
   note text, -- Why, in the person's words.
   provisional boolean not null, -- Whether another day must confirm it.
+  overrides_consent boolean not null, -- Of a manual allow: whether complaint and unsubscribe yield to it.
   since {time}, -- Since when it stands.
   expires_at {time}, -- When it ends by itself.
   released_at {time}, -- When it was lifted.
@@ -151,15 +152,58 @@ create table suppression_change ( -- Append-only audit: every change of what a l
   at {time} not null, -- When it was recorded; the time of an act.
   constraint change_is_known check (change in ('act', 'added', 'updated', 'released', 'erased', 'forgotten')),
   constraint an_act_has_a_word check ((change = 'act') = (act is not null)),
-  constraint a_change_has_a_cause check ((change in ('act', 'erased', 'forgotten')) = (cause is null))
+  constraint a_change_has_a_cause check ((change in ('erased', 'forgotten') or (change = 'act' and act <> 'import')) = (cause is null)),
+  constraint what_is_imported_names_its_import check (act is null or act <> 'import' or import_id is not null)
 );
 create index suppression_change_by_position on suppression_change (position, id);
 create index suppression_change_by_subject on suppression_change (subject_id, boundary_id, at);
+create index suppression_change_by_import on suppression_change (import_id, subject_id) where import_id is not null;
+
+create table import ( -- Lists that were imported, or looked at before.
+  id {uuid} not null primary key, -- Version 7; import_id of every change it led to.
+  list_id {uuid} not null references suppression_list (id), -- The list it was imported into.
+  actor text not null, -- Name of the API key, or of the command.
+  format text not null, -- How it was written: csv, ndjson, ses, sendgrid, mailgun, postmark, sparkpost or plain.
+  digest {bytes} not null, -- SHA-256 of the file and of how it was to be read.
+  mode text not null, -- real, or preview: nothing was written.
+  state text not null, -- running, completed, failed, undoing or undone.
+  error text, -- Why it failed; no addresses.
+  size bigint not null, -- Octets of the file.
+  done bigint not null, -- Octets read so far.
+  added bigint not null, -- Rows that began to block or allow.
+  updated bigint not null, -- Rows that changed what stood there.
+  unchanged bigint not null, -- Rows that changed nothing.
+  refused bigint not null, -- Lines that were not taken.
+  created_at {time} not null, -- When it began.
+  updated_at {time} not null, -- When it last went on.
+  ended_at {time}, -- When it was completed, or failed, or was undone.
+  undone_by text, -- Who undid it.
+  constraint import_mode_is_known check (mode in ('real', 'preview')),
+  constraint import_state_is_known check (state in ('running', 'completed', 'failed', 'undoing', 'undone')),
+  constraint only_what_was_imported_is_undone check (mode = 'real' or state not in ('undoing', 'undone')),
+  constraint import_digest_is_32_octets check ({octets}(digest) = 32)
+);
+create index import_by_list on import (list_id, id);
+
+create table import_repeat ( -- Rows that an import brought again: they hold as long as any import that says so does.
+  import_id {uuid} not null references import (id), -- The later import.
+  subject_id {bytes} not null references subject (id), -- Whom.
+  change_id {uuid} not null, -- The act of the import that said so first.
+  primary key (import_id, subject_id, change_id)
+);
+create index import_repeat_by_change on import_repeat (change_id);
+
+create table import_refusal ( -- Lines that an import did not take. The text of the line is not kept.
+  import_id {uuid} not null references import (id), -- The import.
+  line bigint not null, -- The number of the line, the first being 1.
+  error text not null, -- Why it was not taken; no addresses.
+  primary key (import_id, line)
+);
 
 create table outbox ( -- Messages on their way to the broker; a row goes when its message is confirmed and routed.
   sequence {serial}, -- Order of publication.
   message_id {uuid} not null, -- Id of the CloudEvent; stable over retries.
-  message_type text not null, -- rebound.event.recorded, rebound.suppression.changed and their like.
+  message_type text not null, -- rebound.event.recorded, rebound.suppression.changed, rebound.import.completed and their like.
   routing_key text not null, -- Routing key.
   payload text not null, -- CloudEvents 1.0 JSON.
   attempts integer not null, -- Returns and nacks so far; an outage is not an attempt.

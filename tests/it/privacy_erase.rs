@@ -66,7 +66,7 @@ fn receipt(number: u8, list: &Arc<List>, facts: Vec<IncomingFact>) -> Incoming {
         attribution: Attribution::Signed,
         facts,
         deliveries: vec![],
-        token: None,
+        tokens: Vec::new(),
         set_aside: Vec::new(),
         keep: Keep::Receipt,
     }

@@ -120,7 +120,7 @@ fn read(letter: &Letter, reader: usize, at: usize, lists: &[Arc<List>]) -> Incom
         attribution: letter.attribution,
         facts: letter.seen[reader].iter().map(fact).collect(),
         deliveries: letter.delivered.iter().map(delivery).collect(),
-        token: None,
+        tokens: Vec::new(),
         set_aside: Vec::new(),
         keep: Keep::Receipt,
     }
@@ -265,10 +265,10 @@ async fn reading_again_while_more_comes_in_neither_deadlocks_nor_loses_anything(
 
 #[tokio::test]
 async fn other_rules_end_as_if_they_had_always_been_those_on_sqlite() {
-    converges(async || TestDatabase::sqlite(), 40).await;
+    Box::pin(converges(async || TestDatabase::sqlite(), 40)).await;
 }
 
 #[tokio::test]
 async fn other_rules_end_as_if_they_had_always_been_those_on_postgres() {
-    converges(async || TestDatabase::postgres().await, 4).await;
+    Box::pin(converges(async || TestDatabase::postgres().await, 4)).await;
 }

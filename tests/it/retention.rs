@@ -76,7 +76,7 @@ fn receipt(number: u64, list: &Arc<List>, who: &str, it: &Said) -> Incoming {
         attribution: Attribution::Signed,
         facts,
         deliveries,
-        token: None,
+        tokens: Vec::new(),
         set_aside: Vec::new(),
         keep: Keep::Receipt,
     }

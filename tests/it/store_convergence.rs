@@ -112,7 +112,7 @@ fn incoming(told: &Told, lists: &[Arc<List>]) -> Incoming {
         attribution: told.attribution,
         facts,
         deliveries,
-        token: None,
+        tokens: Vec::new(),
         set_aside: Vec::new(),
         keep: Keep::Receipt,
     }

@@ -26,6 +26,7 @@ use crate::intake::{self, Committer, Sources};
 use crate::outbox::Relay;
 use crate::store::{Announces, Connect, Identity, Store, StoreError};
 use crate::telemetry::{self, Telemetry};
+use crate::transfer::Transfers;
 
 pub use pepper::PepperError;
 pub use policy::policies;
@@ -101,7 +102,9 @@ impl App {
         watch_pool(&telemetry, &store, config.database.max_connections);
         let listen = |source| AppError::Listen { address: config.http.listen, source };
         let listener = TcpListener::bind(config.http.listen).map_err(listen)?;
+        let transfers = Transfers::new(store.clone(), rules.clone(), telemetry.clone(), nudge.clone(), clock.clone());
         let state = State {
+            transfers,
             fetcher: Fetcher::new(&config.fetch),
             nudge: nudge.clone(),
             relay: relay.state(),
@@ -167,6 +170,7 @@ impl App {
         };
         let keeping = tokio::spawn(upkeep.run(commits.clone()));
         let publishing = guarded(&ended, relay.run(publishes.clone()));
+        let transfers = state.transfers.clone();
         let server = http::serve(state, listener).map_err(AppError::Serve)?;
         let handle = server.handle();
         let stopping = tokio::spawn({
@@ -182,6 +186,7 @@ impl App {
         });
         telemetry.service_started(address, engine);
         let served = server.await;
+        transfers.stop().await;
         commits.cancel();
         let committed = committing.await;
         let reloaded = reloading.await;

@@ -2,7 +2,7 @@
 //! process says when it ends.
 //!
 //! Results go to standard output, everything else to standard error. Exit codes are those of `sysexits.h` where somebody acts
-//! on them: 0 done, 1 failed, 2 wrong arguments, 65 the input is no message, 75 come again (the database is away), 78 the
+//! on them: 0 done, 1 failed, 2 wrong arguments, 65 the input is no message, or not all of it can be taken, 75 come again (the database is away), 78 the
 //! configuration cannot be used.
 
 mod check;
@@ -11,6 +11,9 @@ mod config;
 mod demo;
 mod erase;
 mod evaluate;
+mod export;
+mod import;
+mod imports;
 mod ingest;
 mod interpret;
 mod keys;
@@ -38,7 +41,7 @@ use crate::config::ConfigError;
 use crate::telemetry::chain;
 
 /// What follows the help of the whole.
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments; 65 the input is no message or address; \
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments; 65 the input is no message or address, or some lines of a list were refused; \
 75 come again, the database is away (ingest); 78 the configuration cannot be used.";
 
 /// Reads mail that comes back and keeps the lists of addresses to stop mailing.
@@ -61,6 +64,9 @@ enum Command {
     Interpret(interpret::Args),
     Ingest(ingest::Args),
     Check(check::Args),
+    Import(import::Args),
+    Imports(imports::Args),
+    Export(export::Args),
     Erase(erase::Args),
     Keys(keys::Args),
     Lists(lists::Args),
@@ -108,6 +114,9 @@ pub fn main() -> ExitCode {
         Command::Interpret(args) => interpret::run(args, file),
         Command::Ingest(args) => ingest::run(args, file),
         Command::Check(args) => check::run(args, file),
+        Command::Import(args) => import::run(args, file),
+        Command::Imports(args) => imports::run(args, file),
+        Command::Export(args) => export::run(args, file),
         Command::Erase(args) => erase::run(args, file),
         Command::Keys(args) => keys::run(args, file),
         Command::Lists(args) => lists::run(args, file),

@@ -11,7 +11,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
-use crate::http::{addresses, check, codes, diagnose, disclosure, feeds, health, lists, messages, suppressions, webhooks};
+use crate::http::{addresses, check, codes, diagnose, disclosure, export, feeds, health, imports, lists, messages, suppressions, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,6 +25,11 @@ use crate::http::{addresses, check, codes, diagnose, disclosure, feeds, health, 
         suppressions::get_suppression,
         suppressions::put_suppression,
         suppressions::delete_suppression,
+        imports::post_import,
+        export::get_export,
+        imports::get_imports,
+        imports::get_import,
+        imports::delete_import,
         addresses::get_address,
         addresses::delete_address,
         disclosure::get_disclosure,
@@ -42,6 +47,7 @@ use crate::http::{addresses, check, codes, diagnose, disclosure, feeds, health, 
         (name = "check", description = "May this address be mailed?"),
         (name = "intake", description = "What comes back goes in here."),
         (name = "suppressions", description = "What lists say, and what people do to it."),
+        (name = "transfer", description = "Whole lists in and out."),
         (name = "addresses", description = "Everything about one address."),
         (name = "feeds", description = "Facts and changes in the order of commit, for mirrors."),
         (name = "diagnosis", description = "What a message, a reply or a code means. Records nothing."),

@@ -9,8 +9,10 @@ mod diagnose;
 mod disclosure;
 mod docs;
 mod edge;
+mod export;
 mod feeds;
 mod health;
+mod imports;
 mod keys;
 mod lists;
 mod messages;
@@ -37,6 +39,7 @@ use crate::inbound::Fetcher;
 use crate::intake::{Intake, RulesInForce, Sources};
 use crate::store::Store;
 use crate::telemetry::{RelayState, RequestSpan, Telemetry};
+use crate::transfer::Transfers;
 
 pub(crate) use disclosure::{Raw, disclosure};
 pub use problem::{Problem, ProblemKind};
@@ -50,6 +53,8 @@ pub struct State {
     pub store: Arc<Store>,
     /// The way in.
     pub intake: Intake,
+    /// Lists in and out.
+    pub transfers: Transfers,
     /// Who may post.
     pub sources: Sources,
     /// Codes and wording.

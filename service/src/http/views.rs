@@ -14,7 +14,8 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-use crate::store::{Change, Event, ListId, Store, StoreError, Suppression, SuppressionChange};
+use crate::listing::Format;
+use crate::store::{Change, Event, ImportState, ListId, Store, StoreError, Suppression, SuppressionChange};
 use crate::telemetry::RelayState;
 
 /// A moment: RFC 3339 in UTC.
@@ -66,6 +67,8 @@ words! {
     CauseWord = Cause;
     ActWord = Act;
     ChangeWord = Change;
+    FormatWord = Format;
+    ImportStateWord = ImportState;
     AttributionWord = Attribution;
     FeedbackTypeWord = FeedbackType;
     DispositionWord = Disposition;
@@ -251,12 +254,16 @@ pub(super) struct ChangeView {
     note: Option<String>,
     /// Whether it holds only for some days, until a fact of another day confirms it.
     provisional: bool,
+    /// Of a manual allow: whether it overrides complaint and unsubscribe.
+    overrides_consent: bool,
     /// Since when it stands.
     since: Option<Moment>,
     /// Until when; null for good.
     expires_at: Option<Moment>,
     /// When it was lifted.
     released_at: Option<Moment>,
+    /// The import it belongs to.
+    import_id: Option<Uuid>,
     /// Revision of the address; the higher one is the newer.
     revision: i64,
     /// When it was recorded.
@@ -278,9 +285,11 @@ impl ChangeView {
             actor: it.actor,
             note: it.note,
             provisional: it.provisional,
+            overrides_consent: it.overrides_consent,
             since: it.since.map(Moment),
             expires_at: it.expires_at.map(Moment),
             released_at: it.released_at.map(Moment),
+            import_id: it.import,
             revision: it.revision,
             at: Moment(it.at),
         }

@@ -27,7 +27,7 @@ pub fn take_message(
     let message = mime::message(&Unverified { method: "POST", url: "", headers: &headers, body })?;
     let bytes = shared(body, message);
     Ok(Arrival {
-        token: None,
+        tokens: Vec::new(),
         source: Arc::new(Source::of_messages(source, list.clone())),
         media_type: "message/rfc822".to_owned(),
         bytes,

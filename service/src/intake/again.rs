@@ -190,7 +190,7 @@ impl Reprocess {
             bytes: bytes.into(),
             attribution: stored.attribution,
             received_at: stored.received_at,
-            token: None,
+            tokens: Vec::new(),
             list: Some(stored.list.clone()),
         };
         let read = read(&arrival, &self.rules, self.max_fact_age);

@@ -49,8 +49,8 @@ pub struct Arrival {
     pub attribution: Attribution,
     /// When it was accepted.
     pub received_at: OffsetDateTime,
-    /// The token that proved it, if it may prove no other body.
-    pub token: Option<IncomingToken>,
+    /// The tokens that proved it and may prove no other body.
+    pub tokens: Vec<IncomingToken>,
     /// The list to use instead of the source's.
     pub list: Option<Arc<List>>,
 }

@@ -129,12 +129,12 @@ impl Bench {
     }
 
     async fn accept(&self, body: &str) -> Result<Outcome, IntakeError> {
-        self.accept_with(None, body).await
+        self.accept_with(&[], body).await
     }
 
-    async fn accept_with(&self, token: Option<&str>, body: &str) -> Result<Outcome, IntakeError> {
+    async fn accept_with(&self, tokens: &[&str], body: &str) -> Result<Outcome, IntakeError> {
         let arrival = Arrival {
-            token: token.map(|it| IncomingToken { token: sha256(&[it.as_bytes()]), digest: sha256(&[body.as_bytes()]) }),
+            tokens: tokens.iter().map(|it| IncomingToken { token: sha256(&[it.as_bytes()]), digest: sha256(&[body.as_bytes()]) }).collect(),
             source: self.source.clone(),
             media_type: "text/plain; charset=utf-8".to_owned(),
             bytes: Bytes::copy_from_slice(body.as_bytes()),
@@ -238,20 +238,32 @@ async fn a_time_in_the_future_is_when_it_was_received_and_nul_is_shown() {
 #[tokio::test]
 async fn a_token_proves_one_body_however_often_it_comes() {
     let bench = Bench::new(8).await.run();
-    let first = bench.accept_with(Some("t"), "jane@example.org").await.unwrap();
+    let first = bench.accept_with(&["t"], "jane@example.org").await.unwrap();
     assert!(matches!(first.accepted, Some(Accepted::New { .. })));
-    let again = bench.accept_with(Some("t"), "jane@example.org").await.unwrap();
+    let again = bench.accept_with(&["t"], "jane@example.org").await.unwrap();
     assert!(matches!(again.accepted, Some(Accepted::Duplicate { .. })));
-    let other = bench.accept_with(Some("t"), "john@example.org").await.unwrap();
+    let other = bench.accept_with(&["t"], "john@example.org").await.unwrap();
     assert!(matches!(other.accepted, Some(Accepted::Replayed)));
     assert_eq!(bench.recipients().await, ["jane@example.org"]);
 }
 
 #[tokio::test]
+async fn of_several_tokens_none_proves_another_body() {
+    let bench = Bench::new(8).await.run();
+    bench.accept_with(&["own", "parent"], "jane@example.org").await.unwrap();
+    for token in ["own", "parent"] {
+        let other = bench.accept_with(&[token], "john@example.org").await.unwrap();
+        assert!(matches!(other.accepted, Some(Accepted::Replayed)), "{token}");
+    }
+    let again = bench.accept_with(&["own", "parent"], "jane@example.org").await.unwrap();
+    assert!(matches!(again.accepted, Some(Accepted::Duplicate { .. })));
+}
+
+#[tokio::test]
 async fn a_post_that_does_not_matter_uses_up_its_token() {
     let bench = Bench::new(8).await.run();
-    bench.accept_with(Some("t"), "ping").await.unwrap();
-    let other = bench.accept_with(Some("t"), "john@example.org").await.unwrap();
+    bench.accept_with(&["t"], "ping").await.unwrap();
+    let other = bench.accept_with(&["t"], "john@example.org").await.unwrap();
     assert!(matches!(other.accepted, Some(Accepted::Replayed)));
 }
 

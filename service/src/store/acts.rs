@@ -125,6 +125,7 @@ fn act_row(
         actor: rows::without_nul(request.actor),
         note: request.note.as_deref().map(rows::without_nul),
         provisional: false,
+        overrides_consent: act == Act::AllowConsent,
         since: None,
         expires_at: None,
         released_at: None,

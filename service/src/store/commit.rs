@@ -125,7 +125,7 @@ impl Commit<'_> {
             .iter()
             .enumerate()
             .filter(|(at, _)| !replayed.contains(at))
-            .map(|(_, it)| Incoming { token: None, ..it.clone() })
+            .map(|(_, it)| Incoming { tokens: Vec::new(), ..it.clone() })
             .collect();
         let mut accepted = Box::pin(self.run(&others)).await?.into_iter();
         Ok((0..batch.len()).map(|at| if replayed.contains(&at) { None } else { accepted.next() }.unwrap_or(Accepted::Replayed)).collect())
@@ -377,7 +377,7 @@ pub(super) async fn lock_subjects<'a>(
 ) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
     let addresses: BTreeMap<SubjectId, &bounce::address::Address> = addresses.collect();
     insert_missing(tx, &addresses, now).await?;
-    lock_existing(tx, &addresses.into_keys().collect::<Vec<_>>()).await
+    lock_known(tx, &addresses.into_keys().collect::<Vec<_>>()).await
 }
 
 /// Inserts the subjects that are missing, in the order of their ids.
@@ -405,7 +405,7 @@ pub(super) async fn insert_missing(
 }
 
 /// Locks those of these subjects that are there. The ids come in their order.
-pub(super) async fn lock_existing(tx: &DatabaseTransaction, ids: &[SubjectId]) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
+pub(super) async fn lock_known(tx: &DatabaseTransaction, ids: &[SubjectId]) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
     let mut locked = HashMap::new();
     for chunk in ids.chunks(ROWS_PER_STATEMENT) {
         let rows = subject::Entity::find()
@@ -427,21 +427,16 @@ pub(super) async fn write_suppressions(
     histories: &BTreeMap<Pair, History>,
     changes: &[SuppressionChange],
 ) -> Result<(), StoreError> {
-    for history in histories.values().filter(|it| it.is_stale || !it.vanished.is_empty()) {
-        load::replace_suppressions(tx, history).await?;
-    }
+    let stale: Vec<&History> = histories.values().filter(|it| it.is_stale || !it.vanished.is_empty()).collect();
+    load::replace_suppressions(tx, &stale).await?;
     let mut revisions: BTreeMap<SubjectId, i64> = BTreeMap::new();
     for change in changes {
         let revision = revisions.entry(change.subject).or_default();
         *revision = change.revision.max(*revision);
     }
-    for (subject, revision) in revisions {
-        let revision = subject::ActiveModel {
-            id: ActiveValue::Unchanged(subject.0.to_vec()),
-            revision: ActiveValue::Set(revision),
-            ..<subject::ActiveModel as Default>::default()
-        };
-        subject::Entity::update(revision).exec(tx).await?;
+    let revisions: Vec<(SubjectId, i64)> = revisions.into_iter().collect();
+    for chunk in revisions.chunks(ROWS_PER_STATEMENT) {
+        dialect::set_revisions(tx, chunk).await?;
     }
     for chunk in changes.chunks(ROWS_PER_STATEMENT) {
         let models = chunk.iter().map(|it| rows::row_of_change(it).into_active_model());

@@ -123,6 +123,21 @@ impl Store {
         Ok(Page { items, next, more })
     }
 
+    /// Where the feed of changes stands: what is committed from now on comes after it.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn changes_end(&self) -> Result<Cursor, StoreError> {
+        let horizon = dialect::horizon(&self.db).await?;
+        let last = suppression_change::Entity::find()
+            .filter(suppression_change::Column::Position.lt(horizon))
+            .order_by_desc(suppression_change::Column::Position)
+            .order_by_desc(suppression_change::Column::Id)
+            .one(&self.db)
+            .await?;
+        Ok(last.map_or(Cursor::START, |it| Cursor { position: it.position, id: it.id }))
+    }
+
     /// Plain addresses of subjects; none for those that were erased.
     pub(super) async fn addresses(
         &self,
@@ -142,7 +157,7 @@ impl Store {
         Ok(addresses)
     }
 
-    async fn visible_lists(&self, visible: &Visible) -> Result<Option<Vec<ListId>>, StoreError> {
+    pub(super) async fn visible_lists(&self, visible: &Visible) -> Result<Option<Vec<ListId>>, StoreError> {
         match visible {
             Visible::All => Ok(None),
             Visible::Below(list) => {

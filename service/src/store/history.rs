@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use aws_lc_rs::digest;
 use bounce::kind::{FeedbackType, Kind};
-use bounce::policy::{Act, Cause, Fact, FactKey, Matter, Policy, Standing, decide};
+use bounce::policy::{Act, Cause, Fact, FactKey, Imported, Matter, Policy, Standing, decide};
 use time::OffsetDateTime;
 
 use crate::store::ids::{ChangeId, EventId, ListId, ReceiptId, SubjectId};
@@ -154,6 +154,7 @@ impl History {
                 actor: actor.to_owned(),
                 note: it.note.clone(),
                 provisional: it.provisional,
+                overrides_consent: it.overrides_consent,
                 since: Some(it.since),
                 expires_at: it.expires_at,
                 released_at,
@@ -177,7 +178,10 @@ impl History {
         }
         for old in self.suppressions.iter().filter(|it| find(&next, it).is_none()) {
             self.vanished.push((old.list, old.cause));
-            change(Change::Released, old, Some(now));
+            // What was lifted before is gone without a word.
+            if old.released_at.is_none() {
+                change(Change::Released, old, Some(now));
+            }
         }
         if !changes.is_empty() {
             self.revision = revision;
@@ -216,15 +220,19 @@ impl History {
             matter: Matter::Delivery { messages: it.messages.clone() },
         });
         let acts = self.acts.iter().filter_map(|it| {
-            let matter = Matter::Act(it.act?);
-            Some(Fact { at: it.at, key: FactKey(it.id.0.into_bytes()), list: it.list.key(), matter })
+            let (at, matter) = match it.act? {
+                // A list knows since when; what lies ahead is the clock of another machine.
+                Act::Import => (it.since.map_or(it.at, |since| since.min(it.at)), Matter::Import(it.imported()?)),
+                act => (it.at, Matter::Act(act)),
+            };
+            Some(Fact { at, key: it.fact_key(), list: it.list.key(), matter })
         });
         events.chain(deliveries).chain(acts).collect()
     }
 
     fn suppression(&self, standing: &Standing) -> Suppression {
         let event = self.events.iter().find(|it| it.fact_key() == standing.fact).map(|it| it.id);
-        let act = self.acts.iter().find(|it| it.id.0.into_bytes() == standing.fact.0);
+        let act = self.acts.iter().find(|it| it.fact_key() == standing.fact);
         Suppression {
             list: ListId::from_key(standing.list),
             cause: standing.cause,
@@ -280,6 +288,53 @@ impl Event {
             && self.occurred_at == other.occurred_at
             && self.attribution == other.attribution
             && self.weight == other.weight
+    }
+}
+
+impl SuppressionChange {
+    /// What an act of importing says.
+    fn imported(&self) -> Option<Imported> {
+        Some(Imported {
+            cause: self.cause?,
+            reason: self.reason,
+            provisional: self.provisional,
+            overrides_consent: self.overrides_consent,
+            expires_at: self.expires_at,
+        })
+    }
+
+    /// Whether two acts of importing say the same of the subject.
+    pub(super) fn imports_the_same_as(&self, other: &Self) -> bool {
+        let is_import = |it: &Self| it.act == Some(Act::Import);
+        is_import(self)
+            && is_import(other)
+            && (self.list, self.since, &self.note) == (other.list, other.since, &other.note)
+            && self.imported() == other.imported()
+    }
+
+    /// Its own id; of an import what it says, so that the order in which lists came does not matter.
+    fn fact_key(&self) -> FactKey {
+        if self.act != Some(Act::Import) {
+            return FactKey(self.id.0.into_bytes());
+        }
+        let mut context = digest::Context::new(&digest::SHA256);
+        let said = [
+            self.cause.map(|it| it.to_string()),
+            self.reason.map(|it| it.to_string()),
+            Some(format!("{}{}", self.provisional, self.overrides_consent)),
+            self.since.map(|it| it.unix_timestamp_nanos().to_string()),
+            self.expires_at.map(|it| it.unix_timestamp_nanos().to_string()),
+            self.note.clone(),
+        ];
+        for part in said {
+            context.update(part.unwrap_or_default().as_bytes());
+            context.update(b"\0");
+        }
+        let mut key = [0; 16];
+        for (to, from) in key.iter_mut().zip(context.finish().as_ref()) {
+            *to = *from;
+        }
+        FactKey(key)
     }
 }
 

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use crate::store::imports::Import;
 use crate::store::record::{Change, Event, SuppressionChange};
 
 /// Type of the message for a recorded fact.
@@ -16,6 +17,10 @@ pub const EVENT_WITHDRAWN: &str = "rebound.event.withdrawn";
 /// Type of the message for a change to what a list says.
 pub const SUPPRESSION_CHANGED: &str = "rebound.suppression.changed";
 
+/// Type of the message for a list that was imported.
+pub const IMPORT_COMPLETED: &str = "rebound.import.completed";
+/// Type of the message for an import that was undone.
+pub const IMPORT_UNDONE: &str = "rebound.import.undone";
 /// Type of the message for an erasure.
 pub const SUBJECT_ERASED: &str = "rebound.subject.erased";
 
@@ -102,6 +107,7 @@ pub(super) fn suppression_changed(change: &SuppressionChange, whereabouts: Where
         "actor": change.actor,
         "note": change.note,
         "provisional": change.provisional,
+        "overrides_consent": change.overrides_consent,
         "since": change.since.map(text),
         "expires_at": change.expires_at.map(text),
         "released_at": change.released_at.map(text),
@@ -109,6 +115,26 @@ pub(super) fn suppression_changed(change: &SuppressionChange, whereabouts: Where
     });
     let key = format!("suppression.{}.{cause}.{}", change.change, whereabouts.list);
     message(change.id.0, SUPPRESSION_CHANGED, key, &change.subject.to_string(), change.at, data)
+}
+
+/// The one message of an import, or of its undoing: what changed is in the feed of changes, under its id.
+pub(super) fn import_ended(import: &Import, kind: &'static str, id: Uuid, changed: u64, now: OffsetDateTime) -> Message {
+    let counts = import.counts;
+    let data = json!({
+        "import_id": import.id,
+        "list": import.list.name,
+        "actor": import.actor,
+        "format": import.format,
+        "changed": changed,
+        "rows": counts.rows(),
+        "added": counts.added,
+        "updated": counts.updated,
+        "unchanged": counts.unchanged,
+        "refused": counts.refused,
+        "undone_by": import.undone_by,
+    });
+    let word = if kind == IMPORT_UNDONE { "undone" } else { "completed" };
+    message(id, kind, format!("import.{word}.{}.{}", import.format, import.list.name), &import.id.to_string(), now, data)
 }
 
 /// The message for an erasure: whoever keeps a copy under this subject id is to drop the address, and what stood for it too

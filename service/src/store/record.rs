@@ -54,8 +54,8 @@ pub struct Incoming {
     pub facts: Vec<IncomingFact>,
     /// Deliveries; they leave no event.
     pub deliveries: Vec<IncomingDelivery>,
-    /// The token that proved it, if it may prove no other body.
-    pub token: Option<IncomingToken>,
+    /// The tokens that proved it and may prove no other body.
+    pub tokens: Vec<IncomingToken>,
     /// Receipts cut out of this one, each for an event that is not understood. They hold no facts.
     pub set_aside: Vec<Incoming>,
     /// Whether the receipt itself is kept. One that only reports deliveries, all understood, need not be: there are a hundred
@@ -251,7 +251,7 @@ pub struct SuppressionChange {
     pub boundary: ListId,
     /// What happened.
     pub change: Change,
-    /// The cause; none for an act and for an erasure.
+    /// The cause; none for an act that is no import, and for an erasure.
     pub cause: Option<Cause>,
     /// Reason of the deciding fact.
     pub reason: Option<Reason>,
@@ -265,6 +265,8 @@ pub struct SuppressionChange {
     pub note: Option<String>,
     /// Whether another day must confirm it.
     pub provisional: bool,
+    /// Of a manual allow: whether it overrides complaint and unsubscribe.
+    pub overrides_consent: bool,
     /// Since when it stands.
     pub since: Option<OffsetDateTime>,
     /// Until when.

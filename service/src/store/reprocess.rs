@@ -18,7 +18,7 @@ use sea_orm::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::store::commit::{append, insert_missing, lock_existing, row_of_receipt, write_suppressions};
+use crate::store::commit::{append, insert_missing, lock_known, row_of_receipt, write_suppressions};
 use crate::store::error::{StoreError, bad_row};
 use crate::store::history::{History, Origin};
 use crate::store::ids::{EventId, ListId, ReceiptId, SubjectId};
@@ -138,7 +138,7 @@ impl Store {
         let position = dialect::position(&tx).await?;
         // Those that are not there yet are inserted first, as a commit does; then all are locked in one order.
         insert_missing(&tx, &whom.iter().filter_map(|(id, it)| it.map(|it| (*id, it))).collect(), now).await?;
-        let subjects = lock_existing(&tx, &whom.keys().copied().collect::<Vec<_>>()).await?;
+        let subjects = lock_known(&tx, &whom.keys().copied().collect::<Vec<_>>()).await?;
         let plan = Plan::make(self, &tx, &what, &whom, &subjects, (now, position), &Foresight::default()).await?;
         let mut reprocessed = plan.told(self, &subjects, &whom, now).await?;
         reprocessed.receipts = self.write_states(&tx, what.chosen).await?;

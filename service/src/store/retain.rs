@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bounce::policy::{Policy, Standing, decide};
-use entity::{delivery, event, event_copy, event_key, receipt, subject, suppression, suppression_change};
+use entity::{delivery, event, event_copy, event_key, import_repeat, receipt, subject, suppression, suppression_change};
 use sea_orm::sea_query::{Expr, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait, Condition, DatabaseTransaction, EntityTrait, ExprTrait as _, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -15,7 +15,7 @@ use sea_orm::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::store::commit::lock_existing;
+use crate::store::commit::lock_known;
 use crate::store::error::StoreError;
 use crate::store::history::History;
 use crate::store::ids::{EventId, ListId, ReceiptId, SubjectId};
@@ -207,7 +207,7 @@ impl Work<'_> {
     }
 
     async fn run(&self) -> Result<Outgrown, StoreError> {
-        let subjects = lock_existing(self.tx, &[self.subject]).await?;
+        let subjects = lock_known(self.tx, &[self.subject]).await?;
         let all = event::Entity::find().filter(event::Column::SubjectId.eq(self.id())).all(self.tx).await?;
         let pairs: BTreeSet<(ListId, SubjectId)> = all.iter().map(|it| (ListId(it.boundary_id), self.subject)).collect();
         let mut histories = load::histories(self.tx, &self.store.lists, &pairs, &subjects).await?;
@@ -288,6 +288,7 @@ impl Work<'_> {
     }
 
     async fn remove_subject(&self) -> Result<(), StoreError> {
+        import_repeat::Entity::delete_many().filter(import_repeat::Column::SubjectId.eq(self.id())).exec(self.tx).await?;
         let own = suppression_change::Column::SubjectId.eq(self.id());
         suppression_change::Entity::delete_many().filter(own).exec(self.tx).await?;
         delivery::Entity::delete_many().filter(delivery::Column::SubjectId.eq(self.id())).exec(self.tx).await?;

@@ -29,7 +29,7 @@ use self::words::Reloaded;
 pub use self::chain::{chain, scrub};
 pub use self::log::{LogError, init};
 pub use self::request::{RequestId, RequestSpan};
-pub use self::words::{Answer, Erased, Outlived, Published, Refused, RelayState, Stage, Stored};
+pub use self::words::{Answer, Erased, Imported, Outlived, Published, Refused, RelayState, Stage, Stored};
 
 /// Label for a source that is not configured: names in URLs are anybody's to choose.
 const OTHER: &str = "other";
@@ -70,6 +70,9 @@ impl Telemetry {
         }
         for answer in Answer::ALL {
             it.metrics.checks.with_label_values(&[answer.as_str()]);
+        }
+        for (mode, outcome) in Imported::ALL.iter().flat_map(|it| [("real", it), ("preview", it)]) {
+            it.metrics.imported.with_label_values(&[mode, outcome.as_str()]);
         }
         for outcome in Published::ALL {
             it.metrics.messages.with_label_values(&[outcome.as_str()]);
@@ -196,6 +199,20 @@ impl Telemetry {
     pub fn suppression_changed(&self, list: &str, cause: &'static str, change: &'static str) {
         self.metrics.suppressions.with_label_values(&[cause, change]).inc();
         info!(target: "rebound::store", list, cause, change, "suppression changed");
+    }
+
+    /// A list was imported, or looked at: so many of its rows came to each outcome. The words are those of the wire.
+    pub fn import_ended(&self, list: &str, format: &'static str, mode: &'static str, rows: [(Imported, u64); 4]) {
+        for (outcome, count) in rows {
+            self.metrics.imported.with_label_values(&[mode, outcome.as_str()]).inc_by(count);
+        }
+        let [(_, added), (_, updated), (_, unchanged), (_, refused)] = rows;
+        info!(target: "rebound::store", list, format, mode, added, updated, unchanged, refused, "list imported");
+    }
+
+    /// An import was undone, which changed so many entries.
+    pub fn import_undone(&self, list: &str, changed: u64) {
+        info!(target: "rebound::store", list, changed, "import undone");
     }
 
     /// An address was erased; its block was kept or forgotten.

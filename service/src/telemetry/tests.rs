@@ -65,6 +65,7 @@ rebound_events_merged_total counter
 rebound_events_recorded_total counter
 rebound_failures_total counter
 rebound_http_request_duration_seconds histogram
+rebound_import_rows_total counter
 rebound_intake_batch_receipts histogram
 rebound_intake_commit_duration_seconds histogram
 rebound_intake_queue_capacity gauge
@@ -182,6 +183,14 @@ rebound_failures_total{stage="intake"} 0
 rebound_failures_total{stage="interpret"} 0
 rebound_failures_total{stage="relay"} 0
 rebound_failures_total{stage="store"} 0
+rebound_import_rows_total{mode="preview",outcome="added"} 0
+rebound_import_rows_total{mode="preview",outcome="refused"} 0
+rebound_import_rows_total{mode="preview",outcome="unchanged"} 0
+rebound_import_rows_total{mode="preview",outcome="updated"} 0
+rebound_import_rows_total{mode="real",outcome="added"} 0
+rebound_import_rows_total{mode="real",outcome="refused"} 0
+rebound_import_rows_total{mode="real",outcome="unchanged"} 0
+rebound_import_rows_total{mode="real",outcome="updated"} 0
 rebound_messages_published_total{outcome="confirmed"} 0
 rebound_messages_published_total{outcome="failed"} 0
 rebound_messages_published_total{outcome="nacked"} 0

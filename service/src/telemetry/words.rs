@@ -65,6 +65,20 @@ bounce::vocabulary! {
 }
 
 bounce::vocabulary! {
+    /// What became of a row of an import.
+    pub enum Imported, "outcome" {
+        /// It began to block or allow.
+        Added = "added",
+        /// It changed what stood there.
+        Updated = "updated",
+        /// It changed nothing.
+        Unchanged = "unchanged",
+        /// It was not taken.
+        Refused = "refused",
+    }
+}
+
+bounce::vocabulary! {
     /// What became of the blocks of an address that was erased.
     pub enum Erased, "erased block" {
         /// They go on under its pseudonym.

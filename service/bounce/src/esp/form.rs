@@ -40,6 +40,20 @@ pub(super) fn decoded(text: &[u8], plus: Plus) -> Cow<'_, [u8]> {
     Cow::Owned(plain)
 }
 
+/// Percent-encodes all that is not unreserved (RFC 3986 section 2.3).
+pub(super) fn encoded(text: &[u8]) -> String {
+    let is_unreserved = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'.' | b'_' | b'~');
+    text.iter().fold(String::with_capacity(text.len()), |mut all, it| {
+        if is_unreserved(*it) {
+            all.push(char::from(*it));
+        } else {
+            all.push('%');
+            all.push_str(&data_encoding::HEXUPPER.encode(&[*it]));
+        }
+        all
+    })
+}
+
 const fn nibble(digit: u8) -> u8 {
     match digit {
         b'0'..=b'9' => digit - b'0',
@@ -47,8 +61,11 @@ const fn nibble(digit: u8) -> u8 {
     }
 }
 
+/// A name and a value, decoded.
+pub(super) type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
 /// Names and values of an urlencoded form or query, decoded. A name without `=` has an empty value.
-pub(super) fn pairs(form: &[u8], plus: Plus) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
+pub(super) fn pairs(form: &[u8], plus: Plus) -> impl Iterator<Item = Pair<'_>> {
     form.split(|it| *it == b'&').filter(|it| !it.is_empty()).map(move |pair| match memchr::memchr(b'=', pair) {
         Some(at) => {
             let (name, value) = pair.split_at(at);
@@ -58,6 +75,17 @@ pub(super) fn pairs(form: &[u8], plus: Plus) -> impl Iterator<Item = (Cow<'_, [u
     })
 }
 
+/// As [`pairs`], of a whole post: all of them, or none if they are too many.
+///
+/// # Errors
+/// What is wrong, without any of the content.
+pub(super) fn fields(form: &[u8]) -> Result<impl Iterator<Item = Pair<'_>>, &'static str> {
+    if memchr::memchr_iter(b'&', form).count() >= limits::FORM_FIELDS {
+        return Err("a form with more than 20,000 fields");
+    }
+    Ok(pairs(form, Plus::Blank))
+}
+
 /// One part of a multipart/form-data body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part<'a> {
@@ -65,6 +93,10 @@ pub(super) struct Part<'a> {
     pub(super) name: Option<String>,
     /// Whether it is a file: has a `filename`, or is declared to be a message.
     pub(super) is_file: bool,
+    /// The `filename` of its Content-Disposition.
+    pub(super) filename: Option<String>,
+    /// Its Content-Type, with parameters.
+    pub(super) content_type: Option<String>,
     /// Its bytes.
     pub(super) body: &'a [u8],
 }
@@ -85,7 +117,7 @@ pub(super) fn parts<'a>(content_type: &str, body: &'a [u8]) -> Result<Vec<Part<'
     for delimiter in (Delimiters { body, needle: &needle, at: 0 }) {
         if let Some(start) = start {
             if found.len() == limits::FORM_PARTS {
-                return Err("a form with more than 32 parts");
+                return Err("a form with more than 300 parts");
             }
             found.push(part(body.get(start..delimiter.from).unwrap_or_default())?);
         }
@@ -160,10 +192,13 @@ fn part(bytes: &[u8]) -> Result<Part<'_>, &'static str> {
         })
     };
     let disposition = header("content-disposition").unwrap_or_default();
-    let is_message = header("content-type").is_some_and(|it| media_type(&it) == "message/rfc822");
+    let (filename, content_type) = (parameter(&disposition, "filename"), header("content-type"));
+    let is_message = content_type.as_deref().is_some_and(|it| media_type(it) == "message/rfc822");
     Ok(Part {
         name: parameter(&disposition, "name"),
-        is_file: is_message || parameter(&disposition, "filename").is_some(),
+        is_file: is_message || filename.is_some(),
+        filename,
+        content_type,
         body: bytes.get(body..).unwrap_or_default(),
     })
 }
@@ -174,7 +209,7 @@ pub(super) fn media_type(content_type: &str) -> String {
 }
 
 /// A parameter of a header value, unquoted (RFC 2045 section 5.1).
-fn parameter(value: &str, name: &str) -> Option<String> {
+pub(super) fn parameter(value: &str, name: &str) -> Option<String> {
     let mut rest = value.split_once(';')?.1;
     loop {
         let (found, after) = rest.split_once('=')?;
@@ -220,6 +255,7 @@ mod tests {
     fn escapes_are_undone_and_what_is_none_stays() {
         assert_eq!(&*decoded(b"a%20b+c%2", Plus::Blank), b"a b c%2");
         assert_eq!(&*decoded(b"a%zz+%FF%0a", Plus::Literal), b"a%zz+\xff\n");
+        assert_eq!(encoded("a-Z~0 +&=é".as_bytes()), "a-Z~0%20%2B%26%3D%C3%A9");
         let pairs: Vec<_> = pairs(b"a=1&&b&c=x=%26&=d", Plus::Blank).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
         let expected: [(&[u8], &[u8]); 4] = [(b"a", b"1"), (b"b", b""), (b"c", b"x=&"), (b"", b"d")];
         assert_eq!(pairs, expected.map(|(n, v)| (n.to_vec(), v.to_vec())));
@@ -264,10 +300,19 @@ mod tests {
         assert_eq!(parts(&boundary(limits::FORM_BOUNDARY_BYTES), b""), Err("a form without its closing boundary"));
         let many = |count: usize| form(&format!("{}--b=1--", "--b=1\r\n\r\nx\r\n".repeat(count)));
         assert_eq!(many(limits::FORM_PARTS).map(|it| it.len()), Ok(limits::FORM_PARTS));
-        assert_eq!(many(limits::FORM_PARTS + 1), Err("a form with more than 32 parts"));
+        assert_eq!(many(limits::FORM_PARTS + 1), Err("a form with more than 300 parts"));
         let wide = |length: usize| form(&format!("--b=1\r\nA: {}\r\n\r\nx\r\n--b=1--", "a".repeat(length - 7)));
         assert!(wide(limits::FORM_PART_HEADER_BYTES).is_ok());
         assert_eq!(wide(limits::FORM_PART_HEADER_BYTES + 1), Err("a form part without a blank line after its headers"));
+    }
+
+    #[test]
+    fn fields_are_bounded() {
+        let count = |it: usize| fields(["a=b"].repeat(it).join("&").as_bytes()).map(Iterator::count);
+        assert_eq!(count(limits::FORM_FIELDS), Ok(limits::FORM_FIELDS));
+        assert_eq!(count(limits::FORM_FIELDS + 1), Err("a form with more than 20,000 fields"));
+        // Names and values that are empty cost a separator, and one field each.
+        assert!(fields("&".repeat(limits::FORM_FIELDS).as_bytes()).is_err());
     }
 
     proptest::proptest! {

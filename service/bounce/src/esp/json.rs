@@ -1,6 +1,8 @@
 //! JSON of strangers. A field that is missing, null or of another type is simply not there, and costs nothing but itself.
 //! Depth is bounded by `serde_json` (128), text by [`limits::POST_FIELD_BYTES`]; NUL, which Postgres refuses, is dropped.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use serde_json::error::Category;
 use time::OffsetDateTime;
@@ -33,7 +35,7 @@ pub(super) fn what(error: &serde_json::Error) -> String {
 }
 
 /// A value that may not be there.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Json<'a>(Option<&'a Value>);
 
 impl<'a> Json<'a> {
@@ -56,6 +58,25 @@ impl<'a> Json<'a> {
         self.0.and_then(Value::as_bool) == Some(true)
     }
 
+    /// Whether the field of that name says yes or no: as a truth value, a number or a word.
+    pub(super) fn flag(self, name: &str) -> Option<bool> {
+        match self.at(name).0? {
+            Value::Bool(flag) => Some(*flag),
+            Value::Number(number) => Some(number.as_f64()? != 0.0),
+            Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" => Some(true),
+                "false" | "0" | "no" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether this is an object.
+    pub(super) fn is_object(self) -> bool {
+        self.0.is_some_and(Value::is_object)
+    }
+
     /// This as text: a string that is not blank, or a number, never rounded.
     pub(super) fn own_text(self) -> Option<String> {
         match self.0? {
@@ -68,6 +89,15 @@ impl<'a> Json<'a> {
     /// This string as it is: for addresses, where dropping a character would make another one of it.
     pub(super) fn verbatim(self) -> Option<&'a str> {
         self.0.and_then(Value::as_str)
+    }
+
+    /// This string or number exactly as it was written, for what was signed.
+    pub(super) fn exact(self) -> Option<Cow<'a, str>> {
+        match self.0? {
+            Value::String(text) => Some(Cow::Borrowed(text)),
+            Value::Number(number) => Some(Cow::Owned(number.to_string())),
+            _ => None,
+        }
     }
 
     /// The field of that name as text.
@@ -147,6 +177,13 @@ mod tests {
         assert_eq!(parse(b"{\n\"secret\": nope}").unwrap_err(), "it is not JSON, line 2 column 12");
         assert!(parse(&b"[".repeat(100_000)).is_err());
         assert_eq!(parse(b"\xef\xbb\xbf{}"), Ok(json!({})));
+    }
+
+    #[test]
+    fn a_flag_is_read_in_any_spelling() {
+        let value = json!({"a": true, "b": "True", "c": 1, "d": "0", "e": "maybe", "f": null, "g": [true]});
+        let flags = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|it| Json::new(&value).flag(it));
+        assert_eq!(flags, [Some(true), Some(true), Some(true), Some(false), None, None, None, None]);
     }
 
     #[test]

@@ -11,7 +11,9 @@ use std::borrow::Cow;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
+use crate::esp::batch::Meaning;
 use crate::esp::form::{self, Plus};
+use crate::esp::json::Notes;
 use crate::esp::{Content, Credentials, Decoded, NoSample, Proof, Provider, Refusal, Sample, TEST_RECIPIENT, Unverified, Verified};
 use crate::kind::{Attribution, Kind};
 use crate::mail::Mail;
@@ -59,6 +61,13 @@ pub(super) fn read(message: &[u8]) -> Decoded {
     let reading = report::read(&Mail::parse(message));
     let unrecognised = usize::from(reading.kind == Kind::Other && reading.reports.is_empty());
     Decoded { reading, ..Decoded::new("none", Vec::new(), Vec::new(), unrecognised) }
+}
+
+/// Reads a raw message that came as one event among others.
+pub(super) fn meaning(message: &[u8], notes: &mut Notes) -> Meaning {
+    let Decoded { reading, unrecognised, .. } = read(message);
+    reading.notes.into_iter().for_each(|it| notes.add(it.0));
+    if unrecognised == 0 { Meaning::Reports(reading.reports) } else { Meaning::Unknown("a mail is none that this version understands") }
 }
 
 /// A bounce message about [`TEST_RECIPIENT`].

@@ -1,11 +1,32 @@
 //! Points in time as providers write them: RFC 3339 with any number of fraction digits, a blank for the `T`, a blank
-//! before the zone, a zone without colon, or none at all (then UTC).
+//! before the zone, a zone without colon, or none at all (then UTC); and Unix time, in seconds or in milliseconds.
 
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
 /// Reads a point in time, as UTC to the microsecond, which is what databases keep.
 pub(super) fn moment(text: &str) -> Option<OffsetDateTime> {
-    let mut cursor = Cursor(text.trim().as_bytes());
+    let text = text.trim();
+    unix(text).or_else(|| calendar(text))
+}
+
+/// Unix time. Nine to eleven digits are seconds (1973 to 5138), twelve to fourteen are milliseconds: providers change from
+/// one to the other without notice. Fewer digits are no time that mail was sent at.
+fn unix(text: &str) -> Option<OffsetDateTime> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    if fraction.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|it| it.is_ascii_digit()) {
+        return None;
+    }
+    let number: i128 = whole.get(..whole.len().min(14))?.parse().ok()?;
+    let micros = match whole.len() {
+        9..=11 => number * 1_000_000 + i128::from(Cursor(text.get(whole.len()..)?.as_bytes()).fraction()?),
+        12..=14 => number * 1_000,
+        _ => return None,
+    };
+    OffsetDateTime::from_unix_timestamp_nanos(micros * 1_000).ok()
+}
+
+fn calendar(text: &str) -> Option<OffsetDateTime> {
+    let mut cursor = Cursor(text.as_bytes());
     let year = i32::try_from(cursor.digits(4)?).ok()?;
     cursor.expect(b"-")?;
     let month = Month::try_from(u8::try_from(cursor.digits(2)?).ok()?).ok()?;
@@ -100,9 +121,33 @@ mod tests {
     }
 
     #[test]
+    fn unix_time_is_read_in_seconds_and_in_milliseconds() {
+        for (text, expected) in [
+            ("1767225600", datetime!(2026-01-01 00:00 UTC)),
+            (" 1767225600.5 ", datetime!(2026-01-01 00:00:00.5 UTC)),
+            ("1767225600123", datetime!(2026-01-01 00:00:00.123 UTC)),
+            ("1767225600123.0", datetime!(2026-01-01 00:00:00.123 UTC)),
+            ("100000000", datetime!(1973-03-03 09:46:40 UTC)),
+            ("99999999999", datetime!(5138-11-16 09:46:39 UTC)),
+            ("100000000000", datetime!(1973-03-03 09:46:40 UTC)),
+            ("99999999999999", datetime!(5138-11-16 09:46:39.999 UTC)),
+        ] {
+            assert_eq!(moment(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_time_is_none() {
         for text in [
             "",
+            "0",
+            "-1767225600",
+            "20260101",
+            "1767225600.",
+            "1767225600.x",
+            ".5",
+            "176722560012345",
+            "99999999999999999999999999999999999999999999",
             "yesterday",
             "2018-13-08T14:05:45Z",
             "2018-02-30T14:05:45Z",
@@ -122,8 +167,8 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_read_without_a_panic(text in "[0-9]{0,5}[-0-9T: .+Zz]{0,30}\\PC{0,4}") {
-            let _ = moment(&text);
+        fn any_text_is_read_without_a_panic(text in "[0-9]{0,5}[-0-9T: .+Zz]{0,30}\\PC{0,4}", number in "[0-9]{0,40}[.]?[0-9]{0,40}") {
+            let _ = (moment(&text), moment(&number));
         }
     }
 }
