@@ -20,10 +20,10 @@ use service::clock::Clock;
 use service::intake::RulesInForce;
 use service::listing::{Format, Spool};
 use service::store::{
-    Accepted, ActRequest, Answer, Cursor, IMPORT_COMPLETED, IMPORT_UNDONE, Import, ImportMode, ImportState, Incoming, IncomingFact, Keep,
-    List, ReceiptId, ReceiptState, Store, Testimony, Undo, Visible,
+    Accepted, ActRequest, Answer, Cursor, Erasing, ErasureRequest, IMPORT_COMPLETED, IMPORT_UNDONE, Import, ImportMode, ImportState,
+    Incoming, IncomingFact, Keep, Known, List, ReceiptId, ReceiptState, Store, Testimony, Undo, Visible,
 };
-use service::telemetry::Telemetry;
+use service::telemetry::{Erased, Telemetry};
 use service::transfer::{Consent, Order, Ordered, Reach, TransferError, Transfers, export};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime, macros::datetime};
@@ -386,4 +386,38 @@ async fn a_hundred_thousand_rows_go_in_and_out() {
     assert_eq!(out.iter().collect::<BTreeSet<_>>().len(), ROWS);
     assert!(bench.is_suppressed("person99999@example.org").await);
     assert!(!bench.is_suppressed("person100000@example.org").await);
+}
+
+#[tokio::test]
+async fn an_import_does_not_undo_an_erasure() {
+    for database in [TestDatabase::sqlite(), TestDatabase::postgres().await] {
+        let bench = Bench::on(&database).await;
+        let jane = Address::parse("jane@example.org").unwrap();
+        let erase = async |block: Erased| {
+            let request = ErasureRequest { address: &jane, block, actor: "ann", erasing: Erasing::Do };
+            bench.store.erase(request, NOW).await.unwrap()
+        };
+        let file = |number: u8| {
+            format!(
+                "address,cause,note\njane@example.org,import,jane {number}\njohn@example.org,import,\njoe{number}@example.org,import,\n"
+            )
+        };
+        bench.import(&file(1)).await;
+        bench.import(&file(2)).await;
+        let done = erase(Erased::Kept).await;
+        assert!(done.known == Known::Known && done.notes >= 2, "a note of each act, and of what lists said by it: {done:?}");
+        bench.import(&file(3)).await;
+        assert!(bench.is_suppressed("jane@example.org").await);
+        let history = bench.store.history(&jane, 100).await.unwrap();
+        assert_eq!(history.known, Known::Erased);
+        let notes: Vec<&str> = history.changes.iter().filter_map(|it| it.note.as_deref()).collect();
+        assert!(!notes.is_empty() && notes.iter().all(|it| it.starts_with("[erased] ")), "{notes:?}");
+        assert!(bench.export(Format::Csv).await.iter().all(|it| !it.contains("jane")), "what nobody can name is not exported");
+
+        erase(Erased::Forgotten).await;
+        assert!(!bench.is_suppressed("jane@example.org").await);
+        bench.import(&file(4)).await;
+        assert!(bench.is_suppressed("jane@example.org").await);
+        assert_eq!(bench.store.history(&jane, 1).await.unwrap().known, Known::Known, "of whom nothing is held is a stranger");
+    }
 }

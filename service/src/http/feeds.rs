@@ -68,7 +68,8 @@ pub(super) async fn get_events(
 /// What lists say since, in the order of commit.
 ///
 /// A mirror keeps for each address, list and cause the change with the highest revision. `expires_at` is part of it: expiry
-/// itself emits nothing.
+/// itself emits nothing. After `erased` it drops the plain address of that `subject_id` and keeps what stands; after
+/// `forgotten` it drops everything it has under that `subject_id`.
 #[utoipa::path(get, path = "/v1/changes", tag = "feeds", security(("bearer" = ["read"])), params(Place), responses(
     (status = 200, description = "a page", body = Feed<ChangeView>, example = json!({
         "items": [{"change_id": "0199c0de-7a11-7000-8000-000000000003", "change": "added", "recipient": "jane@example.org",

@@ -82,6 +82,9 @@ pub(super) struct EventView {
     event_id: Uuid,
     /// Whom it is about; null once erased.
     recipient: Option<String>,
+    /// The pseudonym of the address, the same in every event, change and message about it, erased or not.
+    #[schema(example = "28dba94685e8032b8667719a1449c84a")]
+    subject_id: String,
     /// Name of the list it was said about.
     list: Option<String>,
     /// What happened.
@@ -142,6 +145,7 @@ impl EventView {
         Self {
             event_id: event.id.0,
             recipient,
+            subject_id: event.subject.to_string(),
             list: names.of(event.list),
             kind: said.kind,
             bounce_type: said.bounce_type,
@@ -223,11 +227,14 @@ impl SuppressionView {
 pub(super) struct ChangeView {
     /// Its id; the CloudEvents id of its message is the same.
     change_id: Uuid,
-    /// What happened: `act` is what a person did, the others what a list says since.
+    /// What happened: `act` is what a person did, `erased` and `forgotten` are erasures, the others what a list says since.
     #[schema(value_type = ChangeWord)]
     change: Change,
     /// Whom it is about; null once erased.
     recipient: Option<String>,
+    /// The pseudonym of the address, the same in every event, change and message about it, erased or not.
+    #[schema(example = "28dba94685e8032b8667719a1449c84a")]
+    subject_id: String,
     /// Name of the list.
     list: Option<String>,
     /// Which cause.
@@ -269,6 +276,7 @@ impl ChangeView {
             change_id: it.id.0,
             change: it.change,
             recipient,
+            subject_id: it.subject.to_string(),
             list: names.of(it.list),
             cause: it.cause,
             reason: it.reason,

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use bounce::address::Address;
-use entity::{delivery, event, event_key, outbox, subject, suppression, suppression_change};
+use entity::{delivery, event, event_key, import_repeat, outbox, subject, suppression, suppression_change};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveValue, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
@@ -236,6 +236,7 @@ impl Work<'_> {
 
     /// Removes everything that is known of the subject but that it was erased before.
     async fn forget(&self, events: &[event::Model]) -> Result<usize, StoreError> {
+        import_repeat::Entity::delete_many().filter(import_repeat::Column::SubjectId.eq(self.id())).exec(self.tx).await?;
         let own = || suppression_change::Column::SubjectId.eq(self.id());
         let besides = suppression_change::Column::Change.ne(Change::Forgotten.as_str());
         let changes = suppression_change::Entity::delete_many().filter(own()).filter(besides).exec(self.tx).await?.rows_affected;

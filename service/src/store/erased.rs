@@ -83,6 +83,11 @@ pub(super) fn scrubbed<'a>(batch: &'a [Incoming], erased: &BTreeSet<SubjectId>, 
     batch.iter().map(|it| scrubbed_one(it.clone(), erased, identity)).collect::<Vec<_>>().into()
 }
 
+/// A note about somebody who was erased, without the address.
+pub(super) fn scrubbed_note(address: &Address, note: Option<&str>) -> Option<String> {
+    Scrub::of(address).maybe(note)
+}
+
 fn scrubbed_one(mut incoming: Incoming, erased: &BTreeSet<SubjectId>, identity: &Identity) -> Incoming {
     let mut names_one = incoming.deliveries.iter().any(|it| erased.contains(&identity.subject(&it.address)));
     for fact in incoming.facts.iter_mut().filter(|it| erased.contains(&identity.subject(&it.address))) {

@@ -20,7 +20,7 @@ use crate::store::ids::{ChangeId, ImportId, ListId, SubjectId};
 use crate::store::imports::{Import, ImportCounts, ImportMode, ImportState, counts_of, locked, note_down, update};
 use crate::store::lists::List;
 use crate::store::record::{Change, SuppressionChange};
-use crate::store::{Store, dialect, load, rows};
+use crate::store::{Store, dialect, erased, load, rows};
 
 /// Subjects worked on by one step of undoing.
 const SUBJECTS_PER_STEP: u64 = 500;
@@ -90,12 +90,20 @@ impl Store {
         let subject = |it: &ImportRow| self.identity.subject(&it.address);
         let pairs: BTreeSet<Pair> = step.rows.iter().map(|it| (it.list.boundary, subject(it))).collect();
         let position = dialect::position(&tx).await?;
-        let subjects = match import.mode {
-            ImportMode::Real => lock_subjects(&tx, step.rows.iter().map(|it| (subject(it), &it.address)), now).await?,
-            ImportMode::Preview => HashMap::new(),
+        let named = || step.rows.iter().map(|it| (subject(it), &it.address));
+        let (subjects, erased) = match import.mode {
+            ImportMode::Real => {
+                let mut subjects = lock_subjects(&tx, named(), now).await?;
+                let erased = erased::settle(&tx, &mut subjects, named()).await?;
+                (subjects, erased)
+            }
+            ImportMode::Preview => (HashMap::new(), BTreeSet::new()),
         };
         let mut histories = load::histories(&tx, &self.lists, &pairs, &subjects).await?;
-        let (said, mut counts) = self.say(import, &step.rows, &mut histories, Moment { now, position })?;
+        let scrubbed = |it: &ImportRow| ImportRow { note: erased::scrubbed_note(&it.address, it.note.as_deref()), ..it.clone() };
+        let rows: Vec<ImportRow> =
+            step.rows.iter().map(|it| if erased.contains(&subject(it)) { scrubbed(it) } else { it.clone() }).collect();
+        let (said, mut counts) = self.say(import, &rows, &mut histories, Moment { now, position })?;
         if import.mode == ImportMode::Real {
             write(&tx, import.id, &histories, &said).await?;
         }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bounce::policy::{Policy, Standing, decide};
-use entity::{delivery, event, event_copy, event_key, receipt, subject, suppression, suppression_change};
+use entity::{delivery, event, event_copy, event_key, import_repeat, receipt, subject, suppression, suppression_change};
 use sea_orm::sea_query::{Expr, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait, Condition, DatabaseTransaction, EntityTrait, ExprTrait as _, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -288,6 +288,7 @@ impl Work<'_> {
     }
 
     async fn remove_subject(&self) -> Result<(), StoreError> {
+        import_repeat::Entity::delete_many().filter(import_repeat::Column::SubjectId.eq(self.id())).exec(self.tx).await?;
         let own = suppression_change::Column::SubjectId.eq(self.id());
         suppression_change::Entity::delete_many().filter(own).exec(self.tx).await?;
         delivery::Entity::delete_many().filter(delivery::Column::SubjectId.eq(self.id())).exec(self.tx).await?;

@@ -35,6 +35,7 @@ async fn erase_then_check_still_blocks() {
     let changes = bench.get("/v1/changes").await.json();
     let last = changes["items"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["change"], &last["list"], &last["actor"]), (&"erased".into(), &"acme".into(), &"tester".into()));
+    assert_eq!(last["subject_id"], changes["items"][0]["subject_id"], "by which a mirror knows whom to drop");
 
     let again = delete(&bench, "", &bench.key).await.json();
     assert_eq!((&again["known"], &again["receipts"], &again["events"]), (&"erased".into(), &0.into(), &0.into()));
