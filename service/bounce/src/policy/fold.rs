@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use time::{Date, Duration, OffsetDateTime};
 
-use super::{Act, Cause, Fact, FactKey, ListKey, Matter, Policy, Reach, Standing, Weight};
+use super::{Act, Cause, Fact, FactKey, Imported, ListKey, Matter, Policy, Reach, Standing, Weight};
 use crate::classify::reason::Reason;
 use crate::kind::{BounceType, Kind};
 
@@ -38,8 +38,15 @@ pub fn decide(facts: &[Fact], boundary: ListKey, policy: &Policy) -> Vec<Standin
     sorted.sort_by_key(|it| (it.at, order_of(&it.matter), it.key));
     sorted.dedup_by_key(|it| (it.at, order_of(&it.matter), it.key));
     let bounced: BTreeSet<FactKey> = sorted.iter().flat_map(|it| bounced_messages(it)).copied().collect();
-    let mut fold =
-        Fold { boundary, policy, standings: BTreeMap::new(), strikes: BTreeMap::new(), days: BTreeSet::new(), told: BTreeMap::new() };
+    let mut fold = Fold {
+        boundary,
+        policy,
+        standings: BTreeMap::new(),
+        strikes: BTreeMap::new(),
+        days: BTreeSet::new(),
+        told: BTreeMap::new(),
+        imported: BTreeSet::new(),
+    };
     for fact in sorted {
         match &fact.matter {
             Matter::Event { kind, bounce_type, reason, weight, received, .. } if *weight != Weight::None => {
@@ -54,17 +61,19 @@ pub fn decide(facts: &[Fact], boundary: ListKey, policy: &Policy) -> Vec<Standin
                 }
             }
             Matter::Act(act) => fold.act(fact, *act),
+            Matter::Import(entry) => fold.import(fact, *entry),
         }
     }
     fold.standings.into_values().collect()
 }
 
-/// At the same moment a machine's fact comes first and a person's word last, so that the person has it.
+/// At the same moment a machine's fact comes first, then what was imported, and a person's word last, so that the person has it.
 const fn order_of(matter: &Matter) -> u8 {
     match matter {
         Matter::Delivery { .. } => 0,
         Matter::Event { .. } => 1,
-        Matter::Act(_) => 2,
+        Matter::Import(_) => 2,
+        Matter::Act(_) => 3,
     }
 }
 
@@ -90,6 +99,8 @@ struct Fold<'a> {
     days: BTreeSet<(ListKey, Date)>,
     /// Days on which a provisional block was told.
     told: BTreeMap<(ListKey, Cause), BTreeSet<Date>>,
+    /// Standings for which an import is all the evidence there is.
+    imported: BTreeSet<(ListKey, Cause)>,
 }
 
 impl Fold<'_> {
@@ -140,10 +151,24 @@ impl Fold<'_> {
             expires_at: end,
             released_at: None,
         };
-        if held.is_some_and(|it| !goes_beyond(&standing, it)) {
-            return;
+        self.settle(fact.at, standing);
+    }
+
+    /// Puts what an event led to, unless what holds is as sure and as long. Then it stays, but evidence is a better witness
+    /// than an import: the event takes its place as the deciding fact.
+    fn settle(&mut self, at: OffsetDateTime, standing: Standing) {
+        let slot = (standing.list, standing.cause);
+        match self.standings.get_mut(&slot).filter(|it| it.holds_at(at)) {
+            Some(held) if !goes_beyond(&standing, held) => {
+                if !goes_beyond(held, &standing) && self.imported.remove(&slot) {
+                    (held.fact, held.reason) = (standing.fact, standing.reason);
+                }
+            }
+            _ => {
+                self.imported.remove(&slot);
+                self.standings.insert(slot, standing);
+            }
         }
-        self.standings.insert((list, cause), standing);
     }
 
     /// Counts a soft failure: one a day and list, within the window of its reason.
@@ -180,10 +205,32 @@ impl Fold<'_> {
             expires_at: end,
             released_at: None,
         };
+        self.settle(fact.at, standing);
+    }
+
+    /// Puts what a list says that was imported. It goes by the same rule as everything else of its cause: what goes beyond what
+    /// holds takes its place, and the time since when it stands remains.
+    fn import(&mut self, fact: &Fact, entry: Imported) {
+        let slot = (fact.list, entry.cause);
+        let overrides_consent = entry.overrides_consent && entry.cause == Cause::ManualAllow;
+        // An allow of the other kind is another word, which takes its place from then on.
+        let held = self.standings.get(&slot).filter(|it| it.holds_at(fact.at) && it.overrides_consent == overrides_consent);
+        let standing = Standing {
+            list: fact.list,
+            cause: entry.cause,
+            reason: entry.reason,
+            fact: fact.key,
+            provisional: entry.provisional && entry.expires_at.is_some(),
+            overrides_consent,
+            since: held.map_or(fact.at, |it| it.since),
+            expires_at: entry.expires_at,
+            released_at: None,
+        };
         if held.is_some_and(|it| !goes_beyond(&standing, it)) {
             return;
         }
-        self.standings.insert((list, Cause::Soft), standing);
+        self.imported.insert(slot);
+        self.standings.insert(slot, standing);
     }
 
     /// The mailbox works: strikes are forgotten and soft blocks lifted. Nothing else is touched.

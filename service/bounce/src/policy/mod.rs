@@ -128,6 +128,23 @@ pub enum Matter {
     },
     /// A person acted.
     Act(Act),
+    /// A list that was imported says so. Its age does not matter: lists are imported for what happened long ago.
+    Import(Imported),
+}
+
+/// What an imported list says of an address. It stands where the fact says, whatever its cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Imported {
+    /// Why the address stands there.
+    pub cause: Cause,
+    /// The reason, if the list knows it.
+    pub reason: Option<Reason>,
+    /// Whether another day must confirm it; needs an end.
+    pub provisional: bool,
+    /// Of a manual allow: whether it overrides complaint and unsubscribe.
+    pub overrides_consent: bool,
+    /// Until when; `None` is for good.
+    pub expires_at: Option<OffsetDateTime>,
 }
 
 /// What a list says about an address for one cause.

@@ -193,6 +193,68 @@ fn times_at_the_end_of_the_calendar_do_not_overflow() {
     assert_eq!(standing(&facts).len(), 1);
 }
 
+fn entry(cause: Cause) -> Imported {
+    Imported { cause, reason: None, provisional: false, overrides_consent: false, expires_at: None }
+}
+
+fn imported(number: u8, at: OffsetDateTime, list: ListKey, entry: Imported) -> Fact {
+    Fact { at, key: key(number), list, matter: Matter::Import(entry) }
+}
+
+#[test]
+fn what_was_imported_stands_where_the_list_says_however_old_it_is() {
+    let long_ago = day(-4000);
+    let facts: Vec<Fact> = [Cause::Hard, Cause::Complaint, Cause::Unsubscribe, Cause::ManualBlock, Cause::Import]
+        .into_iter()
+        .zip(1..)
+        .map(|(cause, number)| imported(number, long_ago, LEAF, entry(cause)))
+        .collect();
+    assert_eq!(
+        standing(&facts),
+        [
+            "leaf hard for good",
+            "leaf complaint for good",
+            "leaf unsubscribe for good",
+            "leaf import for good",
+            "leaf manual_block for good"
+        ]
+    );
+    let for_a_month = Imported { provisional: true, expires_at: Some(day(30)), ..entry(Cause::Hard) };
+    assert_eq!(standing(&[imported(1, day(0), LEAF, for_a_month)]), ["leaf hard provisionally for 30 days"]);
+}
+
+#[test]
+fn a_release_sticks_against_a_list_with_older_entries_and_yields_to_one_with_newer() {
+    let release = act(9, day(5), ROOT, Act::Release);
+    assert_eq!(standing(&[release.clone(), imported(1, day(4), ROOT, entry(Cause::Hard))]), Vec::<String>::new());
+    assert_eq!(standing(&[release.clone(), imported(1, day(5), ROOT, entry(Cause::Hard))]), Vec::<String>::new(), "the same moment");
+    assert_eq!(standing(&[release, imported(1, day(6), ROOT, entry(Cause::Hard))]), ["root hard for good"]);
+}
+
+#[test]
+fn an_import_confirms_and_lengthens_and_never_weakens() {
+    let forged = event(1, day(0), Kind::Bounce, Reason::UserUnknown, Weight::Provisional);
+    assert_eq!(standing(&[forged, imported(2, day(1), ROOT, entry(Cause::Hard))]), ["root hard for good"]);
+    let sure = bounce(1, day(0), Reason::UserUnknown);
+    let weaker = Imported { provisional: true, expires_at: Some(day(3)), ..entry(Cause::Hard) };
+    assert_eq!(standing(&[sure, imported(2, day(1), ROOT, weaker)]), ["root hard for good"]);
+}
+
+#[test]
+fn a_delivery_lifts_an_imported_soft_block_and_no_other() {
+    let soft = Imported { expires_at: Some(day(90)), ..entry(Cause::Soft) };
+    let facts = [imported(1, day(0), ROOT, soft), imported(2, day(0), ROOT, entry(Cause::Import)), delivery(3, day(1), 90)];
+    assert_eq!(standing(&facts), ["root import for good"]);
+}
+
+#[test]
+fn evidence_takes_the_place_of_an_import_that_says_the_same() {
+    let facts =
+        [imported(1, day(0), ROOT, entry(Cause::Hard)), bounce(2, day(3), Reason::UserUnknown), hard(3, day(4), Reason::UserUnknown)];
+    let standings = decide(&facts, ROOT, &Policy::default());
+    assert_eq!((standings[0].fact, standings[0].reason, standings[0].since), (key(2), Some(Reason::UserUnknown), day(0)));
+}
+
 fn any_fact() -> impl Strategy<Value = Fact> {
     let kinds = prop_oneof![
         4 => Just(Kind::Bounce), 1 => Just(Kind::Complaint), 1 => Just(Kind::Unsubscribe), 1 => Just(Kind::Suppressed), 1 => Just(Kind::Delayed)
@@ -207,6 +269,13 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         let fact = match choice {
             0..=1 => Matter::Act(act),
             2..=3 => Matter::Delivery { messages: vec![key(number)] },
+            4 => Matter::Import(Imported {
+                cause: Cause::ALL[usize::from(number) % Cause::ALL.len()],
+                reason: (number % 3 == 0).then_some(reason),
+                provisional: number % 4 == 0,
+                overrides_consent: number % 5 == 0,
+                expires_at: (number % 2 == 0).then(|| at + Duration::days(i64::from(number))),
+            }),
             _ => told(number, at, at + Duration::hours(i64::from(number)), kind, bounce_type, reason, weight).matter,
         };
         Fact { at, key: key(number), list, matter: fact }
@@ -246,6 +315,30 @@ proptest! {
         let after = decide(&more, ROOT, &Policy::default());
         for held in before.iter().filter(|it| it.holds_at(end)) {
             prop_assert!(after.iter().any(|it| it.list == held.list && it.cause == held.cause && it.holds_at(end)));
+        }
+    }
+
+    #[test]
+    fn what_a_list_says_brought_back_to_it_changes_nothing(facts in prop::collection::vec(any_fact(), 0..30).prop_map(distinct)) {
+        let now = START + Duration::days(100);
+        let before = decide(&facts, ROOT, &Policy::default());
+        let mut more = facts;
+        for (it, number) in before.iter().filter(|it| it.holds_at(now)).zip(100..) {
+            let entry = Imported {
+                cause: it.cause,
+                reason: it.reason,
+                provisional: it.provisional,
+                overrides_consent: it.overrides_consent,
+                expires_at: it.expires_at,
+            };
+            more.push(imported(number, it.since, it.list, entry));
+        }
+        let after = decide(&more, ROOT, &Policy::default());
+        prop_assert_eq!(after.len(), before.len());
+        for (before, after) in before.iter().zip(&after) {
+            // Where a person, or an earlier import, said the same at the same moment, either may stand as the deciding fact.
+            let fact = if more.iter().any(|it| it.key == before.fact && matches!(it.matter, Matter::Act(_) | Matter::Import(_))) { before.fact } else { after.fact };
+            prop_assert_eq!(&Standing { fact, ..after.clone() }, before);
         }
     }
 
