@@ -145,7 +145,7 @@ impl Fold<'_> {
         let lifetime = reason.filter(|_| cause == Cause::Hard).and_then(|it| self.policy.of(it).lifetime);
         let lifetime = if provisional { Some(self.unconfirmed(lifetime)) } else { lifetime };
         let end = lifetime.map(|it| fact.at.saturating_add(it));
-        self.settle(standing(fact, (list, cause), reason, provisional, end))
+        self.settle(Standing { provisional, ..standing(fact, (list, cause), reason, end) })
     }
 
     /// How long a provisional block lasts: never longer than a sure one would.
@@ -173,7 +173,7 @@ impl Fold<'_> {
             Some(lifetime) => Some(streak.block(fact.at, lifetime, own)),
             None => own,
         };
-        match self.settle(standing(fact, (list, Cause::Soft), Some(reason), provisional, end)) {
+        match self.settle(Standing { provisional, ..standing(fact, (list, Cause::Soft), Some(reason), end) }) {
             Effect::Put { list, cause, provisional, expires_at, .. } => {
                 Effect::Put { list, cause, provisional, expires_at, count: Some(count) }
             }
@@ -191,7 +191,7 @@ impl Fold<'_> {
             return self.put(slot, new);
         };
         if goes_beyond(&new, held) {
-            let joined = joined(new, held);
+            let joined = joined(&new, held);
             self.imported.remove(&slot);
             return self.put(slot, joined);
         }
@@ -213,12 +213,12 @@ impl Fold<'_> {
         let slot = (fact.list, entry.cause);
         let overrides_consent = entry.overrides_consent && entry.cause == Cause::ManualAllow;
         let provisional = entry.provisional && entry.expires_at.is_some();
-        let new = Standing { overrides_consent, ..standing(fact, slot, entry.reason, provisional, entry.expires_at) };
+        let new = Standing { overrides_consent, provisional, ..standing(fact, slot, entry.reason, entry.expires_at) };
         // An allow of the other kind is another word, which takes its place from then on.
         let held = self.standings.get(&slot).filter(|it| it.holds_at(fact.at) && it.overrides_consent == overrides_consent);
         let new = match held {
             Some(held) if !goes_beyond(&new, held) => return Effect::Stands { list: slot.0, cause: slot.1 },
-            Some(held) => joined(new, held),
+            Some(held) => joined(&new, held),
             None => new,
         };
         self.imported.insert(slot);
@@ -255,7 +255,7 @@ impl Fold<'_> {
         }
         let since = held.map_or(fact.at, |it| it.since);
         self.imported.remove(&slot);
-        self.put(slot, Standing { overrides_consent, since, ..standing(fact, slot, None, false, deed.expires_at) })
+        self.put(slot, Standing { overrides_consent, since, ..standing(fact, slot, None, deed.expires_at) })
     }
 
     fn lift(&mut self, at: OffsetDateTime, which: impl Fn(&Standing) -> bool) -> Effect {
@@ -270,15 +270,10 @@ impl Fold<'_> {
     }
 }
 
-fn standing(
-    fact: &Fact,
-    (list, cause): (ListKey, Cause),
-    reason: Option<Reason>,
-    provisional: bool,
-    expires_at: Option<OffsetDateTime>,
-) -> Standing {
-    let fact_key = fact.key;
-    Standing { list, cause, reason, fact: fact_key, provisional, overrides_consent: false, since: fact.at, expires_at, released_at: None }
+/// What a fact puts, as if nothing were there yet.
+fn standing(fact: &Fact, (list, cause): (ListKey, Cause), reason: Option<Reason>, expires_at: Option<OffsetDateTime>) -> Standing {
+    let (fact, since) = (fact.key, fact.at);
+    Standing { list, cause, reason, fact, provisional: false, overrides_consent: false, since, expires_at, released_at: None }
 }
 
 /// Whether the new standing goes beyond the old one: surer, or for longer.
@@ -287,10 +282,10 @@ fn goes_beyond(new: &Standing, old: &Standing) -> bool {
 }
 
 /// What two facts say together, by the witness of the new one.
-fn joined(new: Standing, old: &Standing) -> Standing {
+fn joined(new: &Standing, old: &Standing) -> Standing {
     let provisional = new.provisional && old.provisional;
     let expires_at = if ends_before(new.expires_at, old.expires_at) { old.expires_at } else { new.expires_at };
-    Standing { provisional, since: old.since, expires_at, ..new }
+    Standing { provisional, since: old.since, expires_at, ..new.clone() }
 }
 
 /// Whether one end comes before another; no end comes last.

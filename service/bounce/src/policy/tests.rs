@@ -361,7 +361,7 @@ proptest! {
     ) {
         let at = START + Duration::hours(hour);
         let bounce_type = Some(if is_hard { BounceType::Hard } else { BounceType::Soft });
-        let facts: Vec<Fact> = facts.into_iter().map(|it| of_few_reasons(it)).collect();
+        let facts: Vec<Fact> = facts.into_iter().map(of_few_reasons).collect();
         let before = decide(&facts, ROOT, &hasty());
         let mut more = facts;
         more.push(told(251, at, at + Duration::hours(delay), Kind::Bounce, bounce_type, reason, weight));

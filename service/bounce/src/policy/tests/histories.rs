@@ -175,13 +175,13 @@ fn fact(line: &str, number: u8) -> Fact {
         "unsubscribe" => event(number, at, Kind::Unsubscribe, Reason::Undetermined, weight),
         "suppressed" => event(number, at, Kind::Suppressed, Reason::Suppressed, weight),
         "delayed" => event(number, at, Kind::Delayed, Reason::ServerError, weight),
-        word => match word.parse::<Act>() {
-            Ok(done) => act(number, at, ROOT, done),
-            Err(_) => {
-                let reason: Reason = word.parse().unwrap();
-                let bounce_type = if before.contains(&"soft") { BounceType::Soft } else { reason.permanent_type() };
-                told(number, at, at, Kind::Bounce, Some(bounce_type), reason, weight)
+        word => {
+            if let Ok(done) = word.parse::<Act>() {
+                return act(number, at, ROOT, done);
             }
-        },
+            let reason: Reason = word.parse().unwrap();
+            let bounce_type = if before.contains(&"soft") { BounceType::Soft } else { reason.permanent_type() };
+            told(number, at, at, Kind::Bounce, Some(bounce_type), reason, weight)
+        }
     }
 }
