@@ -20,7 +20,7 @@ pub struct Model {
     pub boundary_id: Uuid,
     /// act (a person's word, by itself no change), added, updated or released.
     pub change: String,
-    /// The cause that changed; null for an act.
+    /// The cause that changed; of an act the one it names, if it does.
     pub cause: Option<String>,
     /// Reason of the deciding fact.
     pub reason: Option<String>,

@@ -125,7 +125,7 @@ create table suppression_change ( -- Append-only audit: every change of what a l
   list_id {uuid} not null references suppression_list (id), -- Where.
   boundary_id {uuid} not null references suppression_list (id), -- Root of that list.
   change text not null, -- act (a person's word, by itself no change), added, updated or released.
-  cause text, -- The cause that changed; null for an act.
+  cause text, -- The cause that changed; of an act the one it names, if it does.
   reason text, -- Reason of the deciding fact.
   event_id {uuid} references event (id), -- The event that led to it.
   act text, -- What the person did.
@@ -140,7 +140,7 @@ create table suppression_change ( -- Append-only audit: every change of what a l
   at {time} not null, -- When it was recorded; the time of an act.
   constraint change_is_known check (change in ('act', 'added', 'updated', 'released')),
   constraint an_act_has_a_word check ((change = 'act') = (act is not null)),
-  constraint a_change_has_a_cause check ((change = 'act') = (cause is null))
+  constraint a_change_has_a_cause check (change = 'act' or cause is not null)
 );
 create index suppression_change_by_position on suppression_change (position, id);
 create index suppression_change_by_subject on suppression_change (subject_id, boundary_id, at);

@@ -12,7 +12,9 @@ use crate::store::Store;
 use crate::telemetry::{Stage, Telemetry};
 
 /// How often.
-const EVERY: Duration = Duration::from_secs(3600);
+const EVERY: Duration = Duration::from_hours(1);
+/// How often the lists are read again, which another process may have changed.
+const LISTS: Duration = Duration::from_secs(10);
 
 /// The loop that does it.
 #[derive(Debug)]
@@ -27,10 +29,14 @@ impl Upkeep {
     /// Works until told to stop, the first time at once.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(EVERY);
+        let mut lists = tokio::time::interval(LISTS);
+        lists.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => self.once().await,
+                // An outage is told by whoever needs the database; what was read before stays.
+                _ = lists.tick() => drop(self.store.lists().await),
             }
         }
     }

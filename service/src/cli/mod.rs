@@ -16,12 +16,16 @@ mod keys;
 mod lists;
 mod messages;
 mod migrate;
+mod moment;
 mod page;
+mod release;
 mod rules;
 mod serve;
 mod setup;
 mod sources;
+mod suppress;
 mod table;
+mod why;
 
 use std::io::{self, Write as _};
 use std::panic::Location;
@@ -58,6 +62,10 @@ enum Command {
     Interpret(interpret::Args),
     Ingest(ingest::Args),
     Check(check::Args),
+    Why(why::Args),
+    Suppress(suppress::Args),
+    Allow(suppress::AllowArgs),
+    Release(release::Args),
     Keys(keys::Args),
     Lists(lists::Args),
     Sources(sources::Args),
@@ -102,6 +110,10 @@ pub fn main() -> ExitCode {
         Command::Interpret(args) => interpret::run(args, file),
         Command::Ingest(args) => ingest::run(args, file),
         Command::Check(args) => check::run(args, file),
+        Command::Why(args) => why::run(args, file),
+        Command::Suppress(args) => suppress::run(args, file),
+        Command::Allow(args) => suppress::allow(args, file),
+        Command::Release(args) => release::run(args, file),
         Command::Keys(args) => keys::run(args, file),
         Command::Lists(args) => lists::run(args, file),
         Command::Sources(args) => sources::run(args, file),

@@ -129,7 +129,7 @@ impl SourceConfig {
                 &format!("write \"{}\", or a list above it", self.list.root()),
             );
         }
-        self.validate_credentials(&key, checks);
+        self.validate_credentials(key, checks);
         for (index, basic) in self.credentials.basic.iter().enumerate() {
             let key = key(&format!("basic[{index}]"));
             if !basic.contains(':') {

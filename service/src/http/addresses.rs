@@ -11,8 +11,9 @@ use crate::http::State;
 use crate::http::keys::Caller;
 use crate::http::parameters::{self, Params, limit};
 use crate::http::problem::{Problem, ProblemView};
+use crate::http::story::known_word;
 use crate::http::views::{ChangeView, EventView, Names, SuppressionView};
-use crate::store::{Known, List, ListId, SubjectHistory};
+use crate::store::{List, ListId, SubjectHistory};
 
 /// How much of a history.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -107,11 +108,7 @@ async fn view(state: &State, address: &str, history: SubjectHistory) -> Result<H
     };
     Ok(History {
         address: address.to_owned(),
-        known: match known {
-            Known::Never => "never",
-            Known::Known => "known",
-            Known::Erased => "erased",
-        },
+        known: known_word(known),
         suppressions: suppressions.into_iter().map(|it| SuppressionView::new(it, &names, now)).collect(),
         events: events.into_iter().map(explained).collect(),
         changes: changes.into_iter().map(|it| ChangeView::new(it, recipient(), &names)).collect(),

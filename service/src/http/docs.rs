@@ -11,7 +11,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
-use crate::http::{addresses, check, codes, diagnose, feeds, health, lists, messages, suppressions, webhooks};
+use crate::http::{
+    addresses, check, codes, diagnose, feeds, health, lists, messages, policy, receipts, release, story, suppressions, webhooks,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,10 +24,16 @@ use crate::http::{addresses, check, codes, diagnose, feeds, health, lists, messa
         check::get_check,
         check::post_check,
         lists::get_lists,
+        lists::get_list,
+        lists::put_list,
+        policy::get_policy,
+        release::post_release,
         suppressions::get_suppression,
         suppressions::put_suppression,
         suppressions::delete_suppression,
         addresses::get_address,
+        story::get_why,
+        receipts::get_raw,
         feeds::get_events,
         feeds::get_changes,
         diagnose::post_diagnose,

@@ -14,8 +14,12 @@ mod keys;
 mod lists;
 mod messages;
 mod parameters;
+mod policy;
 mod problem;
+mod receipts;
+mod release;
 mod routes;
+mod story;
 mod suppressions;
 mod views;
 mod webhooks;
@@ -37,7 +41,9 @@ use crate::intake::{Intake, RulesInForce, Sources};
 use crate::store::Store;
 use crate::telemetry::{RelayState, RequestSpan, Telemetry};
 
+pub use policy::PolicyView;
 pub use problem::{Problem, ProblemKind};
+pub use story::StoryView;
 
 /// What handlers work with.
 #[derive(Debug, Clone)]

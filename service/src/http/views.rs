@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bounce::classify::codes::Disposition;
 use bounce::classify::reason::{Fault, Reason};
 use bounce::kind::{Attribution, BounceType, FeedbackType, Kind};
-use bounce::policy::{Act, Cause};
+use bounce::policy::{Act, Cause, Weight};
 use bounce::status::{SmtpReply, Stage};
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
@@ -25,6 +25,13 @@ impl Serialize for Moment {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = self.0.to_offset(UtcOffset::UTC).format(&Rfc3339).map_err(serde::ser::Error::custom)?;
         serializer.serialize_str(&text)
+    }
+}
+
+impl std::fmt::Display for Moment {
+    /// Whole seconds, for sentences.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.to_offset(UtcOffset::UTC).truncate_to_second().format(&Rfc3339).unwrap_or_default())
     }
 }
 
@@ -67,18 +74,22 @@ words! {
     ActWord = Act;
     ChangeWord = Change;
     AttributionWord = Attribution;
+    WeightWord = Weight;
     FeedbackTypeWord = FeedbackType;
     DispositionWord = Disposition;
     RelayStateWord = RelayState;
 }
 
 /// A recorded fact.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct EventView {
     /// Its id; the CloudEvents id of its message is the same.
     event_id: Uuid,
     /// Whom it is about; null once erased.
     recipient: Option<String>,
+    /// Who that is, erased or not: the first half of a keyed hash of the address.
+    #[schema(example = "28dba94685e8032b8667719a1449c84a")]
+    subject_id: String,
     /// Name of the list it was said about.
     list: Option<String>,
     /// What happened.
@@ -122,6 +133,9 @@ pub(super) struct EventView {
     /// How well it is attributed, weakest first.
     #[schema(value_type = AttributionWord)]
     attribution: Attribution,
+    /// How much it may do to lists: `none`, `provisional` or `full`.
+    #[schema(value_type = WeightWord)]
+    weight: Weight,
     /// The rule that decided.
     #[schema(example = "gmail.no_such_user")]
     rule: String,
@@ -139,6 +153,7 @@ impl EventView {
         Self {
             event_id: event.id.0,
             recipient,
+            subject_id: event.subject.to_string(),
             list: names.of(event.list),
             kind: said.kind,
             bounce_type: said.bounce_type,
@@ -156,11 +171,27 @@ impl EventView {
             source: event.source,
             receipt_id: event.receipt.0,
             attribution: event.attribution,
+            weight: event.weight,
             rule: said.rule,
             rules_version: said.rules_version,
             occurred_at: Moment(event.occurred_at),
             received_at: Moment(event.received_at),
         }
+    }
+}
+
+impl EventView {
+    /// The same in words.
+    pub(super) fn summary(&self) -> String {
+        let mut text = self.kind.to_string();
+        let words = [self.bounce_type.map(BounceType::as_str), self.reason.map(Reason::as_str)];
+        words.into_iter().flatten().for_each(|it| text.extend([", ", it]));
+        let codes: Vec<String> = self.status.iter().cloned().chain(self.reply.map(|it| it.to_string())).collect();
+        if !codes.is_empty() {
+            text.extend([" (", &codes.join(", "), ")"]);
+        }
+        text.extend([", judged by ", &self.rule, ", from ", &self.source, " (", self.attribution.as_str(), ")"]);
+        text
     }
 }
 
@@ -178,6 +209,8 @@ pub(super) struct SuppressionView {
     reason: Option<Reason>,
     /// Whether it holds now: not released and not expired.
     holds: bool,
+    /// Whether it is the entry of the whole domain.
+    by_domain: bool,
     /// Whether it holds only for some days, until a fact of another day confirms it.
     provisional: bool,
     /// Of a manual allow: whether it overrides complaint and unsubscribe.
@@ -203,6 +236,7 @@ impl SuppressionView {
             cause: it.cause,
             reason: it.reason,
             holds: it.holds_at(now),
+            by_domain: false,
             provisional: it.provisional,
             overrides_consent: it.overrides_consent,
             since: Moment(it.since),
@@ -212,6 +246,27 @@ impl SuppressionView {
             note: it.note,
             revision: it.revision,
         }
+    }
+}
+
+impl SuppressionView {
+    /// The same, of the entry of the domain.
+    pub(super) fn of_domain(self) -> Self {
+        Self { by_domain: true, ..self }
+    }
+
+    /// Whether it holds now.
+    pub(super) fn holds(&self) -> bool {
+        self.holds
+    }
+
+    /// The same in words.
+    pub(super) fn summary(&self) -> String {
+        let reason = self.reason.map(|it| format!(" ({it})")).unwrap_or_default();
+        let surely = if self.provisional { ", provisionally" } else { "" };
+        let end = self.expires_at.map_or_else(|| ", for good".to_owned(), |it| format!(", until {it}"));
+        let note = self.note.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+        format!("{}{reason} on {}{surely}, since {}{end}{note}", self.cause, self.list.as_deref().unwrap_or_default(), self.since)
     }
 }
 
@@ -225,9 +280,12 @@ pub(super) struct ChangeView {
     change: Change,
     /// Whom it is about; null once erased.
     recipient: Option<String>,
+    /// Who that is, erased or not: the first half of a keyed hash of the address.
+    #[schema(example = "28dba94685e8032b8667719a1449c84a")]
+    subject_id: String,
     /// Name of the list.
     list: Option<String>,
-    /// Which cause.
+    /// Which cause; of an act only where it names one.
     #[schema(value_type = Option<CauseWord>)]
     cause: Option<Cause>,
     /// Reason of the deciding event.
@@ -252,6 +310,8 @@ pub(super) struct ChangeView {
     released_at: Option<Moment>,
     /// Revision of the address; the higher one is the newer.
     revision: i64,
+    /// The import or bulk request that it belongs to.
+    import_id: Option<Uuid>,
     /// When it was recorded.
     at: Moment,
 }
@@ -262,6 +322,7 @@ impl ChangeView {
             change_id: it.id.0,
             change: it.change,
             recipient,
+            subject_id: it.subject.to_string(),
             list: names.of(it.list),
             cause: it.cause,
             reason: it.reason,
@@ -274,6 +335,7 @@ impl ChangeView {
             expires_at: it.expires_at.map(Moment),
             released_at: it.released_at.map(Moment),
             revision: it.revision,
+            import_id: it.import,
             at: Moment(it.at),
         }
     }
@@ -295,7 +357,7 @@ impl Names {
         Ok(Self(names))
     }
 
-    fn of(&self, id: ListId) -> Option<String> {
+    pub(super) fn of(&self, id: ListId) -> Option<String> {
         self.0.get(&id).cloned()
     }
 }

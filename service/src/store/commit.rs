@@ -362,7 +362,6 @@ pub(super) async fn lock_subjects<'a>(
 ) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
     let addresses: BTreeMap<SubjectId, &bounce::address::Address> = addresses.collect();
     let all: Vec<(&SubjectId, &&bounce::address::Address)> = addresses.iter().collect();
-    let mut locked = HashMap::new();
     for chunk in all.chunks(ROWS_PER_STATEMENT) {
         let models = chunk.iter().map(|(id, address)| {
             let model = subject::Model {
@@ -377,9 +376,16 @@ pub(super) async fn lock_subjects<'a>(
         });
         subject::Entity::insert_many(models).on_conflict_do_nothing_on([subject::Column::Id]).exec_without_returning(tx).await?;
     }
-    for chunk in all.chunks(ROWS_PER_STATEMENT) {
+    let ids: Vec<SubjectId> = addresses.into_keys().collect();
+    lock(tx, &ids).await
+}
+
+/// Locks subjects that are there, in the order of their ids, in which they must be given.
+pub(super) async fn lock(tx: &DatabaseTransaction, ids: &[SubjectId]) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
+    let mut locked = HashMap::new();
+    for chunk in ids.chunks(ROWS_PER_STATEMENT) {
         let rows = subject::Entity::find()
-            .filter(subject::Column::Id.is_in(chunk.iter().map(|(id, _)| id.0.to_vec())))
+            .filter(subject::Column::Id.is_in(chunk.iter().map(|id| id.0.to_vec())))
             .order_by_asc(subject::Column::Id)
             .lock_exclusive()
             .all(tx)

@@ -3,7 +3,7 @@
 
 use aws_lc_rs::digest;
 use bounce::kind::{FeedbackType, Kind};
-use bounce::policy::{Act, Cause, Fact, FactKey, Matter, Policy, Standing, decide};
+use bounce::policy::{Cause, Fact, FactKey, Matter, Policy, Standing, Step, decide, explain};
 use time::OffsetDateTime;
 
 use crate::store::ids::{ChangeId, EventId, ListId, ReceiptId, SubjectId};
@@ -177,6 +177,11 @@ impl History {
         changes
     }
 
+    /// What each fact did, events first, then deliveries, then acts: the place that a step names counts in this order.
+    pub(super) fn steps(&self, policy: &Policy) -> Vec<Step> {
+        explain(&self.facts(), self.boundary.key(), policy)
+    }
+
     /// Everything that is known, as the policy wants it.
     fn facts(&self) -> Vec<Fact> {
         let events = self.events.iter().map(|it| Fact {
@@ -199,7 +204,7 @@ impl History {
             matter: Matter::Delivery { messages: it.messages.clone() },
         });
         let acts = self.acts.iter().filter_map(|it| {
-            let matter = Matter::Act(it.act?);
+            let matter = Matter::Act(it.deed()?);
             Some(Fact { at: it.at, key: FactKey(it.id.0.into_bytes()), list: it.list.key(), matter })
         });
         events.chain(deliveries).chain(acts).collect()
@@ -317,14 +322,4 @@ fn words(said: &Testimony) -> [Option<String>; 14] {
         said.provider_event_id.clone(),
         Some(said.rule.clone()),
     ]
-}
-
-/// Which causes an act lifts; used to tell whether it would do anything.
-pub(super) fn lifts(act: Act, cause: Cause) -> bool {
-    match act {
-        Act::Release => cause.is_automatic(),
-        Act::Unblock => cause == Cause::ManualBlock,
-        Act::Disallow => cause == Cause::ManualAllow,
-        _ => false,
-    }
 }

@@ -70,7 +70,9 @@ fn first_half(tag: &hmac::Tag) -> [u8; 16] {
 #[must_use]
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
-    parts.iter().for_each(|it| context.update(it));
+    for part in parts {
+        context.update(part);
+    }
     let mut hash = [0; 32];
     for (to, from) in hash.iter_mut().zip(context.finish().as_ref()) {
         *to = *from;

@@ -20,7 +20,9 @@ mod messages;
 mod outbox;
 mod policies;
 mod record;
+mod release;
 mod rows;
+mod story;
 mod tokens;
 
 use sea_orm::DatabaseConnection;
@@ -43,7 +45,9 @@ pub use policies::Policies;
 pub use record::{
     Change, Event, Incoming, IncomingDelivery, IncomingFact, IncomingToken, Keep, ReceiptState, Suppression, SuppressionChange, Testimony,
 };
+pub use release::{BulkRelease, Counts, Selected, Selection, lifting};
 pub use rows::{kept, without_nul};
+pub use story::{Chapter, Happening, RawReceipt, ReceiptBrief, Story};
 
 /// The database, with what is needed to read it: the pepper, the policy and the tree of lists.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::{Cause, FactKey, ListKey};
+use super::{Cause, ListKey};
 
 crate::vocabulary! {
     /// Why a fact did nothing.
@@ -67,10 +67,8 @@ pub enum Effect {
 /// A fact and what it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// When it happened.
-    pub at: OffsetDateTime,
-    /// Which.
-    pub fact: FactKey,
+    /// Place of the fact among those that were given.
+    pub index: usize,
     /// What it did.
     pub effect: Effect,
 }

@@ -39,22 +39,22 @@ pub fn decide(facts: &[Fact], boundary: ListKey, policy: &Policy) -> Vec<Standin
     fold(facts, boundary, policy, |_, _| ())
 }
 
-/// The same fold, telling what each fact did, in the order in which they count.
+/// The same fold, telling what each fact did, in the order in which they count. A fact that was given twice is told once.
 #[must_use]
 pub fn explain(facts: &[Fact], boundary: ListKey, policy: &Policy) -> Vec<Step> {
     let mut steps = Vec::with_capacity(facts.len());
-    fold(facts, boundary, policy, |fact, effect| steps.push(Step { at: fact.at, fact: fact.key, effect }));
+    fold(facts, boundary, policy, |index, effect| steps.push(Step { index, effect }));
     steps
 }
 
-fn fold(facts: &[Fact], boundary: ListKey, policy: &Policy, mut tell: impl FnMut(&Fact, Effect)) -> Vec<Standing> {
-    let mut sorted: Vec<&Fact> = facts.iter().collect();
-    sorted.sort_by_key(|it| (it.at, order_of(&it.matter), it.key));
-    sorted.dedup_by_key(|it| (it.at, order_of(&it.matter), it.key));
-    let bounced: BTreeSet<FactKey> = sorted.iter().flat_map(|it| bounced_messages(it)).copied().collect();
+fn fold(facts: &[Fact], boundary: ListKey, policy: &Policy, mut tell: impl FnMut(usize, Effect)) -> Vec<Standing> {
+    let mut sorted: Vec<(usize, &Fact)> = facts.iter().enumerate().collect();
+    sorted.sort_by_key(|(_, it)| (it.at, order_of(&it.matter), it.key));
+    sorted.dedup_by_key(|(_, it)| (it.at, order_of(&it.matter), it.key));
+    let bounced: BTreeSet<FactKey> = sorted.iter().flat_map(|(_, it)| bounced_messages(it)).copied().collect();
     let mut fold =
         Fold { boundary, policy, standings: BTreeMap::new(), streaks: BTreeMap::new(), told: BTreeMap::new(), imported: BTreeSet::new() };
-    for fact in sorted {
+    for (index, fact) in sorted {
         let effect = match &fact.matter {
             Matter::Event { weight: Weight::None, .. } => Effect::Ignored(Ignored::NoWeight),
             Matter::Event { kind, bounce_type, reason, weight, received, .. } => {
@@ -67,7 +67,7 @@ fn fold(facts: &[Fact], boundary: ListKey, policy: &Policy, mut tell: impl FnMut
             Matter::Act(deed) => fold.act(fact, *deed),
             Matter::Import(entry) => fold.import(fact, *entry),
         };
-        tell(fact, effect);
+        tell(index, effect);
     }
     fold.standings.into_values().collect()
 }
@@ -213,7 +213,7 @@ impl Fold<'_> {
         let slot = (fact.list, entry.cause);
         let overrides_consent = entry.overrides_consent && entry.cause == Cause::ManualAllow;
         let provisional = entry.provisional && entry.expires_at.is_some();
-        let new = Standing { overrides_consent, provisional, ..standing(fact, slot, entry.reason, entry.expires_at) };
+        let new = Standing { provisional, overrides_consent, ..standing(fact, slot, entry.reason, entry.expires_at) };
         // An allow of the other kind is another word, which takes its place from then on.
         let held = self.standings.get(&slot).filter(|it| it.holds_at(fact.at) && it.overrides_consent == overrides_consent);
         let new = match held {

@@ -84,6 +84,14 @@ crate::vocabulary! {
     }
 }
 
+impl Act {
+    /// Whether it takes away rather than puts.
+    #[must_use]
+    pub const fn is_lifting(self) -> bool {
+        matches!(self, Self::Unblock | Self::Disallow | Self::Release)
+    }
+}
+
 /// Opaque id of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListKey(pub [u8; 16]);

@@ -174,7 +174,7 @@ async fn generic() -> Bench {
     Bench::with(|config| config.sources.push(source("hook", "generic"))).await
 }
 
-async fn report(bench: &Bench, events: &serde_json::Value) -> Answered {
+async fn report(bench: &Bench, events: &Value) -> Answered {
     bench
         .send(
             bench
@@ -225,7 +225,7 @@ async fn a_report_may_name_its_list_within_the_tree_of_its_source() {
         config.sources.push(hook);
     })
     .await;
-    let leaves = |who: &str, named: serde_json::Value| {
+    let leaves = |who: &str, named: Value| {
         let mut event = json!({"type": "unsubscribe", "recipient": format!("{who}@example.org"), "event_id": who});
         event.as_object_mut().unwrap().extend(named.as_object().unwrap().clone());
         event

@@ -55,7 +55,7 @@ async fn what_cannot_be_read_is_told_so() {
         ("PUT", "/v1/lists/acme/suppressions/a@b.example", JSON, b"{\"action\":\"maybe\"}", 400, "invalid-body"),
         ("PUT", "/v1/lists/acme/suppressions/a@b.example", JSON, b"{\"overrides_consent\":true}", 400, "invalid-body"),
         ("PUT", "/v1/lists/acme/suppressions/a@b.example", "text/plain", b"block", 415, "unsupported-media-type"),
-        ("DELETE", "/v1/lists/acme/suppressions/a@b.example?cause=hard", "", b"", 400, "invalid-request"),
+        ("DELETE", "/v1/lists/acme/suppressions/a@b.example?cause=nonsense", "", b"", 400, "invalid-request"),
         ("DELETE", "/v1/lists/acme/suppressions/a@b.example", "", b"", 404, "not-found"),
         ("GET", "/v1/events?after=x", "", b"", 400, "invalid-request"),
         ("GET", "/v1/events?after=%ff", "", b"", 400, "invalid-request"),
