@@ -175,7 +175,7 @@ fn normal_local(local: &str) -> Result<String, AddressError> {
     };
     // Of blanks only the space may stand there, and only quoted (`qtextSMTP`, RFC 5321 section 4.1.2).
     let is_quoted = local.starts_with('"');
-    let cannot_stand = |it: char| it.is_control() || is_invisible(it) || (it.is_whitespace() && !(it == ' ' && is_quoted));
+    let cannot_stand = |it: char| it.is_control() || is_no_letter(it) || (it.is_whitespace() && !(it == ' ' && is_quoted));
     if plain.is_empty() || plain.chars().any(cannot_stand) {
         return Err(AddressError::Local);
     }
@@ -184,9 +184,10 @@ fn normal_local(local: &str) -> Result<String, AddressError> {
     Ok(quoted_if_needed(normal))
 }
 
-/// What nobody sees: an address with such a letter looks like another one, and a check for the other would pass.
-const fn is_invisible(letter: char) -> bool {
-    matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+/// What nobody sees: an address with such a letter looks like another one, and a check for the other would pass. And what
+/// decoding leaves where a text was none.
+const fn is_no_letter(letter: char) -> bool {
+    matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffd}')
 }
 
 /// Puts a local part into quotes that cannot stand without (RFC 5321 section 4.1.2, `Quoted-string`), so that what is shown can

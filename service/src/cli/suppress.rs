@@ -88,8 +88,8 @@ fn given(addresses: &[String]) -> io::Result<Vec<String>> {
     let mut given = Vec::new();
     for address in addresses {
         if address == "-" {
-            for line in io::stdin().lock().lines() {
-                given.push(line?.trim().to_owned());
+            for line in io::stdin().lock().split(b'\n') {
+                given.push(String::from_utf8_lossy(&line?).trim().to_owned());
             }
         } else {
             given.push(address.clone());

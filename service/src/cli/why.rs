@@ -70,7 +70,8 @@ async fn raw(store: &Store, id: ReceiptId) -> anyhow::Result<Exit> {
 
 fn page(address: &str, story: &StoryView) -> String {
     let mut out = String::new();
-    wrap(&mut out, "", 0, &styled(BOLD, &plain(address)));
+    out.push_str(&styled(BOLD, &plain(address)));
+    out.push('\n');
     let holding = story.holding();
     match (story.known(), holding.is_empty()) {
         ("never", _) => out.push_str("  never heard of\n"),

@@ -253,6 +253,18 @@ impl Problem {
         Self::come_again(ProblemKind::Unavailable, "this post cannot be verified at the moment", DATABASE_AWAY)
     }
 
+    /// The document, where it stands inside an answer that has begun.
+    pub(super) fn told(&self) -> ProblemView {
+        ProblemView {
+            kind: format!("/problems/{}", self.kind),
+            title: self.kind.title(),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            list: self.list.clone(),
+            request_id: None,
+        }
+    }
+
     /// The answer, and the one line of the log that a fault of ours gets.
     pub(super) fn answer(&self, id: Option<&RequestId>, telemetry: Option<&Telemetry>) -> HttpResponse {
         if let (Some(cause), Some(telemetry)) = (&self.cause, telemetry) {
@@ -262,14 +274,7 @@ impl Problem {
         for (name, value) in &self.headers {
             answer.insert_header((name.clone(), value.as_str()));
         }
-        let view = ProblemView {
-            kind: format!("/problems/{}", self.kind),
-            title: self.kind.title(),
-            status: self.status.as_u16(),
-            detail: self.detail.clone(),
-            list: self.list.clone(),
-            request_id: id.map(|it| it.as_str().to_owned()),
-        };
+        let view = ProblemView { request_id: id.map(|it| it.as_str().to_owned()), ..self.told() };
         answer.content_type("application/problem+json").body(serde_json::to_string(&view).unwrap_or_default())
     }
 }

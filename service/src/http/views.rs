@@ -190,7 +190,8 @@ impl EventView {
         if !codes.is_empty() {
             text.extend([" (", &codes.join(", "), ")"]);
         }
-        text.extend([", judged by ", &self.rule, ", from ", &self.source, " (", self.attribution.as_str(), ")"]);
+        text.extend([", judged by ", &self.rule, ", from ", &self.source, " (", self.attribution.as_str(), "), receipt "]);
+        text.push_str(&self.receipt_id.to_string());
         text
     }
 }
