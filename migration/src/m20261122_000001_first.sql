@@ -168,6 +168,9 @@ create table api_key ( -- Keys of the API. The secret itself is not kept.
   created_at {time} not null, -- When it was made.
   expires_at {time}, -- When it ends.
   revoked_at {time}, -- When it was revoked.
+  rate_limit integer, -- Requests a minute it may make; null for what the configuration says.
+  last_used_at {time}, -- When it was last used, to the minute.
+  constraint a_key_may_make_a_request check (rate_limit > 0),
   constraint key_hash_is_unique unique (hash),
   constraint key_hash_is_32_octets check ({octets}(hash) = 32),
   constraint key_name_is_unique unique (name)

@@ -30,6 +30,8 @@ section! {
         pub max_webhook_body: Size = Size(10 << 20),
         /// Most addresses in one check.
         pub max_check: usize = 100_000,
+        /// Requests a minute that one API key may make of one process; 0 for any number.
+        pub rate_limit: u32 = 0,
         /// Proxies whose `Forwarded` and `X-Forwarded-…` headers are believed.
         pub trusted_proxies: Vec<IpNet> = Vec::new(),
     }
@@ -51,5 +53,6 @@ impl HttpConfig {
         checks.size("http.max_body", self.max_body, Size(1 << 10)..=Size(1 << 30));
         checks.size("http.max_webhook_body", self.max_webhook_body, Size(1 << 10)..=Size(1 << 30));
         checks.within("http.max_check", self.max_check, 1..=10_000_000);
+        checks.within("http.rate_limit", self.rate_limit as usize, 0..=1_000_000);
     }
 }

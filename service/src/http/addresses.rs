@@ -13,7 +13,7 @@ use crate::http::parameters::{self, Params, limit};
 use crate::http::problem::{Problem, ProblemView};
 use crate::http::story::known_word;
 use crate::http::views::{ChangeView, EventView, Names, SuppressionView};
-use crate::store::{List, ListId, SubjectHistory};
+use crate::store::{Known, List, ListId, SubjectHistory};
 
 /// How much of a history.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -93,6 +93,10 @@ async fn confine(state: &State, own: &Arc<List>, history: &mut SubjectHistory) -
     history.events.retain(|it| below.contains(&it.list));
     history.suppressions.retain(|it| blocks(&it.list));
     history.changes.retain(|it| blocks(&it.list));
+    if history.events.is_empty() && history.suppressions.is_empty() && history.changes.is_empty() {
+        // Nor may it learn that others have heard of the address.
+        history.known = Known::Never;
+    }
     Ok(())
 }
 

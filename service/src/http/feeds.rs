@@ -11,13 +11,18 @@ use crate::http::problem::{Problem, ProblemView};
 use crate::http::views::{ChangeView, EventView, Names};
 use crate::store::{BadCursor, Cursor, Visible};
 
+/// What the cursors of the facts begin with.
+const EVENTS: char = 'e';
+/// What the cursors of the changes begin with.
+const CHANGES: char = 'c';
+
 /// A place in a feed.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Place {
     /// `next` of the page before; from the beginning if left out.
-    #[param(example = "42.0199c0de7a1170008000000000000001")]
+    #[param(example = "e42.0199c0de7a1170008000000000000001")]
     after: Option<String>,
     /// Most items of the page, 1 to 1000; 100 if left out.
     #[param(example = 100)]
@@ -33,7 +38,7 @@ pub(super) struct Feed<T> {
     /// In the order of commit.
     items: Vec<T>,
     /// Where to go on: `after` of the next page. Keep it, even if the page is empty.
-    #[schema(example = "42.0199c0de7a1170008000000000000001")]
+    #[schema(example = "e42.0199c0de7a1170008000000000000001")]
     next: String,
     /// Whether there is more already.
     more: bool,
@@ -47,7 +52,7 @@ pub(super) struct Feed<T> {
     (status = 200, description = "a page", body = Feed<EventView>, example = json!({
         "items": [{"event_id": "0199c0de-7a11-7000-8000-000000000002", "recipient": "jane@example.org", "list": "acme.weekly",
             "kind": "bounce", "bounce_type": "hard", "reason": "user_unknown", "status": "5.1.1"}],
-        "next": "42.0199c0de7a1170008000000000000002", "more": false})),
+        "next": "e42.0199c0de7a1170008000000000000002", "more": false})),
     (status = 400, description = "not a cursor", body = ProblemView, content_type = "application/problem+json"),
     (status = 401, description = "no valid key", body = ProblemView, content_type = "application/problem+json"),
     (status = 403, description = "the key lacks the scope read", body = ProblemView, content_type = "application/problem+json"),
@@ -59,10 +64,10 @@ pub(super) async fn get_events(
     place: Params<Place>,
 ) -> Result<web::Json<Feed<EventView>>, Problem> {
     let visible = visible(&state, &caller, place.0.list.as_deref()).await?;
-    let page = state.store.events_after(cursor(&place.0)?, &visible, limit(place.0.limit)?).await?;
+    let page = state.store.events_after(cursor(EVENTS, &place.0)?, &visible, limit(place.0.limit)?).await?;
     let names = Names::look_up(&state.store, page.items.iter().map(|it| it.0.list)).await?;
-    let items = page.items.into_iter().map(|(it, to)| EventView::new(it, to, &names)).collect();
-    Ok(web::Json(Feed { items, next: page.next.to_string(), more: page.more }))
+    let items = page.items.into_iter().map(|(it, to)| EventView::new(it, to.address, &names).at_revision(to.revision)).collect();
+    Ok(web::Json(Feed { items, next: format!("{EVENTS}{}", page.next), more: page.more }))
 }
 
 /// What lists say since, in the order of commit.
@@ -73,7 +78,7 @@ pub(super) async fn get_events(
     (status = 200, description = "a page", body = Feed<ChangeView>, example = json!({
         "items": [{"change_id": "0199c0de-7a11-7000-8000-000000000003", "change": "added", "recipient": "jane@example.org",
             "list": "acme", "cause": "hard", "reason": "user_unknown", "provisional": false, "revision": 1}],
-        "next": "42.0199c0de7a1170008000000000000003", "more": false})),
+        "next": "c42.0199c0de7a1170008000000000000003", "more": false})),
     (status = 400, description = "not a cursor", body = ProblemView, content_type = "application/problem+json"),
     (status = 401, description = "no valid key", body = ProblemView, content_type = "application/problem+json"),
     (status = 403, description = "the key lacks the scope read", body = ProblemView, content_type = "application/problem+json"),
@@ -85,10 +90,10 @@ pub(super) async fn get_changes(
     place: Params<Place>,
 ) -> Result<web::Json<Feed<ChangeView>>, Problem> {
     let visible = visible(&state, &caller, place.0.list.as_deref()).await?;
-    let page = state.store.changes_after(cursor(&place.0)?, &visible, limit(place.0.limit)?).await?;
+    let page = state.store.changes_after(cursor(CHANGES, &place.0)?, &visible, limit(place.0.limit)?).await?;
     let names = Names::look_up(&state.store, page.items.iter().map(|it| it.0.list)).await?;
-    let items = page.items.into_iter().map(|(it, to)| ChangeView::new(it, to, &names)).collect();
-    Ok(web::Json(Feed { items, next: page.next.to_string(), more: page.more }))
+    let items = page.items.into_iter().map(|(it, to)| ChangeView::new(it, to.address, &names)).collect();
+    Ok(web::Json(Feed { items, next: format!("{CHANGES}{}", page.next), more: page.more }))
 }
 
 async fn visible(state: &State, caller: &Caller, list: Option<&str>) -> Result<Visible, Problem> {
@@ -99,6 +104,8 @@ async fn visible(state: &State, caller: &Caller, list: Option<&str>) -> Result<V
     })
 }
 
-fn cursor(place: &Place) -> Result<Cursor, BadCursor> {
-    place.after.as_deref().map_or(Ok(Cursor::START), str::parse)
+/// The place in this feed after which to go on. Each feed knows its own cursors: a place in one means nothing in the other.
+fn cursor(feed: char, place: &Place) -> Result<Cursor, BadCursor> {
+    let Some(after) = place.after.as_deref() else { return Ok(Cursor::START) };
+    after.strip_prefix(feed).ok_or(BadCursor)?.parse()
 }

@@ -47,6 +47,8 @@ bounce::vocabulary! {
         TooLarge = "too-large",
         /// Not a content type or encoding that is taken here.
         UnsupportedMediaType = "unsupported-media-type",
+        /// More requests than the key may make.
+        TooManyRequests = "too-many-requests",
         /// A fault of the service.
         Internal = "internal",
         /// Come again: the service has too much to do.
@@ -70,6 +72,7 @@ impl ProblemKind {
             Self::Conflict => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Busy | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -90,6 +93,7 @@ impl ProblemKind {
             Self::Conflict => "Conflict",
             Self::TooLarge => "Too large",
             Self::UnsupportedMediaType => "Content type not taken",
+            Self::TooManyRequests => "Too many requests",
             Self::Internal => "Internal error",
             Self::Busy => "Too busy",
             Self::Unavailable => "Temporarily unavailable",
@@ -111,6 +115,7 @@ impl ProblemKind {
             Self::Conflict => "The detail says what stands in the way; where a list is, `list` names it.",
             Self::TooLarge => "The detail names the limit and the key of the configuration that sets it.",
             Self::UnsupportedMediaType => "The detail names the content types that are taken.",
+            Self::TooManyRequests => "The key has made as many requests as it may. Come again after `Retry-After` seconds.",
             Self::Internal => "A fault of the service. The log has the cause under the request id.",
             Self::Busy => "Nothing was recorded. Send the same again after `Retry-After` seconds.",
             Self::Unavailable => "Nothing may have been recorded. Send the same again after `Retry-After` seconds; that is always safe.",
@@ -183,6 +188,15 @@ impl Problem {
     #[must_use]
     pub fn come_again(kind: ProblemKind, detail: impl Into<String>, after: u32) -> Self {
         Self::new(kind, detail).with(header::RETRY_AFTER, after.to_string())
+    }
+
+    /// 429, to come again after so long.
+    #[must_use]
+    pub fn too_many(limit: u32, after: std::time::Duration) -> Self {
+        let detail = format!("this key may make {limit} requests a minute");
+        // A second more, rather than to come too early again.
+        let seconds = u32::try_from(after.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        Self::come_again(ProblemKind::TooManyRequests, detail, seconds)
     }
 
     /// A request that did not end in time.

@@ -246,6 +246,10 @@ fn confine(story: &mut Story, own: &Arc<List>, lists: &[Arc<List>]) {
         (Happening::Receipt(_) | Happening::Event(_), Some(list)) => below.contains(&list),
         (_, Some(list)) => blocks(list),
     });
+    if story.chapters.is_empty() && story.suppressions.is_empty() {
+        // Nor may it learn that others have heard of the address.
+        story.known = Known::Never;
+    }
 }
 
 impl ChapterView {

@@ -98,6 +98,7 @@ pub(super) struct Lift {
     #[param(value_type = Option<CauseWord>, example = "hard")]
     cause: Option<Cause>,
     /// Why, for the audit.
+    #[param(example = "asked by telephone")]
     note: Option<String>,
 }
 

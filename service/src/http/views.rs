@@ -145,6 +145,9 @@ pub(super) struct EventView {
     occurred_at: Moment,
     /// When it was recorded.
     received_at: Moment,
+    /// In the feed: revision of the address when the page was read; the higher one is the newer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
 }
 
 impl EventView {
@@ -176,11 +179,17 @@ impl EventView {
             rules_version: said.rules_version,
             occurred_at: Moment(event.occurred_at),
             received_at: Moment(event.received_at),
+            revision: None,
         }
     }
 }
 
 impl EventView {
+    /// The same as an item of the feed.
+    pub(super) fn at_revision(self, revision: i64) -> Self {
+        Self { revision: Some(revision), ..self }
+    }
+
     /// The same in words.
     pub(super) fn summary(&self) -> String {
         let mut text = self.kind.to_string();

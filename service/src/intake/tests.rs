@@ -121,7 +121,7 @@ impl Bench {
 
     async fn recipients(&self) -> Vec<String> {
         let page = self.store.events_after(Cursor::START, &Visible::All, 100).await.unwrap();
-        page.items.into_iter().filter_map(|(_, address)| address).collect()
+        page.items.into_iter().filter_map(|(_, who)| who.address).collect()
     }
 }
 

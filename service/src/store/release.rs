@@ -155,9 +155,9 @@ impl Store {
             let subject = SubjectId(rows::sixteen("suppression", &row.subject_id)?);
             found.push((subject, rows::suppression_from_row(row)?));
         }
-        let addresses = self.addresses(found.iter().map(|it| it.0)).await?;
+        let subjects = self.subjects(found.iter().map(|it| it.0)).await?;
         let selected = |(subject, it): (SubjectId, crate::store::record::Suppression)| Selected {
-            address: addresses.get(&subject).cloned().flatten(),
+            address: subjects.get(&subject).and_then(|it| it.address.clone()),
             cause: it.cause,
             reason: it.reason,
             since: it.since,
