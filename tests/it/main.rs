@@ -5,6 +5,7 @@ mod cli_classify;
 mod cli_demo;
 mod cli_evaluate;
 mod cli_ingest;
+mod cli_lists;
 mod cli_serve;
 mod one_failure;
 mod relay_blocked;

@@ -203,7 +203,7 @@ async fn a_key_of_one_tree_neither_reads_nor_learns_of_another() {
     assert_eq!(bench.get("/v1/lists/never.heard").await.status, 404, "and nothing was made of a list that is not there");
     let known = async |address: &str| send("GET", &format!("/v1/addresses/{address}"), "").await.json()["known"].clone();
     assert_eq!((known("jane@example.org").await, known("@never.example").await), ("known".into(), "never".into()));
-    let fresh = bench.key_of("fresh", &[Scope::Read], Some("acme.daily")).await;
+    let fresh = bench.key_of("fresh", &[Read], Some("acme.daily")).await;
     let answered = bench.send(bench.request("GET", "/v1/addresses/foreign@example.org/why").bearer_auth(fresh)).await.json();
     assert!(answered["known"] == "never" || answered["causes"].as_array().is_some_and(|it| !it.is_empty()), "{answered}");
 }
