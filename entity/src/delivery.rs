@@ -18,6 +18,8 @@ pub struct Model {
     pub message_keys: Vec<u8>,
     /// When it arrived.
     pub occurred_at: OffsetDateTime,
+    /// The receipt that told of it, where that is kept.
+    pub receipt_id: Option<Uuid>,
 }
 
 /// None: what belongs together is read together by key.

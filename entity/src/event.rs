@@ -24,6 +24,8 @@ pub struct Model {
     pub fact_key: Vec<u8>,
     /// Set when a later copy showed that two events are one.
     pub merged_into: Option<Uuid>,
+    /// Set when its receipts were read again and no longer said it.
+    pub withdrawn_at: Option<OffsetDateTime>,
     /// Source of the strongest evidence.
     pub source: String,
     /// What happened: `bounce`, `delayed`, `complaint` and the other kinds that are recorded.

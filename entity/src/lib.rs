@@ -4,7 +4,11 @@
 pub mod api_key;
 pub mod delivery;
 pub mod event;
+pub mod event_copy;
 pub mod event_key;
+pub mod import;
+pub mod import_refusal;
+pub mod import_repeat;
 pub mod outbox;
 pub mod receipt;
 pub mod seen_token;

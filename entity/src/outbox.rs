@@ -12,7 +12,7 @@ pub struct Model {
     pub sequence: i64,
     /// Id of the `CloudEvent`; stable over retries.
     pub message_id: Uuid,
-    /// rebound.event.recorded or rebound.suppression.changed.
+    /// rebound.event.recorded, rebound.suppression.changed and their like.
     pub message_type: String,
     /// Routing key.
     pub routing_key: String,

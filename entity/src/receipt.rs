@@ -18,11 +18,11 @@ pub struct Model {
     pub list_id: Uuid,
     /// When it was accepted.
     pub received_at: OffsetDateTime,
-    /// Content type as announced, without parameters.
+    /// Content type as announced, with its parameters.
     pub media_type: String,
     /// Octets before compression.
     pub size: i64,
-    /// The raw bytes, zstd; null where nothing needs them again.
+    /// The raw bytes, zstd; null once they were erased or old enough to go.
     pub body: Option<Vec<u8>>,
     /// processed, unrecognised or quarantined.
     pub state: String,

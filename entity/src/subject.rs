@@ -12,13 +12,13 @@ pub struct Model {
     pub id: Vec<u8>,
     /// The normalised address, or @domain for a domain entry; null once erased.
     pub address: Option<String>,
-    /// The domain, in lower-case A-labels.
+    /// The domain, in lower-case A-labels; empty once erased.
     pub domain: String,
     /// Grows with every change of what lists say; consumers keep the highest.
     pub revision: i64,
     /// When it was first heard of.
     pub created_at: OffsetDateTime,
-    /// When the plain address was erased.
+    /// When the plain address was erased; null again if it had to be stored anew.
     pub erased_at: Option<OffsetDateTime>,
 }
 

@@ -18,9 +18,9 @@ pub struct Model {
     pub list_id: Uuid,
     /// Root of that list.
     pub boundary_id: Uuid,
-    /// act (a person's word, by itself no change), added, updated or released.
+    /// act (a person's word, by itself no change), added, updated, released, erased or forgotten.
     pub change: String,
-    /// The cause that changed; of an act the one it names, if it does.
+    /// The cause that changed, or that an act names, as every import does; null for an erasure.
     pub cause: Option<String>,
     /// Reason of the deciding fact.
     pub reason: Option<String>,
@@ -34,6 +34,8 @@ pub struct Model {
     pub note: Option<String>,
     /// Whether another day must confirm it.
     pub provisional: bool,
+    /// Of a manual allow: whether complaint and unsubscribe yield to it.
+    pub overrides_consent: bool,
     /// Since when it stands.
     pub since: Option<OffsetDateTime>,
     /// When it ends by itself.

@@ -16,10 +16,10 @@ create table suppression_list ( -- Lists, as a tree by dotted name. A list never
 create table subject ( -- Addresses and domain entries by pseudonymous id. Beside receipts the only table with addresses in plain.
   id {bytes} not null primary key, -- First 16 octets of HMAC-SHA256(pepper, normalised address).
   address text, -- The normalised address, or @domain for a domain entry; null once erased.
-  domain text not null, -- The domain, in lower-case A-labels.
+  domain text not null, -- The domain, in lower-case A-labels; empty once erased.
   revision bigint not null, -- Grows with every change of what lists say; consumers keep the highest.
   created_at {time} not null, -- When it was first heard of.
-  erased_at {time}, -- When the plain address was erased.
+  erased_at {time}, -- When the plain address was erased; null again if it had to be stored anew.
   constraint subject_id_is_16_octets check ({octets}(id) = 16),
   constraint an_erased_subject_has_no_address check ((address is null) = (erased_at is not null))
 );
@@ -30,9 +30,9 @@ create table receipt ( -- What came in, as it came.
   digest {bytes} not null, -- SHA-256 of the raw bytes, and of the list where the API names it.
   list_id {uuid} not null references suppression_list (id), -- The list it was taken in for.
   received_at {time} not null, -- When it was accepted.
-  media_type text not null, -- Content type as announced, without parameters.
+  media_type text not null, -- Content type as announced, with its parameters.
   size bigint not null, -- Octets before compression.
-  body {bytes}, -- The raw bytes, zstd; null where nothing needs them again.
+  body {bytes}, -- The raw bytes, zstd; null once they were erased or old enough to go.
   state text not null, -- processed, unrecognised or quarantined.
   error text, -- Why it is not processed; no addresses.
   attribution text not null, -- unattributed, authenticated, signed or attributed.
@@ -41,6 +41,7 @@ create table receipt ( -- What came in, as it came.
   constraint receipt_state_is_known check (state in ('processed', 'unrecognised', 'quarantined')),
   constraint receipt_attribution_is_known check (attribution in ('unattributed', 'authenticated', 'signed', 'attributed'))
 );
+create index receipt_with_body on receipt (state, received_at) where body is not null;
 
 create table event ( -- Recorded facts: one failure, complaint or wish of one subject. Copies merge into it.
   id {uuid} not null primary key, -- Version 7; `data.event_id` of every message about it.
@@ -51,6 +52,7 @@ create table event ( -- Recorded facts: one failure, complaint or wish of one su
   subject_id {bytes} not null references subject (id), -- Whom it is about.
   fact_key {bytes} not null, -- The smallest of its keys; breaks ties in time.
   merged_into {uuid} references event (id), -- Set when a later copy showed that two events are one.
+  withdrawn_at {time}, -- Set when its receipts were read again and no longer said it.
   source text not null, -- Source of the strongest evidence.
   kind text not null, -- bounce, delayed, complaint, unsubscribe, suppressed, rejected, auto_reply, challenge_response, mdn.
   bounce_type text, -- hard or soft.
@@ -90,13 +92,22 @@ create table event_key ( -- Keys under which an event is known, so that copies f
 );
 create index event_key_by_event on event_key (event_id);
 
+create table event_copy ( -- Receipts that told of an event beside the one it names: what erasing and reading again must find.
+  event_id {uuid} not null references event (id), -- The event.
+  receipt_id {uuid} not null references receipt (id), -- A receipt whose evidence was not the strongest.
+  primary key (event_id, receipt_id)
+);
+create index event_copy_by_receipt on event_copy (receipt_id);
+
 create table delivery ( -- The two newest deliveries of a subject; older ones can change nothing.
   boundary_id {uuid} not null references suppression_list (id), -- Root of the list it was sent for.
   subject_id {bytes} not null references subject (id), -- To whom.
   message_keys {bytes} not null, -- Keys of the message, 16 octets each, smallest first.
   occurred_at {time} not null, -- When it arrived.
+  receipt_id {uuid} references receipt (id), -- The receipt that told of it, where that is kept.
   primary key (subject_id, boundary_id, message_keys)
 );
+create index delivery_by_receipt on delivery (receipt_id) where receipt_id is not null;
 
 create table suppression ( -- What lists say: one row per subject, list and cause, so that facts stand side by side.
   subject_id {bytes} not null references subject (id), -- Whom.
@@ -124,31 +135,75 @@ create table suppression_change ( -- Append-only audit: every change of what a l
   subject_id {bytes} not null references subject (id), -- Whom.
   list_id {uuid} not null references suppression_list (id), -- Where.
   boundary_id {uuid} not null references suppression_list (id), -- Root of that list.
-  change text not null, -- act (a person's word, by itself no change), added, updated or released.
-  cause text, -- The cause that changed; of an act the one it names, if it does.
+  change text not null, -- act (a person's word, by itself no change), added, updated, released, erased or forgotten.
+  cause text, -- The cause that changed, or that an act names, as every import does; null for an erasure.
   reason text, -- Reason of the deciding fact.
   event_id {uuid} references event (id), -- The event that led to it.
   act text, -- What the person did.
   actor text not null, -- Name of the API key, or rebound.
   note text, -- Why, in the person's words.
   provisional boolean not null, -- Whether another day must confirm it.
+  overrides_consent boolean not null, -- Of a manual allow: whether complaint and unsubscribe yield to it.
   since {time}, -- Since when it stands.
   expires_at {time}, -- When it ends by itself.
   released_at {time}, -- When it was lifted.
   revision bigint not null, -- Revision of the subject.
   import_id {uuid}, -- Import or bulk request it belongs to.
   at {time} not null, -- When it was recorded; the time of an act.
-  constraint change_is_known check (change in ('act', 'added', 'updated', 'released')),
+  constraint change_is_known check (change in ('act', 'added', 'updated', 'released', 'erased', 'forgotten')),
   constraint an_act_has_a_word check ((change = 'act') = (act is not null)),
-  constraint a_change_has_a_cause check (change = 'act' or cause is not null)
+  constraint a_change_has_a_cause check (case when change in ('erased', 'forgotten') then cause is null when change = 'act' then act <> 'import' or cause is not null else cause is not null end),
+  constraint what_is_imported_names_its_import check (act is null or act <> 'import' or import_id is not null)
 );
 create index suppression_change_by_position on suppression_change (position, id);
 create index suppression_change_by_subject on suppression_change (subject_id, boundary_id, at);
+create index suppression_change_by_import on suppression_change (import_id, subject_id) where import_id is not null;
+
+create table import ( -- Lists that were imported, or looked at before.
+  id {uuid} not null primary key, -- Version 7; import_id of every change it led to.
+  list_id {uuid} not null references suppression_list (id), -- The list it was imported into.
+  actor text not null, -- Name of the API key, or of the command.
+  format text not null, -- How it was written: csv, ndjson, ses, sendgrid, mailgun, postmark, sparkpost or plain.
+  digest {bytes} not null, -- SHA-256 of the file and of how it was to be read.
+  mode text not null, -- real, or preview: nothing was written.
+  state text not null, -- running, completed, failed, undoing or undone.
+  error text, -- Why it failed; no addresses.
+  size bigint not null, -- Octets of the file.
+  done bigint not null, -- Octets read so far.
+  added bigint not null, -- Rows that began to block or allow.
+  updated bigint not null, -- Rows that changed what stood there.
+  unchanged bigint not null, -- Rows that changed nothing.
+  refused bigint not null, -- Lines that were not taken.
+  created_at {time} not null, -- When it began.
+  updated_at {time} not null, -- When it last went on.
+  ended_at {time}, -- When it was completed, or failed, or was undone.
+  undone_by text, -- Who undid it.
+  constraint import_mode_is_known check (mode in ('real', 'preview')),
+  constraint import_state_is_known check (state in ('running', 'completed', 'failed', 'undoing', 'undone')),
+  constraint only_what_was_imported_is_undone check (mode = 'real' or state not in ('undoing', 'undone')),
+  constraint import_digest_is_32_octets check ({octets}(digest) = 32)
+);
+create index import_by_list on import (list_id, id);
+
+create table import_repeat ( -- Rows that an import brought again: they hold as long as any import that says so does.
+  import_id {uuid} not null references import (id), -- The later import.
+  subject_id {bytes} not null references subject (id), -- Whom.
+  change_id {uuid} not null, -- The act of the import that said so first.
+  primary key (import_id, subject_id, change_id)
+);
+create index import_repeat_by_change on import_repeat (change_id);
+
+create table import_refusal ( -- Lines that an import did not take. The text of the line is not kept.
+  import_id {uuid} not null references import (id), -- The import.
+  line bigint not null, -- The number of the line, the first being 1.
+  error text not null, -- Why it was not taken; no addresses.
+  primary key (import_id, line)
+);
 
 create table outbox ( -- Messages on their way to the broker; a row goes when its message is confirmed and routed.
   sequence {serial}, -- Order of publication.
   message_id {uuid} not null, -- Id of the CloudEvent; stable over retries.
-  message_type text not null, -- rebound.event.recorded or rebound.suppression.changed.
+  message_type text not null, -- rebound.event.recorded, rebound.suppression.changed, rebound.import.completed and their like.
   routing_key text not null, -- Routing key.
   payload text not null, -- CloudEvents 1.0 JSON.
   attempts integer not null, -- Returns and nacks so far; an outage is not an attempt.

@@ -11,15 +11,18 @@
 //! An edge (`http`, and later SMTP and mailboxes) proves who brings something and hands it to [`intake`], which has the crate
 //! `bounce` read and judge it, and commits receipt, events, decisions and messages in one transaction of [`store`]. Only then
 //! is the sender told 2xx. [`outbox`] publishes what was committed. [`app`] puts the parts together, [`cli`] is the program;
+//! [`transfer`] brings whole lists in and out, written as [`listing`] reads and writes them;
 //! [`config`] is read once at the start, and [`telemetry`] and [`clock`] serve all.
 
 pub mod clock;
 pub mod config;
 pub mod telemetry;
+pub mod listing;
 pub mod store;
 pub mod outbox;
 pub mod intake;
 pub mod inbound;
+pub mod transfer;
 pub mod http;
 pub mod app;
 pub mod cli;

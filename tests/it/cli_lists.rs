@@ -1,4 +1,4 @@
-//! What a person does to lists on the command line: suppress, allow, ask why, release; on both databases.
+//! `rebound import`, `export` and `imports`, as a person or a cron job runs them.
 
 use std::path::Path;
 use std::process::Output;
@@ -7,20 +7,13 @@ use harness::{TestDatabase, rebound};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const BOUNCE: &str = include_str!("../../docs/bounce.eml");
-const GONE: &str = "jane@corp.example";
-
 fn configured(database: &TestDatabase) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
-        "[database]\nurl = \"{}\"\n[identity]\npepper = \"a pepper that only this test knows about\"\n\
-         [[list]]\nname = \"acme.weekly\"\n[[list]]\nname = \"acme\"\n[list.policy.expired]\nstrikes = 2\n\
-         [policy.mailbox_full]\nstrikes = 4\n\
-         [[source]]\nname = \"bounces\"\nprovider = \"mime\"\nlist = \"acme.weekly\"\nbearer = [\"let-me-in\"]\n",
+        "[database]\nurl = \"{}\"\n[identity]\npepper = \"a pepper that only this test knows about\"\n[[list]]\nname = \"acme.weekly\"\n",
         database.url()
     );
     std::fs::write(folder.path().join("rebound.toml"), config).unwrap();
-    std::fs::write(folder.path().join("bounce.eml"), BOUNCE).unwrap();
     folder
 }
 
@@ -28,96 +21,78 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
     rebound().current_dir(folder).args(arguments).output().unwrap()
 }
 
-fn said(folder: &Path, arguments: &[&str]) -> String {
-    let output = run(folder, arguments);
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn json(folder: &Path, arguments: &[&str]) -> Value {
-    serde_json::from_str(&said(folder, &[arguments, &["--format", "json"]].concat())).unwrap()
+fn text(output: &Output) -> String {
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 #[tokio::test]
-async fn a_person_asks_why_and_sets_it_right() {
+async fn a_list_goes_in_and_out_and_is_taken_back() {
     for database in [TestDatabase::sqlite(), TestDatabase::postgres().await] {
         let folder = configured(&database);
-        let folder = folder.path();
-        said(folder, &["ingest", "--source", "bounces", "bounce.eml"]);
-        let why = said(folder, &["why", GONE]);
-        assert!(why.contains("bounce, hard, user_unknown") && why.contains("puts hard on acme, provisionally, until"), "{why}");
-        let story = json(folder, &["why", GONE, "--list", "acme.weekly"]);
-        let receipts = story["story"].as_array().unwrap().iter().filter_map(|it| it["receipt"]["receipt_id"].as_str());
-        let receipt = receipts.last().unwrap().to_owned();
-        assert_eq!(said(folder, &["why", "--raw", &receipt]), BOUNCE);
-        assert!(said(folder, &["why", "never@corp.example"]).contains("never heard of"));
-        assert_eq!(run(folder, &["why", "nobody"]).status.code(), Some(65));
+        let at = |name: &str| folder.path().join(name);
+        let latin: Vec<u8> = "address;cause;note\njane@example.org;manual_block;Müller\nnobody;hard;\njohn@example.org;hard;=1+1\n"
+            .chars()
+            .map(|it| u8::try_from(u32::from(it)).unwrap())
+            .collect();
+        std::fs::write(at("list.csv"), latin).unwrap();
+        let import = |more: &[&str]| run(folder.path(), &[&["import", "list.csv", "--list", "acme.weekly"], more].concat());
 
-        assert!(said(folder, &["release", GONE, "--list", "acme"]).contains("would release on acme: hard"));
-        assert!(said(folder, &["check", "acme.weekly", GONE]).contains("suppressed"));
-        let inherited = run(folder, &["release", GONE, "--list", "acme.weekly", "--apply"]);
-        assert!(String::from_utf8_lossy(&inherited.stderr).contains("it stands on acme"), "{inherited:?}");
-        said(folder, &["release", GONE, "--list", "acme", "--apply", "--note", "a typing error", "--by", "ann"]);
-        assert!(said(folder, &["check", "acme.weekly", GONE]).contains("clear"));
-        let why = said(folder, &["why", GONE]);
-        assert!(why.contains("ann released it: a typing error") && why.contains("lifts hard on acme"), "{why}");
-        assert!(said(folder, &["ingest", "--source", "bounces", "bounce.eml"]).contains("duplicate"));
-        assert!(said(folder, &["check", "acme.weekly", GONE]).contains("clear"), "a copy that comes late");
-    }
-}
+        let preview = import(&["--dry-run", "--output", "json", "--refused", "refused.ndjson"]);
+        assert_eq!(preview.status.code(), Some(65), "{preview:?}");
+        assert_eq!(String::from_utf8_lossy(&preview.stderr), "", "no bar where nobody sees it");
+        let view: Value = serde_json::from_slice(&preview.stdout).unwrap();
+        assert_eq!((&view["added"], &view["refused"], &view["dry_run"]), (&2.into(), &1.into(), &true.into()));
+        let refused = std::fs::read_to_string(at("refused.ndjson")).unwrap();
+        assert_eq!(refused, "{\"line\":3,\"error\":\"the address is not of the form local@domain\"}\n");
+        assert_eq!(text(&run(folder.path(), &["export", "--list", "acme.weekly", "--format", "plain"])), "");
 
-#[tokio::test]
-async fn many_are_released_after_a_look() {
-    for database in [TestDatabase::sqlite(), TestDatabase::postgres().await] {
-        let folder = configured(&database);
-        let folder = folder.path();
-        std::fs::create_dir(folder.join("mails")).unwrap();
-        // More than two steps.
-        for number in 1..450 {
-            let message = BOUNCE.replace("jane@", &format!("jane{number}@")).replace("Message-ID: <", &format!("Message-ID: <{number}."));
-            std::fs::write(folder.join(format!("mails/{number}.eml")), message).unwrap();
+        let done = import(&[]);
+        assert_eq!(done.status.code(), Some(65));
+        assert_eq!(String::from_utf8_lossy(&done.stderr), "line 3: the address is not of the form local@domain\n");
+        let told = String::from_utf8(done.stdout).unwrap();
+        assert!(told.starts_with("the list (csv) is imported into acme.weekly: 2 added, 0 updated, 0 unchanged, 1 refused\n"), "{told}");
+
+        assert_eq!(text(&run(folder.path(), &["export", "--list", "acme.weekly", "-o", "out.csv"])), "");
+        let out = std::fs::read_to_string(at("out.csv")).unwrap();
+        assert!(out.contains("jane@example.org,acme.weekly,manual_block,,false,false,2") && out.contains(",Müller\r\n"), "{out}");
+        assert!(out.contains("john@example.org,acme,hard,") && out.contains(",'=1+1\r\n"), "{out}");
+        let again = text(&run(folder.path(), &["import", "out.csv", "--list", "acme.weekly"]));
+        assert!(again.contains("0 added, 0 updated, 2 unchanged, 0 refused"), "{again}");
+        let known = text(&run(folder.path(), &["import", "out.csv", "--list", "acme.weekly"]));
+        assert!(known.contains("was imported before and stands"), "{known}");
+
+        let imports: Value = serde_json::from_str(&text(&run(folder.path(), &["imports", "list", "--format", "json"]))).unwrap();
+        let states: Vec<&str> = imports.as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
+        assert_eq!(states, ["completed", "completed", "completed"]);
+        let id = |at: usize| imports[at]["import_id"].as_str().unwrap();
+        assert_eq!(text(&run(folder.path(), &["imports", "refused", id(1)])), refused);
+        for (at, changed) in [(1, "0 entries changed"), (0, "2 entries changed")] {
+            let undone = text(&run(folder.path(), &["imports", "undo", id(at)]));
+            assert!(undone.contains(changed), "{undone}");
         }
-        said(folder, &["ingest", "--source", "bounces", "mails"]);
-        let look = json(folder, &["release", "--list", "acme", "--domain", "corp.example", "--since", "2020-01-01"]);
-        assert_eq!((&look["matched"], &look["released"], &look["applied"]), (&449.into(), &0.into(), &false.into()));
-        let done = json(folder, &["release", "--list", "acme", "--reason", "user_unknown", "--apply"]);
-        assert_eq!((&done["matched"], &done["released"]), (&449.into(), &449.into()));
-        assert!(said(folder, &["check", "acme.weekly", "jane7@corp.example"]).contains("clear"));
-        let bulk = done["bulk_id"].as_str().unwrap().to_owned();
-        let story = json(folder, &["why", "jane449@corp.example"]);
-        let acts: Vec<&Value> = story["story"].as_array().unwrap().iter().filter(|it| it["what"] == "act").collect();
-        assert!(acts.len() == 1 && acts[0]["change"]["import_id"] == bulk.as_str(), "{acts:?}");
-        assert_eq!(run(folder, &["release", "--list", "acme"]).status.code(), Some(1), "everything is nobody's wish");
+        assert_eq!(text(&run(folder.path(), &["imports", "undo", id(0)])), "it was undone before\n");
+        assert_eq!(text(&run(folder.path(), &["export", "--list", "acme.weekly", "--format", "plain"])), "");
+        let preview = run(folder.path(), &["imports", "undo", id(2)]);
+        assert_eq!(preview.status.code(), Some(1), "a preview");
     }
 }
 
-#[test]
-fn a_word_of_a_person_is_put_and_seen() {
+#[tokio::test]
+async fn what_cannot_be_imported_says_why() {
     let database = TestDatabase::sqlite();
     let folder = configured(&database);
-    let folder = folder.path();
-    said(folder, &["suppress", "Joe@corp.example", "@evil.example", "--list", "acme", "--note", "asked", "--expires", "30d"]);
-    let blocked = said(folder, &["check", "acme.weekly", "joe@corp.example", "any@evil.example", "ann@corp.example"]);
-    assert!(blocked.contains("joe@corp.example  suppressed: manual_block on acme, until"), "{blocked}");
-    assert!(blocked.contains("the whole domain") && blocked.contains("ann@corp.example  clear"), "{blocked}");
-    said(folder, &["allow", "joe@corp.example", "--list", "acme"]);
-    assert!(said(folder, &["check", "acme.weekly", "joe@corp.example"]).contains("clear"), "the last word counts");
-    let wrong = run(folder, &["suppress", "nobody", "ann@corp.example", "--list", "acme"]);
-    assert_eq!(wrong.status.code(), Some(65));
-    assert!(said(folder, &["check", "acme", "ann@corp.example"]).contains("suppressed"), "a bad one costs the others nothing");
-
-    said(folder, &["lists", "create", "acme.receipts", "--honours", "hard,unsubscribe"]);
-    let list = json(folder, &["lists", "show", "acme.receipts"]);
-    assert_eq!((&list["above"][0], &list["honours"][0]), (&"acme".into(), &"hard".into()));
-    assert_eq!(json(folder, &["lists", "show", "acme"])["standing"].as_array().map(Vec::len), Some(2));
-    let policy = said(folder, &["lists", "policy", "acme.weekly"]);
-    assert!(policy.contains("strikes: [policy]") && policy.contains("strikes: [[list]] acme"), "{policy}");
-    let row = json(folder, &["lists", "policy", "acme"])["reasons"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|it| it["reason"] == "expired")
-        .unwrap()
-        .clone();
-    assert_eq!((&row["strikes"]["value"], &row["window"]["from"]), (&"2".into(), &"default".into()));
+    std::fs::write(folder.path().join("names.csv"), "first,last\nJane,Doe\n").unwrap();
+    for (arguments, told) in [
+        (["import", "names.csv", "--list", "acme.weekly"], "neither a header with a column of addresses"),
+        (["import", "missing.csv", "--list", "acme.weekly"], "missing.csv cannot be read"),
+        (["import", "names.csv", "--list", "nowhere"], "there is no list named"),
+    ] {
+        let output = run(folder.path(), &arguments);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && error.contains(told), "{error}");
+    }
+    let into = run(folder.path(), &["export", "--list", "acme.weekly", "-o", "no/such/folder.csv"]);
+    assert_eq!(into.status.code(), Some(1));
 }

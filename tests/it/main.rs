@@ -3,17 +3,24 @@
 
 mod cli_classify;
 mod cli_demo;
+mod cli_erase;
 mod cli_evaluate;
 mod cli_ingest;
 mod cli_lists;
+mod cli_reprocess;
 mod cli_serve;
+mod cli_suppressions;
+mod lists;
 mod one_failure;
+mod privacy_erase;
 mod relay_blocked;
 mod relay_fixture;
 mod relay_outages;
 mod relay_publishes;
 mod relay_replicas;
 mod relay_returns;
+mod reprocess_converges;
+mod retention;
 mod river;
 mod river_killed;
 mod servers;

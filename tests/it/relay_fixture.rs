@@ -130,7 +130,7 @@ fn incoming(list: &Arc<List>, kind: Kind) -> Incoming {
         attribution: Attribution::Signed,
         facts: vec![fact],
         deliveries: vec![],
-        token: None,
+        tokens: Vec::new(),
         set_aside: Vec::new(),
         keep: Keep::Receipt,
     }

@@ -61,7 +61,7 @@ fn bounced(list: &Arc<List>, address: &str, diagnostic: &str) -> Incoming {
             message_keys: vec![format!("message:{address}")],
         }],
         deliveries: vec![],
-        token: None,
+        tokens: Vec::new(),
         set_aside: Vec::new(),
         keep: Keep::Receipt,
     }
@@ -202,8 +202,8 @@ async fn of_two_bodies_under_one_token_one_replica_takes_one() {
     let (_, list) = lists(&one).await;
     for round in 0..20_u8 {
         let with = |who: &str, digest: u8| {
-            let token = Some(IncomingToken { token: [round; 32], digest: [digest; 32] });
-            Incoming { token, ..bounced(&list, &format!("{who}{round}@example.org"), "gone") }
+            let tokens = vec![IncomingToken { token: [round; 32], digest: [digest; 32] }];
+            Incoming { tokens, ..bounced(&list, &format!("{who}{round}@example.org"), "gone") }
         };
         let (jane, john) = ([with("jane", 1)], [with("john", 2), with("jim", 2)]);
         let (first, second) = tokio::join!(one.commit(&jane, NOW), two.commit(&john, NOW));

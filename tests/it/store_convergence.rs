@@ -12,7 +12,10 @@ use harness::{TestDatabase, store_on};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use service::store::{ActRequest, Incoming, IncomingDelivery, IncomingFact, Keep, List, ReceiptId, ReceiptState, Store, Testimony};
+use service::store::{
+    ActRequest, Erasing, ErasureRequest, Incoming, IncomingDelivery, IncomingFact, Keep, List, ReceiptId, ReceiptState, Store, Testimony,
+};
+use service::telemetry::Erased;
 use time::{Duration, OffsetDateTime, macros::datetime};
 
 const START: OffsetDateTime = datetime!(2026-06-01 12:00 UTC);
@@ -109,7 +112,7 @@ fn incoming(told: &Told, lists: &[Arc<List>]) -> Incoming {
         attribution: told.attribution,
         facts,
         deliveries,
-        token: None,
+        tokens: Vec::new(),
         set_aside: Vec::new(),
         keep: Keep::Receipt,
     }
@@ -156,7 +159,7 @@ async fn converges(database: impl AsyncFn() -> TestDatabase, cases: u32) {
     for case in 0..cases {
         let told = prop::collection::vec(told(), 1..14).new_tree(&mut runner).unwrap().current();
         let mut outcomes = Vec::new();
-        for order in 0..3u32 {
+        for order in 0..4u32 {
             let database = database().await;
             let store = store_on(&database).await;
             let mut lists = Vec::new();
@@ -170,12 +173,24 @@ async fn converges(database: impl AsyncFn() -> TestDatabase, cases: u32) {
             match order {
                 0 => store.act(block(), START + Duration::days(60)).await.map(|_| ()).unwrap(),
                 1 => ordered.reverse(),
+                3 => {}
                 _ => {
                     ordered.rotate_left(told.len() / 2);
                     ordered.extend(told.iter().take(3).cloned());
                 }
             }
-            tell(&store, &ordered, &lists, if order == 1 { 1 } else { 5 }).await;
+            if order == 3 {
+                let (first, second) = ordered.split_at(told.len() / 2);
+                tell(&store, first, &lists, 2).await;
+                for number in 0..2 {
+                    let address = Address::parse(&format!("person{number}@example.org")).unwrap();
+                    let request = ErasureRequest { address: &address, block: Erased::Kept, actor: "test", erasing: Erasing::Do };
+                    store.erase(request, START + Duration::days(60)).await.unwrap();
+                }
+                tell(&store, second, &lists, 2).await;
+            } else {
+                tell(&store, &ordered, &lists, if order == 1 { 1 } else { 5 }).await;
+            }
             if order > 0 {
                 store.act(block(), START + Duration::days(60)).await.unwrap();
             }
@@ -193,6 +208,7 @@ async fn converges(database: impl AsyncFn() -> TestDatabase, cases: u32) {
         }
         assert_eq!(outcomes[0], outcomes[1], "case {case}, reversed: {told:#?}");
         assert_eq!(outcomes[0], outcomes[2], "case {case}, rotated and repeated: {told:#?}");
+        assert_eq!(outcomes[0], outcomes[3], "case {case}, erased half-way: {told:#?}");
     }
 }
 

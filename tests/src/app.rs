@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::rsa::KeyPair;
-use bounce::esp::ses::sign::{Notice, NoticeKind, sign};
+use bounce::esp::sns::sign::{Notice, NoticeKind, sign};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -13,7 +13,6 @@ use service::clock::Clock;
 use service::config::{Config, ListName, SecretUrl, SourceConfig};
 use service::store::Scope;
 use service::telemetry::RelayState;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +27,7 @@ pub const CERTIFICATE_URL: &str = "https://sns.eu-west-1.amazonaws.com/SimpleNot
 /// This time yesterday (RFC 3339): what happened then counts, whenever the tests run.
 #[must_use]
 pub fn yesterday() -> String {
-    let at = OffsetDateTime::now_utc() - time::Duration::DAY;
+    let at = Clock::system().now() - time::Duration::DAY;
     at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).expect("a year of four digits")
 }
 

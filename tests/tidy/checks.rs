@@ -18,14 +18,25 @@ pub(crate) struct Check {
 }
 
 /// The modules of `service` in the order in which data meets them; each may use those to its left.
-const RANKS: &[&str] = &["clock", "config", "telemetry", "store", "outbox", "intake", "inbound", "http", "app", "cli"];
+const RANKS: &[&str] =
+    &["clock", "config", "telemetry", "listing", "store", "outbox", "intake", "inbound", "transfer", "http", "app", "cli"];
+
+/// The modules of `bounce` in layers; each uses those of its own and of lower layers. Reasons are words like `kind` and
+/// count among these; `report` and `mta` know each other, as prose completes a delivery status.
+const LAYERS: &[&[&str]] = &[
+    &["limits", "vocabulary", "status", "kind", "classify::reason"],
+    &["address", "mail"],
+    &["report", "mta"],
+    &["classify"],
+    &["policy", "esp", "evaluate"],
+];
 
 /// Lines of code that a file may have. Aim at 150, look again at 300.
 const LONGEST: usize = 500;
 
 pub(crate) const CHECKS: &[Check] = &[
     Check {
-        rule: "modules of `service` use only modules to their left: config < telemetry < store < outbox < intake < inbound < http < app < cli",
+        rule: "modules of `service` use only modules to their left: config < telemetry < listing < store < outbox < intake < inbound < transfer < http < app < cli",
         covers: |path| service(path).is_some_and(|module| !matches!(module, "lib" | "main")),
         find: ranks,
         offenders: &[
@@ -41,6 +52,28 @@ pub(crate) const CHECKS: &[Check] = &[
             ("service/src/store/rows.rs", "use super::Store; // unlike crate::http"),
             ("service/src/store/mod.rs", "#[cfg(test)]\nmod tests {\n    use super::*;\n}"),
             ("service/src/lib.rs", "pub use crate::app::App;"),
+        ],
+    },
+    Check {
+        rule: "modules of `bounce` use only lower layers: words < address, mail < report, mta < classify < policy, esp, evaluate",
+        covers: |path| bounce(path).is_some_and(|module| module != "lib"),
+        find: layers,
+        offenders: &[
+            ("service/bounce/src/mail/walk.rs", "use crate::report::Report;"),
+            ("service/bounce/src/report/dsn.rs", "use crate::classify::codes::codes;"),
+            ("service/bounce/src/mta/mod.rs", "fn f() { crate::classify::classify() }"),
+            ("service/bounce/src/classify/mod.rs", "use crate::policy::Fact;"),
+            ("service/bounce/src/kind.rs", "use crate::address::Address;"),
+            ("service/bounce/src/esp/mod.rs", "use crate::{kind::Kind, report::Report};"),
+            ("service/bounce/src/misplaced.rs", "fn f() {}"),
+        ],
+        innocents: &[
+            ("service/bounce/src/report/mod.rs", "use crate::classify::reason::Reason;\nuse crate::mta::Bounce;"),
+            ("service/bounce/src/mta/mod.rs", "use crate::report::Report;"),
+            ("service/bounce/src/esp/ses/payload.rs", "use crate::classify::Verdict;\nuse crate::esp::json;"),
+            ("service/bounce/src/kind.rs", "crate::vocabulary! {}"),
+            ("service/bounce/src/report/mod.rs", "#[cfg(test)]\nmod tests {\n    use crate::classify::classify;\n}"),
+            ("service/bounce/src/lib.rs", "pub use crate::policy::decide;"),
         ],
     },
     Check {
@@ -250,6 +283,12 @@ fn service(path: &str) -> Option<&str> {
     Some(inside.split('/').next()?.trim_end_matches(".rs"))
 }
 
+/// The module of `bounce` that a path belongs to, `lib` included.
+fn bounce(path: &str) -> Option<&str> {
+    let inside = path.strip_prefix("service/bounce/src/").filter(|path| is_rust(path))?;
+    Some(inside.split('/').next()?.trim_end_matches(".rs"))
+}
+
 fn opens(before: char) -> bool {
     before.is_whitespace() || "\"'`(=:<".contains(before)
 }
@@ -290,6 +329,26 @@ fn ranks(source: &Source) -> Vec<Finding> {
         let climbs = line.matches("super::").count();
         if climbs >= depth && climbs > 0 && number < source.tests_begin() && line.contains(&"super::".repeat(depth)) {
             found.push((number, format!("{} (say `crate::`)", line.trim())));
+        }
+    }
+    found
+}
+
+fn layers(source: &Source) -> Vec<Finding> {
+    let layer = |module: &str| LAYERS.iter().position(|layer| layer.contains(&module));
+    let own = bounce(&source.path).expect("the check covers `bounce`");
+    let inner = source.path.trim_start_matches("service/bounce/src/").trim_end_matches(".rs").replace('/', "::");
+    let Some(own_layer) = layer(&inner).or_else(|| layer(own)) else { return vec![(1, format!("`{own}` has no layer"))] };
+    let mut found = Vec::new();
+    for (number, line) in source.lines().filter(|(number, _)| *number < source.tests_begin()) {
+        for at in mentions(line, "crate::") {
+            let after = &line[at + "crate::".len()..];
+            let module = word_at(after);
+            let inside = after[module.len()..].strip_prefix("::").map_or("", word_at);
+            let used = layer(&format!("{module}::{inside}")).or_else(|| layer(module));
+            if after.starts_with('{') || used.is_some_and(|used| used > own_layer) {
+                found.push((number, line.trim().to_owned()));
+            }
         }
     }
     found

@@ -9,6 +9,8 @@ use unicode_normalization::UnicodeNormalization;
 const LOCAL_LIMIT: usize = 128;
 /// Octets a domain may have, RFC 5321 section 4.5.3.1.2.
 const DOMAIN_LIMIT: usize = 255;
+/// Octets a label of a domain may have, RFC 1035 section 2.3.4.
+const LABEL_LIMIT: usize = 63;
 /// Octets read of a text before it is no address at all; room for route, quotes and brackets.
 const TEXT_LIMIT: usize = 1024;
 
@@ -66,6 +68,13 @@ impl Address {
         let (local, domain) = text.rsplit_once('@').ok_or(AddressError::NoDomain)?;
         if local.is_empty() || domain.is_empty() {
             return Err(AddressError::NoDomain);
+        }
+        if is_plain_local(local) && is_plain_domain(domain) {
+            // Most are like that, and the normal form differs in letter case only.
+            let mut plain = String::with_capacity(text.len());
+            plain.push_str(text);
+            plain.make_ascii_lowercase();
+            return Ok(Self { at: local.len(), text: plain });
         }
         let local = normal_local(local)?;
         let domain = normal_domain(domain)?;
@@ -153,6 +162,60 @@ fn without_route(text: &str) -> &str {
     }
 }
 
+/// Whether a local part is in ASCII, needs no quotes and is within the limit.
+fn is_plain_local(local: &str) -> bool {
+    let mut previous = b'.';
+    let plain = local.bytes().all(|it| {
+        let fits = if it == b'.' { previous != b'.' } else { is_atext(it) };
+        previous = it;
+        fits
+    });
+    plain && previous != b'.' && local.len() <= LOCAL_LIMIT
+}
+
+/// Whether a domain is a name in ASCII, within the limits and without what may be an A-label.
+fn is_plain_domain(domain: &str) -> bool {
+    let mut previous = b'.';
+    let mut label = 0;
+    let plain = domain.bytes().all(|it| {
+        label = if it == b'.' { 0 } else { label + 1 };
+        let fits = match it {
+            b'.' => previous != b'.' && previous != b'-',
+            b'-' => previous != b'-' && previous != b'.',
+            _ => it.is_ascii_alphanumeric() || it == b'_',
+        };
+        previous = it;
+        fits && label <= LABEL_LIMIT
+    });
+    plain && previous != b'.' && previous != b'-' && domain.len() <= DOMAIN_LIMIT
+}
+
+/// The characters of an atom, RFC 5322 section 3.2.3.
+fn is_atext(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric()
+        || matches!(
+            octet,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'/'
+                | b'='
+                | b'?'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'{'
+                | b'|'
+                | b'}'
+                | b'~'
+        )
+}
+
 fn normal_local(local: &str) -> Result<String, AddressError> {
     let plain = match local.strip_prefix('"').and_then(|it| it.strip_suffix('"')) {
         Some(quoted) => {
@@ -193,8 +256,7 @@ const fn is_no_letter(letter: char) -> bool {
 /// Puts a local part into quotes that cannot stand without (RFC 5321 section 4.1.2, `Quoted-string`), so that what is shown can
 /// be mailed and reads back as the same address.
 fn quoted_if_needed(local: String) -> String {
-    let atext = |it: char| it.is_ascii_alphanumeric() || !it.is_ascii() || "!#$%&'*+-/=?^_`{|}~".contains(it);
-    if local.split('.').all(|it| !it.is_empty() && it.chars().all(atext)) {
+    if local.split('.').all(|it| !it.is_empty() && it.bytes().all(|b| is_atext(b) || !b.is_ascii())) {
         return local;
     }
     let mut quoted = String::with_capacity(local.len() + 2);
@@ -231,7 +293,7 @@ fn normal_domain(domain: &str) -> Result<String, AddressError> {
     };
     // Letters, digits and hyphens, the hyphens inside (RFC 5321 section 4.1.2, `sub-domain`); underscores are in use.
     let letters = |it: &str| it.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    let label = |it: &str| !it.is_empty() && it.len() <= 63 && letters(it) && !it.starts_with('-') && !it.ends_with('-');
+    let label = |it: &str| !it.is_empty() && it.len() <= LABEL_LIMIT && letters(it) && !it.starts_with('-') && !it.ends_with('-');
     if ascii.len() <= DOMAIN_LIMIT && ascii.split('.').all(label) { Ok(ascii) } else { Err(AddressError::Domain) }
 }
 
@@ -323,6 +385,14 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn plain_addresses_take_no_other_form(local in "[a-zA-Z.+=\"@-]{1,12}", domain in "[a-zA-Z0-9._-]{1,12}") {
+            if is_plain_local(&local) && is_plain_domain(&domain) {
+                proptest::prop_assert_eq!(normal_local(&local), Ok(local.to_ascii_lowercase()));
+                proptest::prop_assert_eq!(normal_domain(&domain), Ok(domain.to_ascii_lowercase()));
+            }
+        }
+
         #[test]
         fn normalising_twice_changes_nothing(text in "\\PC{0,80}(@\\PC{1,40})?") {
             if let Ok(once) = Address::parse(&text) {

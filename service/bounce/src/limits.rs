@@ -44,6 +44,8 @@ pub const FETCHED_URL_BYTES: usize = 2048;
 pub const EVENT_RECIPIENTS: usize = 1000;
 /// Events of one post. The greatest that a provider documents is 5,000; a post of more is refused.
 pub const POST_EVENTS: usize = 10_000;
+/// Events of one post in our own format. It is for systems that report as they go, and one post is one transaction.
+pub const GENERIC_EVENTS: usize = 1_000;
 /// Events of one post that are not understood and kept each on its own; with more, the post as a whole is kept as well.
 pub const POST_SET_ASIDE: usize = 100;
 /// Notes kept of one post; after these only their number grows.
@@ -54,6 +56,8 @@ pub const POST_FIELD_BYTES: usize = 8 * 1024;
 pub const POST_HINTS: usize = 50;
 /// Bytes kept of one hint.
 pub const POST_HINT_BYTES: usize = 512;
+/// Fields of an urlencoded post. No provider sends a hundred; each field costs far more memory than its bytes.
+pub const FORM_FIELDS: usize = 20_000;
 /// Parts of a multipart/form-data post. Mailgun posts every header of a message as a part of its own.
 pub const FORM_PARTS: usize = 300;
 /// Bytes of the header block of one such part.

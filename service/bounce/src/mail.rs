@@ -142,12 +142,6 @@ impl<'m> Part<'m> {
         self.leaf.kind.name.as_deref()
     }
 
-    /// Whether the part is marked as an attachment (RFC 2183).
-    #[must_use]
-    pub fn is_attachment(&self) -> bool {
-        self.leaf.disposition == "attachment"
-    }
-
     /// The headers of the part.
     #[must_use]
     pub fn headers(&self) -> Headers<'m> {
@@ -240,6 +234,27 @@ fn with_plain_line_ends(text: Cow<'_, str>) -> Cow<'_, str> {
     }
     out.push_str(rest);
     Cow::Owned(out)
+}
+
+/// The lines of a text, each with its line end; as `split_inclusive`, by the vector.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |at| at + 1);
+        let (line, tail) = rest.split_at(end);
+        rest = tail;
+        (!line.is_empty()).then_some(line)
+    })
+}
+
+/// Gives every word of a text to `take`; as `split_whitespace`, which is slow on ASCII.
+pub(crate) fn each_word<'t>(text: &'t str, take: impl FnMut(&'t str)) {
+    // ASCII by itself does not count the vertical tab among the blanks.
+    if text.is_ascii() && !text.contains('\u{b}') {
+        text.split_ascii_whitespace().for_each(take);
+    } else {
+        text.split_whitespace().for_each(take);
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::rules::Reloader;
-use self::upkeep::Upkeep;
+use self::upkeep::{Upkeep, Walk};
 use crate::clock::Clock;
 use crate::config::{API_SOURCE, Config, DatabaseConfig, Engine};
 use crate::http::{self, State};
@@ -26,6 +26,7 @@ use crate::intake::{self, Committer, Sources};
 use crate::outbox::Relay;
 use crate::store::{Announces, Connect, Identity, Store, StoreError};
 use crate::telemetry::{self, Telemetry};
+use crate::transfer::Transfers;
 
 pub use pepper::PepperError;
 pub use policy::policies;
@@ -101,7 +102,9 @@ impl App {
         watch_pool(&telemetry, &store, config.database.max_connections);
         let listen = |source| AppError::Listen { address: config.http.listen, source };
         let listener = TcpListener::bind(config.http.listen).map_err(listen)?;
+        let transfers = Transfers::new(store.clone(), rules.clone(), telemetry.clone(), nudge.clone(), clock.clone());
         let state = State {
+            transfers,
             fetcher: Fetcher::new(&config.fetch),
             nudge: nudge.clone(),
             relay: relay.state(),
@@ -157,10 +160,17 @@ impl App {
         let ended = CancellationToken::new();
         let committing = guarded(&ended, committer.run(state.clock.clone(), commits.clone()));
         let reloading = tokio::spawn(reloader.run(commits.clone()));
-        let upkeep =
-            Upkeep { store: store.clone(), sources: state.sources.clone(), telemetry: telemetry.clone(), clock: state.clock.clone() };
+        let upkeep = Upkeep {
+            store: store.clone(),
+            sources: state.sources.clone(),
+            telemetry: telemetry.clone(),
+            clock: state.clock.clone(),
+            retention: state.config.retention.clone(),
+            walk: Walk::default(),
+        };
         let keeping = tokio::spawn(upkeep.run(commits.clone()));
         let publishing = guarded(&ended, relay.run(publishes.clone()));
+        let transfers = state.transfers.clone();
         let server = http::serve(state, listener).map_err(AppError::Serve)?;
         let handle = server.handle();
         let stopping = tokio::spawn({
@@ -176,6 +186,7 @@ impl App {
         });
         telemetry.service_started(address, engine);
         let served = server.await;
+        transfers.stop().await;
         commits.cancel();
         let committed = committing.await;
         let reloaded = reloading.await;

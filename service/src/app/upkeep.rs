@@ -4,17 +4,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::config::RetentionConfig;
 use crate::intake::Sources;
-use crate::store::Store;
-use crate::telemetry::{Stage, Telemetry};
+use crate::store::{ReceiptState, Step, Store, StoreError, SubjectId};
+use crate::telemetry::{Outlived, Stage, Telemetry};
 
 /// How often.
 const EVERY: Duration = Duration::from_hours(1);
 /// How often the lists are read again, which another process may have changed.
 const LISTS: Duration = Duration::from_secs(10);
+/// Receipts of one step.
+const RECEIPTS: u64 = 200;
+/// Addresses of one step.
+const SUBJECTS: u64 = 100;
+/// Steps of one kind at a time; the next time goes on where this one stopped.
+const STEPS: usize = 1000;
+/// Between two steps, so that whoever waits for the same rows or the one writer of SQLite comes in.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The loop that does it.
 #[derive(Debug)]
@@ -23,25 +33,35 @@ pub(super) struct Upkeep {
     pub(super) sources: Sources,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) clock: Clock,
+    pub(super) retention: RetentionConfig,
+    /// How far the walk through all addresses has come.
+    pub(super) walk: Walk,
+}
+
+/// A walk through all addresses, of which one a day is enough.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    next: Option<SubjectId>,
+    begun: Option<OffsetDateTime>,
 }
 
 impl Upkeep {
     /// Works until told to stop, the first time at once.
-    pub(super) async fn run(self, stop: CancellationToken) {
+    pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(EVERY);
         let mut lists = tokio::time::interval(LISTS);
         lists.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = ticks.tick() => self.once().await,
+                _ = ticks.tick() => self.once(&stop).await,
                 // An outage is told by whoever needs the database; what was read before stays.
                 _ = lists.tick() => drop(self.store.lists().await),
             }
         }
     }
 
-    async fn once(&self) {
+    async fn once(&mut self, stop: &CancellationToken) {
         let insecure = self.sources.insecure();
         if !insecure.is_empty() {
             self.telemetry.insecure(&insecure);
@@ -49,5 +69,58 @@ impl Upkeep {
         if let Err(error) = self.store.forget_tokens(self.clock.now()).await {
             self.telemetry.failed(Stage::Store, "forgetting old tokens", &error);
         }
+        if let Err(error) = self.let_go(stop).await {
+            self.telemetry.failed(Stage::Store, "letting go of what is old", &error);
+        }
+    }
+
+    /// Lets what is old enough go.
+    async fn let_go(&mut self, stop: &CancellationToken) -> Result<(), StoreError> {
+        let RetentionConfig { receipts, quarantine, events } = self.retention;
+        self.let_go_of_receipts(&[ReceiptState::Processed], receipts, stop).await?;
+        self.let_go_of_receipts(&[ReceiptState::Unrecognised, ReceiptState::Quarantined], quarantine, stop).await?;
+        self.let_go_of_events(events, stop).await
+    }
+
+    async fn let_go_of_receipts(
+        &self,
+        states: &[ReceiptState],
+        kept: Option<Duration>,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let Some(before) = kept.and_then(|it| self.clock.now().checked_sub(it.try_into().ok()?)) else { return Ok(()) };
+        for _ in 0..STEPS {
+            let gone = self.store.let_go_of_receipts(states, before, RECEIPTS).await?;
+            self.telemetry.outlived(Outlived::Bodies, gone);
+            if gone == 0 || self.is_stopped_within_a_pause(stop).await {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn let_go_of_events(&mut self, kept: Option<Duration>, stop: &CancellationToken) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let Some(before) = kept.and_then(|it| now.checked_sub(it.try_into().ok()?)) else { return Ok(()) };
+        if self.walk.next.is_none() {
+            if self.walk.begun.is_some_and(|it| now - it < time::Duration::DAY) {
+                return Ok(());
+            }
+            self.walk.begun = Some(now);
+        }
+        for _ in 0..STEPS {
+            let Step { next, gone } = self.store.let_go_of_events(before, self.walk.next, SUBJECTS, now).await?;
+            self.telemetry.outlived(Outlived::Events, gone.events);
+            self.telemetry.outlived(Outlived::Subjects, gone.subjects);
+            self.walk.next = next;
+            if next.is_none() || self.is_stopped_within_a_pause(stop).await {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_stopped_within_a_pause(&self, stop: &CancellationToken) -> bool {
+        tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok()
     }
 }

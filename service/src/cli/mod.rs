@@ -2,14 +2,18 @@
 //! process says when it ends.
 //!
 //! Results go to standard output, everything else to standard error. Exit codes are those of `sysexits.h` where somebody acts
-//! on them: 0 done, 1 failed, 2 wrong arguments, 65 the input is no message, 75 come again (the database is away), 78 the
+//! on them: 0 done, 1 failed, 2 wrong arguments, 65 the input is no message, or not all of it can be taken, 75 come again (the database is away), 78 the
 //! configuration cannot be used.
 
 mod check;
 mod classify;
 mod config;
 mod demo;
+mod erase;
 mod evaluate;
+mod export;
+mod import;
+mod imports;
 mod ingest;
 mod interpret;
 mod keys;
@@ -19,6 +23,7 @@ mod migrate;
 mod moment;
 mod page;
 mod release;
+mod reprocess;
 mod rules;
 mod serve;
 mod setup;
@@ -39,7 +44,7 @@ use crate::config::ConfigError;
 use crate::telemetry::chain;
 
 /// What follows the help of the whole.
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments; 65 the input is no message or address; \
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments; 65 the input is no message or address, or some lines of a list were refused; \
 75 come again, the database is away (ingest); 78 the configuration cannot be used.";
 
 /// Reads mail that comes back and keeps the lists of addresses to stop mailing.
@@ -62,6 +67,10 @@ enum Command {
     Interpret(interpret::Args),
     Ingest(ingest::Args),
     Check(check::Args),
+    Import(import::Args),
+    Imports(imports::Args),
+    Export(export::Args),
+    Erase(erase::Args),
     Why(why::Args),
     Suppress(suppress::Args),
     Allow(suppress::AllowArgs),
@@ -70,6 +79,7 @@ enum Command {
     Lists(lists::Args),
     Sources(sources::Args),
     Migrate(migrate::Args),
+    Reprocess(reprocess::Args),
     Rules(rules::Args),
     Config(config::Args),
 }
@@ -110,6 +120,10 @@ pub fn main() -> ExitCode {
         Command::Interpret(args) => interpret::run(args, file),
         Command::Ingest(args) => ingest::run(args, file),
         Command::Check(args) => check::run(args, file),
+        Command::Import(args) => import::run(args, file),
+        Command::Imports(args) => imports::run(args, file),
+        Command::Export(args) => export::run(args, file),
+        Command::Erase(args) => erase::run(args, file),
         Command::Why(args) => why::run(args, file),
         Command::Suppress(args) => suppress::run(args, file),
         Command::Allow(args) => suppress::allow(args, file),
@@ -118,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Lists(args) => lists::run(args, file),
         Command::Sources(args) => sources::run(args, file),
         Command::Migrate(migrate::Args {}) => migrate::run(file),
+        Command::Reprocess(args) => reprocess::run(args, file),
         Command::Rules(args) => rules::run(args, file),
         Command::Config(args) => config::run(args, file),
     };

@@ -19,7 +19,7 @@ use crate::cli::page::plain;
 use crate::cli::table::table;
 use crate::cli::{Exit, Output, setup};
 use crate::clock::Clock;
-use crate::store::{ActRequest, Acted, BulkRelease, Change, Counts, List, Selected, Selection, Store, lifting};
+use crate::store::{ActRequest, Acted, BulkRelease, Change, Counts, List, ReleaseFilter, Selected, Store, lifting};
 
 /// Addresses shown of those that fit.
 const SAMPLE: u64 = 10;
@@ -149,7 +149,7 @@ async fn one(store: &Store, list: &Arc<List>, given: &str, args: &Args, now: Off
 
 async fn many(store: &Store, list: &Arc<List>, args: &Args, clock: &Clock) -> anyhow::Result<Exit> {
     let now = clock.now();
-    let selection = Selection {
+    let selection = ReleaseFilter {
         cause: args.cause,
         reason: args.reason,
         domains: args.domain.clone(),

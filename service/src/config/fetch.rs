@@ -16,6 +16,8 @@ section! {
         pub cache_ttl: Duration = Duration::from_hours(24),
         /// Whether a subscription that a provider asks to confirm, and whose topic is allowed, is confirmed.
         pub allow_confirm_subscription: bool = true,
+        /// Whether hosts may resolve to private addresses.
+        pub allow_private_addresses: bool = false,
     }
 }
 

@@ -28,6 +28,10 @@ section! {
         pub max_body: Size = Size(25 << 20),
         /// Greatest body of a provider's post.
         pub max_webhook_body: Size = Size(10 << 20),
+        /// Greatest list that is imported.
+        pub max_import: Size = Size(1 << 30),
+        /// Time from the head of a request to the end of the list that it brings.
+        pub import_timeout: Duration = Duration::from_mins(15),
         /// Most addresses in one check.
         pub max_check: usize = 100_000,
         /// Requests a minute that one API key may make of one process; 0 for any number.
@@ -52,6 +56,8 @@ impl HttpConfig {
         checks.positive("http.shutdown_timeout", self.shutdown_timeout);
         checks.size("http.max_body", self.max_body, Size(1 << 10)..=Size(1 << 30));
         checks.size("http.max_webhook_body", self.max_webhook_body, Size(1 << 10)..=Size(1 << 30));
+        checks.size("http.max_import", self.max_import, Size(1 << 10)..=Size(1 << 40));
+        checks.positive("http.import_timeout", self.import_timeout);
         checks.within("http.max_check", self.max_check, 1..=10_000_000);
         checks.within("http.rate_limit", self.rate_limit as usize, 0..=1_000_000);
     }

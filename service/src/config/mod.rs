@@ -16,6 +16,7 @@ mod list;
 mod policy;
 mod problem;
 mod read;
+mod retention;
 mod rules;
 mod show;
 mod source;
@@ -38,6 +39,7 @@ pub use self::intake::IntakeConfig;
 pub use self::list::{Honoured, ListConfig, ListName};
 pub use self::policy::{Lifetime, PolicyOverride, PolicyOverrides, Reach};
 pub use self::problem::{ConfigError, Origin, Problem};
+pub use self::retention::RetentionConfig;
 pub use self::rules::RulesConfig;
 pub use self::source::{API_SOURCE, ListFrom, MIME, SourceConfig, Unattributed};
 pub use self::sources::Sources;
@@ -71,6 +73,8 @@ pub struct Config {
     pub rules: RulesConfig,
     /// `[fetch]`.
     pub fetch: FetchConfig,
+    /// `[retention]`.
+    pub retention: RetentionConfig,
     /// `[policy.<reason>]`.
     pub policy: PolicyOverrides,
     /// `[[list]]`.
@@ -124,6 +128,7 @@ impl Config {
         self.telemetry.validate(&mut checks);
         self.rules.validate(&mut checks);
         self.fetch.validate(&mut checks);
+        self.retention.validate(self, &mut checks);
         policy::validate(&self.policy, "", &mut checks);
         // Else a sender would be given up before its receipt is safe.
         checks.at_most("intake.commit_timeout", self.intake.commit_timeout, self.http.request_timeout, "http.request_timeout");
@@ -229,6 +234,7 @@ impl Section for Config {
             telemetry: reader.section("telemetry").unwrap_or_default(),
             rules: reader.section("rules").unwrap_or_default(),
             fetch: reader.section("fetch").unwrap_or_default(),
+            retention: reader.section("retention").unwrap_or_default(),
             policy: policy::read(reader),
             lists: reader.sections("list"),
             sources: reader.sections("source"),
@@ -244,6 +250,7 @@ impl Section for Config {
         page.section("[telemetry]", &self.telemetry);
         page.section("[rules]", &self.rules);
         page.section("[fetch]", &self.fetch);
+        page.section("[retention]", &self.retention);
         policy::show(&self.policy, "", page);
         for list in &self.lists {
             page.section("[[list]]", list);

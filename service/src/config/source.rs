@@ -1,6 +1,7 @@
 //! Sources: who may report failures, how they prove who they are, and for which lists they speak.
 
-use bounce::esp::{Credentials, HeaderSecret};
+use bounce::esp::sns::address::is_public_name;
+use bounce::esp::{Credentials, HeaderSecret, Refusal};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::list::ListName;
@@ -130,6 +131,28 @@ impl SourceConfig {
             );
         }
         self.validate_credentials(key, checks);
+        self.validate_keys(key, checks);
+        for (index, arn) in self.credentials.topic_arns.iter().enumerate() {
+            let parts: Vec<_> = arn.split(':').collect();
+            if parts.len() != 6 || parts[0] != "arn" || parts.iter().any(|it| it.is_empty()) {
+                checks.problem(
+                    &key(&format!("topic_arns[{index}]")),
+                    quoted(arn),
+                    "is not the ARN of a topic",
+                    "copy it whole, for example \"arn:aws:sns:eu-west-1:111122223333:bounces\"",
+                );
+            }
+        }
+        for (index, host) in self.credentials.confirm_hosts.iter().enumerate() {
+            if !is_public_name(&host.to_ascii_lowercase()) {
+                checks.problem(
+                    &key(&format!("confirm_hosts[{index}]")),
+                    quoted(host),
+                    "is not the name of a host that a provider may have",
+                    "write for example \"sns.mnq.fr-par.scaleway.com\": no scheme, no port, no number",
+                );
+            }
+        }
         for (index, basic) in self.credentials.basic.iter().enumerate() {
             let key = key(&format!("basic[{index}]"));
             if !basic.contains(':') {
@@ -154,6 +177,17 @@ impl SourceConfig {
         let advice =
             format!("set what its posts are proved with: {}; or `insecure = true`, to take posts from anybody", can_prove.join(", "));
         checks.problem(&key(at), None, &what, &advice);
+    }
+}
+
+impl SourceConfig {
+    /// A credential that can prove nothing would turn every post away, for as long as nobody looks.
+    fn validate_keys(&self, key: impl Fn(&str) -> String, checks: &mut Checks) {
+        let Some(provider) = bounce::esp::provider(&self.provider) else { return };
+        if let Err(Refusal::NotConfigured(wanted)) = provider.check_credentials(&self.credentials) {
+            let at = wanted.split('`').nth(1).unwrap_or("provider");
+            checks.problem(&key(at), None, "does not let any post be proved", &format!("set {wanted}"));
+        }
     }
 }
 
@@ -223,6 +257,7 @@ impl Section for SourceConfig {
         page.key_if_set("bearer", &secrets(&self.credentials.bearer));
         page.key_if_set("url_secret", &self.credentials.url_secret.as_deref().map(SecretString::from));
         page.key_if_set("topic_arns", &self.credentials.topic_arns);
+        page.key_if_set("confirm_hosts", &self.credentials.confirm_hosts);
         page.key_if_set("url", &self.credentials.url.as_deref().map(SecretUrl::new));
         page.key("insecure", &self.credentials.insecure);
         if let Some(header) = &self.credentials.header {
@@ -241,6 +276,7 @@ fn read_credentials(reader: &mut Reader<'_>) -> Credentials {
         header: reader.section::<Header>("header").map(|it| it.0),
         url_secret: reader.plain_secret("url_secret"),
         topic_arns: reader.get("topic_arns", Vec::new()),
+        confirm_hosts: reader.get("confirm_hosts", Vec::new()),
         url: reader.get::<Option<SecretUrl>>("url", None).map(|it| it.expose().to_owned()),
         insecure: reader.get("insecure", false),
         certificates: std::collections::BTreeMap::new(),

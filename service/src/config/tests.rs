@@ -257,7 +257,7 @@ source[0].provider (environment variable REBOUND__SOURCE__0__NAMEE): is missing;
 source[0].list (environment variable REBOUND__SOURCE__0__NAMEE): is missing; write for example list = "acme.weekly"
 http.lisen (rebound.toml line 4): is not a key that is known; did you mean http.listen? Else remove it
 http.url (rebound.toml line 5): is not a key that is known; did you mean database.url? Else remove it
-http.zzz (rebound.toml line 6): is not a key that is known; remove it, or write one of header_timeout, keep_alive, listen, max_body, max_check, max_webhook_body, request_timeout, shutdown_timeout, trusted_proxies, workers
+http.zzz (rebound.toml line 6): is not a key that is known; remove it, or write one of header_timeout, import_timeout, keep_alive, listen, max_body, max_check, max_import, max_webhook_body, rate_limit, request_timeout, shutdown_timeout, trusted_proxies, workers
 database.uri (environment variable REBOUND__DATABASE__URI): is not a key that is known; did you mean database.url? Else remove it
 amqp.zzz (rebound.toml line 8): is not a key that is known; remove it, or write one of backoff_max, backoff_min, batch, confirm_timeout, connect_timeout, declare, exchange, in_flight, poll_interval, publish_timeout, queue, url
 policy.mailbox_ful (rebound.toml line 11): is not a key that is known; did you mean policy.mailbox_full? Else remove it
@@ -319,6 +319,13 @@ policy.mailbox_full.strikes = 0 (rebound.toml line 23): must be from 1 to 1000; 
 policy.mailbox_full.least_span = "2d" (rebound.toml line 25): is longer than the window (1d); lower it, or raise the window
 policy.spam_content.counts = true (rebound.toml line 27): would block addresses for a fault of the sender; leave it out: such failures are shown, and never block
 intake.commit_timeout = "10s" (built-in default): is longer than http.request_timeout (5s); lower it, or raise http.request_timeout
+"#);
+    let short = "[retention]\nreceipts = \"0s\"\nevents = \"30d\"\n[policy.mailbox_full]\nwindow = \"40d\"\n[[list]]\nname = \"acme\"\n[list.policy.expired]\nwindow = \"50d\"\n";
+    insta::assert_snapshot!(problems(short, &[]), @r#"
+retention.receipts = "0s" (rebound.toml line 2): must be longer than zero; write a time such as "10s"
+intake.max_fact_age = "90d" (built-in default): is longer than retention.events (30d); lower it, or raise retention.events
+policy.mailbox_full.window = "40d" (rebound.toml line 5): is longer than retention.events (30d); lower it, or raise retention.events
+list[0].policy.expired.window = "50d" (rebound.toml line 9): is longer than retention.events (30d); lower it, or raise retention.events
 "#);
     insta::assert_snapshot!(problems("[database]\nurl = \"postgres://db/rebound\"\n", &[]), @"identity.pepper: is missing, and a Postgres database needs it; make one by `openssl rand -hex 32`, keep it as safe as the database, and name its file by identity.pepper_file");
 }
@@ -418,7 +425,7 @@ fn a_whole_error_lists_every_problem() {
     insta::assert_snapshot!(error, @"
 the configuration cannot be used:
   - http.workers = -1 (rebound.toml line 2): must be a whole number, 0 or more; write for example 10
-  - http.zzz (rebound.toml line 3): is not a key that is known; remove it, or write one of header_timeout, keep_alive, listen, max_body, max_check, max_webhook_body, request_timeout, shutdown_timeout, trusted_proxies, workers
+  - http.zzz (rebound.toml line 3): is not a key that is known; remove it, or write one of header_timeout, import_timeout, keep_alive, listen, max_body, max_check, max_import, max_webhook_body, rate_limit, request_timeout, shutdown_timeout, trusted_proxies, workers
 ");
 }
 
@@ -444,7 +451,7 @@ fn a_case_of_interpret_gives_its_source() {
     insta::assert_snapshot!(document(r#"{"secrets_file": "/etc/passwd", "topic_arn": ["x"], "basic": [1.5]}"#).unwrap_err(), @r#"
 the configuration cannot be used:
   - provider (the given document): is missing; write for example provider = "name"
-  - secrets_file (the given document): is not a key that is known; remove it, or write one of basic, bearer, certificates, header, insecure, list, list_from, name, provider, public_keys, secrets, topic_arns, unattributed, url, url_secret, within
+  - secrets_file (the given document): is not a key that is known; remove it, or write one of basic, bearer, certificates, confirm_hosts, header, insecure, list, list_from, name, provider, public_keys, secrets, topic_arns, unattributed, url, url_secret, within
   - topic_arn (the given document): is not a key that is known; did you mean topic_arns? Else remove it
 "#);
 }
@@ -461,5 +468,48 @@ fn a_source_needs_a_credential_that_its_provider_knows_or_says_that_it_has_none(
     for fine in ["insecure = true", "url_secret = \"s\"", "secrets = [\"whsec_c2VjcmV0\"]"] {
         let text = format!("[[list]]\nname = \"a\"\n[[source]]\nname = \"s\"\nprovider = \"generic\"\nlist = \"a\"\n{fine}");
         assert!(load(&text, &[]).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn a_credential_that_can_prove_nothing_is_a_mistake() {
+    let text = |provider: &str, rest: &str| {
+        format!("[[list]]\nname = \"a\"\n[[source]]\nname = \"s\"\nprovider = \"{provider}\"\nlist = \"a\"\n{rest}")
+    };
+    let good = "\"whsec_c2VjcmV0\"";
+    for (provider, rest, key) in [
+        ("generic", format!("secrets = [{good}, \"whsec_…\"]"), "secrets"),
+        ("resend", "secrets = [\"whsec_\"]\ninsecure = true".to_owned(), "secrets"),
+        ("sendgrid", "public_keys = [\"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE…\"]\nbasic = [\"a:b\"]".to_owned(), "public_keys"),
+        ("postal", "public_keys = [\"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\"]".to_owned(), "public_keys"),
+        ("mandrill", "secrets = [\"test-webhook\"]".to_owned(), "url"),
+        ("ses", "topic_arns = [\"bounces\"]".to_owned(), "topic_arns[0]"),
+        ("ses", "topic_arns = [\"arn:aws:sns:eu-west-1::bounces\"]".to_owned(), "topic_arns[0]"),
+    ] {
+        let found = problems(&text(provider, &rest), &[]);
+        assert!(found.contains(&format!("source[0].{key} (")) || found.contains(&format!("source[0].{key} = ")), "{provider}: {found}");
+    }
+    for (provider, rest) in [
+        ("generic", format!("secrets = [{good}]")),
+        ("mandrill", "secrets = [\"test-webhook\"]\nurl = \"https://h.example/webhooks/s\"".to_owned()),
+        ("mandrill", "basic = [\"a:b\"]".to_owned()),
+        ("ses", "topic_arns = [\"arn:aws-cn:sns:cn-north-1:111122223333:x.fifo\"]".to_owned()),
+        ("scaleway", "url_secret = \"x\"\ntopic_arns = [\"arn:scw:sns:fr-par:project-1:tem\"]".to_owned()),
+    ] {
+        assert!(load(&text(provider, &rest), &[]).is_ok(), "{provider}: {rest}");
+    }
+}
+
+#[test]
+fn subscriptions_are_confirmed_on_hosts_with_public_names_only() {
+    let text = |host: &str| {
+        let source = "name = \"s\"\nprovider = \"scaleway\"\nlist = \"a\"\nurl_secret = \"x\"";
+        format!("[[list]]\nname = \"a\"\n[[source]]\n{source}\nconfirm_hosts = [\"{host}\"]")
+    };
+    let config = load(&text("SNS.mnq.fr-par.example.com"), &[]).unwrap();
+    assert_eq!(config.sources[0].credentials.confirm_hosts, ["SNS.mnq.fr-par.example.com"]);
+    for host in ["https://sns.example.com", "sns.example.com:443", "10.0.0.1", "localhost", "sns.internal", ""] {
+        let found = problems(&text(host), &[]);
+        assert!(found.contains("source[0].confirm_hosts[0]"), "{host}: {found}");
     }
 }

@@ -1,4 +1,4 @@
-//! Everything about one address: what happened, what lists say, and why.
+//! Everything about one address: what happened, what lists say, and why; and its erasure.
 
 use std::sync::Arc;
 
@@ -10,10 +10,11 @@ use utoipa::ToSchema;
 use crate::http::State;
 use crate::http::keys::Caller;
 use crate::http::parameters::{self, Params, limit};
-use crate::http::problem::{Problem, ProblemView};
+use crate::http::problem::{Problem, ProblemKind, ProblemView};
 use crate::http::story::known_word;
 use crate::http::views::{ChangeView, EventView, Names, SuppressionView};
-use crate::store::{Known, List, ListId, SubjectHistory};
+use crate::store::{Erasing, ErasureRequest, Known, List, ListId, SubjectHistory};
+use crate::telemetry::Erased;
 
 /// How much of a history.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -117,4 +118,99 @@ async fn view(state: &State, address: &str, history: SubjectHistory) -> Result<H
         events: events.into_iter().map(explained).collect(),
         changes: changes.into_iter().map(|it| ChangeView::new(it, recipient(), &names)).collect(),
     })
+}
+
+const fn word(known: Known) -> &'static str {
+    match known {
+        Known::Never => "never",
+        Known::Known => "known",
+        Known::Erased => "erased",
+    }
+}
+
+/// How to erase.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct How {
+    /// Whether what lists say goes too; then the address may be mailed again. If false, which is the default, a check answers
+    /// as before.
+    #[serde(default)]
+    #[param(example = false)]
+    forget_block: bool,
+}
+
+/// What an erasure did.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "known": "known", "block": "kept", "receipts": 2, "events": 1, "notes": 0, "messages": 0,
+    "standing": [{"list": "acme", "cause": "hard", "reason": "user_unknown", "holds": true, "provisional": false,
+        "since": "2026-11-22T10:00:00Z", "event_id": "0199c0de-7a11-7000-8000-000000000002"}]
+}))]
+pub(super) struct ErasureView {
+    /// Whether the address was `known` before, `erased` already, or `never` heard of.
+    #[schema(example = "known")]
+    known: &'static str,
+    /// What became of its blocks: `kept` or `forgotten`.
+    #[schema(example = "kept")]
+    block: &'static str,
+    /// Receipts whose raw bytes were removed.
+    receipts: usize,
+    /// Events that quoted the address and do not any more; with `forget_block`, all that were removed.
+    events: usize,
+    /// Notes of people that quoted it; with `forget_block`, changes and acts that were removed.
+    notes: usize,
+    /// Messages waiting for the broker that were scrubbed; with `forget_block`, dropped.
+    messages: usize,
+    /// What blocked the address, and goes on to do so unless `forget_block` was set.
+    standing: Vec<SuppressionView>,
+}
+
+/// Erases an address: its plain form, the raw bytes of everything that told of it, and its mention in every text.
+///
+/// What lists say stays under a pseudonym, so that a check answers as before, unless `forget_block` is set. Doing it again
+/// changes nothing. What erasure cannot reach is told in docs/privacy.md. Takes a key that is not confined to a list.
+#[utoipa::path(delete, path = "/v1/addresses/{address}", tag = "addresses", security(("bearer" = ["admin"])),
+    params(("address" = String, Path, example = "jane@example.org"), How),
+    responses(
+        (status = 200, description = "erased, or nothing was known of it", body = ErasureView),
+        (status = 400, description = "not an address", body = ProblemView, content_type = "application/problem+json"),
+        (status = 401, description = "no valid key", body = ProblemView, content_type = "application/problem+json"),
+        (status = 403, description = "the key lacks the scope admin, or is confined to a list", body = ProblemView, content_type = "application/problem+json"),
+        (status = 503, description = "the database is away; nothing was erased", body = ProblemView, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn delete_address(
+    state: web::Data<State>,
+    caller: Caller,
+    path: web::Path<String>,
+    how: Params<How>,
+) -> Result<web::Json<ErasureView>, Problem> {
+    let address = parameters::address(&path)?;
+    unconfined(&caller)?;
+    let block = if how.0.forget_block { Erased::Forgotten } else { Erased::Kept };
+    let request = ErasureRequest { address: &address, block, actor: caller.name(), erasing: Erasing::Do };
+    let now = state.clock.now();
+    let done = state.store.erase(request, now).await?;
+    if done.known != Known::Never {
+        state.telemetry.subject_erased(block);
+        state.nudge.notify_one();
+    }
+    let names = Names::look_up(&state.store, done.standing.iter().map(|it| it.list)).await?;
+    Ok(web::Json(ErasureView {
+        known: word(done.known),
+        block: block.as_str(),
+        receipts: done.receipts,
+        events: done.events,
+        notes: done.notes,
+        messages: done.messages,
+        standing: done.standing.into_iter().map(|it| SuppressionView::new(it, &names, now)).collect(),
+    }))
+}
+
+/// What is known of a person stands in every tree of lists; a key that sees one of them may not reach into the others.
+fn unconfined(caller: &Caller) -> Result<(), Problem> {
+    match caller.confined_to() {
+        None => Ok(()),
+        Some(_) => Err(Problem::new(ProblemKind::Forbidden, "this reaches every list; it takes a key that is not confined to one")),
+    }
 }

@@ -1,6 +1,8 @@
 //! Bodies, read by hand and not by extractors: credentials come first, limits come from the configuration, and every way a
 //! body can be wrong has its problem.
 
+use std::io::Write as _;
+
 use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::{HttpMessage, HttpRequest, web};
@@ -11,6 +13,10 @@ use serde::de::DeserializeOwned;
 use crate::config::Size;
 use crate::http::edge::Receiving;
 use crate::http::problem::{Problem, ProblemKind};
+use crate::listing::{Spool, Spooled};
+
+/// Octets written to a file at once.
+const WRITTEN_AT_ONCE: usize = 1 << 20;
 
 /// A limit and the key that sets it.
 #[derive(Debug, Clone, Copy)]
@@ -29,15 +35,10 @@ impl std::fmt::Display for Limit {
 
 /// The raw body, within the limit.
 pub(super) async fn read(request: &HttpRequest, mut payload: web::Payload, limit: Limit) -> Result<Bytes, Problem> {
-    let header = |name| request.headers().get(name).and_then(|it: &header::HeaderValue| it.to_str().ok());
-    if let Some(encoding) = header(header::CONTENT_ENCODING).filter(|it| !it.trim().eq_ignore_ascii_case("identity")) {
-        let detail =
-            format!("a body with Content-Encoding {:?} is not taken; send it as it is", encoding.chars().take(40).collect::<String>());
-        return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
-    }
+    not_encoded(request)?;
     let most = limit.0.bytes();
     let too_large = || Problem::too_large("the body", limit, limit.1);
-    if header(header::CONTENT_LENGTH).and_then(|it| it.parse::<usize>().ok()).is_some_and(|it| it > most) {
+    if announced(request).is_some_and(|it| it > most) {
         return Err(too_large());
     }
     request.extensions_mut().insert(Receiving);
@@ -51,6 +52,51 @@ pub(super) async fn read(request: &HttpRequest, mut payload: web::Payload, limit
     }
     request.extensions_mut().remove::<Receiving>();
     Ok(body.freeze())
+}
+
+/// A list as it comes, kept in a file: it may be larger than the memory.
+pub(super) async fn spool(request: &HttpRequest, mut payload: web::Payload, limit: Limit) -> Result<Spooled, Problem> {
+    not_encoded(request)?;
+    let most = limit.0.bytes();
+    let too_large = || Problem::too_large("the list", limit, limit.1);
+    if announced(request).is_some_and(|it| it > most) {
+        return Err(too_large());
+    }
+    request.extensions_mut().insert(Receiving);
+    let mut spool = web::block(Spool::new).await.map_err(Problem::internal)?.map_err(Problem::no_room)?;
+    let (mut waiting, mut size) = (BytesMut::new(), 0);
+    loop {
+        let chunk = payload.next().await.transpose().map_err(|it| unreadable(&it))?;
+        size += chunk.as_ref().map_or(0, Bytes::len);
+        if size > most {
+            return Err(too_large());
+        }
+        waiting.extend_from_slice(chunk.as_deref().unwrap_or_default());
+        if chunk.is_none() || waiting.len() >= WRITTEN_AT_ONCE {
+            let some = waiting.split().freeze();
+            let write = move || spool.write_all(&some).map(|()| spool);
+            // Off the thread that serves requests: disks may take their time.
+            spool = web::block(write).await.map_err(Problem::internal)?.map_err(Problem::no_room)?;
+        }
+        if chunk.is_none() {
+            break;
+        }
+    }
+    request.extensions_mut().remove::<Receiving>();
+    web::block(|| spool.finish()).await.map_err(Problem::internal)?.map_err(Problem::no_room)
+}
+
+/// Bodies are taken as they are.
+fn not_encoded(request: &HttpRequest) -> Result<(), Problem> {
+    let encoding = request.headers().get(header::CONTENT_ENCODING).and_then(|it| it.to_str().ok());
+    let Some(encoding) = encoding.filter(|it| !it.trim().eq_ignore_ascii_case("identity")) else { return Ok(()) };
+    let detail = format!("a body with Content-Encoding {:?} is not taken; send it as it is", encoding.chars().take(40).collect::<String>());
+    Err(Problem::new(ProblemKind::UnsupportedMediaType, detail))
+}
+
+/// The octets that a request says its body has.
+fn announced(request: &HttpRequest) -> Option<usize> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn unreadable(error: &PayloadError) -> Problem {

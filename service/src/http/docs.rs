@@ -14,7 +14,8 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
 use crate::http::{
-    addresses, check, codes, diagnose, feeds, health, lists, messages, policy, receipts, release, story, suppressions, webhooks,
+    addresses, check, codes, diagnose, export, feeds, health, imports, lists, messages, policy, receipts, release, story, suppressions,
+    webhooks,
 };
 
 #[derive(OpenApi)]
@@ -33,7 +34,13 @@ use crate::http::{
         suppressions::get_suppression,
         suppressions::put_suppression,
         suppressions::delete_suppression,
+        imports::post_import,
+        export::get_export,
+        imports::get_imports,
+        imports::get_import,
+        imports::delete_import,
         addresses::get_address,
+        addresses::delete_address,
         story::get_why,
         receipts::get_raw,
         feeds::get_events,
@@ -50,6 +57,7 @@ use crate::http::{
         (name = "check", description = "May this address be mailed?"),
         (name = "intake", description = "What comes back goes in here."),
         (name = "suppressions", description = "What lists say, and what people do to it."),
+        (name = "transfer", description = "Whole lists in and out."),
         (name = "addresses", description = "Everything about one address."),
         (name = "feeds", description = "Facts and changes in the order of commit, for mirrors."),
         (name = "diagnosis", description = "What a message, a reply or a code means. Records nothing."),

@@ -9,6 +9,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, web};
+use bounce::esp::Provider;
 use futures_util::FutureExt;
 use secrecy::ExposeSecret;
 
@@ -29,9 +30,22 @@ pub(super) enum Access {
     Key(Scope),
 }
 
+/// How long a request may take from its head to its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// As most.
+    Request,
+    /// It brings a large file.
+    Upload,
+}
+
 /// Set while a body is being read, to tell a slow client from a slow service.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Receiving;
+
+/// Set once it is known which provider posts, who is to be told in its own way what goes wrong from there on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Poster(pub(super) &'static dyn Provider);
 
 /// A handler ended in a panic. The hook has logged it.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +53,12 @@ pub(super) struct Receiving;
 struct Panicked;
 
 /// Lets a request in to its handler, holds it to the time limit, and keeps a panic from ending the connection unanswered.
-pub(super) async fn admit(access: Access, request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+pub(super) async fn admit(
+    access: Access,
+    patience: Patience,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
     // Routing is done, so holding the request twice does no harm.
     let held = request.request().clone();
     let Some(state) = held.app_data::<web::Data<State>>().cloned() else {
@@ -51,15 +70,24 @@ pub(super) async fn admit(access: Access, request: ServiceRequest, next: Next<Bo
             Err(problem) => Ok(request.error_response(problem)),
         }
     });
-    match tokio::time::timeout(state.config.http.request_timeout, work.catch_unwind()).await {
-        Ok(Ok(answered)) => answered,
-        Ok(Err(_)) => Ok(ServiceResponse::from_err(Problem::internal(Panicked), held)),
+    let (limit, key) = match patience {
+        Patience::Request => (state.config.http.request_timeout, "http.request_timeout"),
+        Patience::Upload => (state.config.http.import_timeout, "http.import_timeout"),
+    };
+    let problem = match tokio::time::timeout(limit, work.catch_unwind()).await {
+        Ok(Ok(answered)) => return answered,
+        Ok(Err(_)) => Problem::internal(Panicked),
         Err(_) if held.extensions().contains::<Receiving>() => {
-            let slow = Problem::new(ProblemKind::RequestTimeout, "the body did not arrive in time (http.request_timeout)");
-            Ok(ServiceResponse::from_err(slow, held))
+            Problem::new(ProblemKind::RequestTimeout, format!("the body did not arrive in time ({key})"))
         }
-        Err(_) => Ok(ServiceResponse::from_err(Problem::too_slow(), held)),
-    }
+        Err(_) => Problem::too_slow(),
+    };
+    let poster = held.extensions().get::<Poster>().copied();
+    let problem = match poster {
+        Some(Poster(provider)) => problem.of_post(provider),
+        None => problem,
+    };
+    Ok(ServiceResponse::from_err(problem, held))
 }
 
 async fn authorise(access: Access, request: &ServiceRequest, state: &State) -> Result<(), Problem> {

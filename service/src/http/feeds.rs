@@ -9,12 +9,7 @@ use crate::http::keys::Caller;
 use crate::http::parameters::{Params, limit};
 use crate::http::problem::{Problem, ProblemView};
 use crate::http::views::{ChangeView, EventView, Names};
-use crate::store::{BadCursor, Cursor, Visible};
-
-/// What the cursors of the facts begin with.
-const EVENTS: char = 'e';
-/// What the cursors of the changes begin with.
-const CHANGES: char = 'c';
+use crate::store::{BadCursor, Cursor, Feed, Visible};
 
 /// A place in a feed.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -34,7 +29,7 @@ pub(super) struct Place {
 
 /// A page of a feed.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Feed<T> {
+pub(super) struct FeedPage<T> {
     /// In the order of commit.
     items: Vec<T>,
     /// Where to go on: `after` of the next page. Keep it, even if the page is empty.
@@ -49,7 +44,7 @@ pub(super) struct Feed<T> {
 /// An event that a later copy improved comes again with the same id. Go on with `next`, and ask again after a while when
 /// `more` is false.
 #[utoipa::path(get, path = "/v1/events", tag = "feeds", security(("bearer" = ["read"])), params(Place), responses(
-    (status = 200, description = "a page", body = Feed<EventView>, example = json!({
+    (status = 200, description = "a page", body = FeedPage<EventView>, example = json!({
         "items": [{"event_id": "0199c0de-7a11-7000-8000-000000000002", "recipient": "jane@example.org", "list": "acme.weekly",
             "kind": "bounce", "bounce_type": "hard", "reason": "user_unknown", "status": "5.1.1"}],
         "next": "e42.0199c0de7a1170008000000000000002", "more": false})),
@@ -62,12 +57,12 @@ pub(super) async fn get_events(
     state: web::Data<State>,
     caller: Caller,
     place: Params<Place>,
-) -> Result<web::Json<Feed<EventView>>, Problem> {
+) -> Result<web::Json<FeedPage<EventView>>, Problem> {
     let visible = visible(&state, &caller, place.0.list.as_deref()).await?;
-    let page = state.store.events_after(cursor(EVENTS, &place.0)?, &visible, limit(place.0.limit)?).await?;
+    let page = state.store.events_after(cursor(Feed::Events, &place.0)?, &visible, limit(place.0.limit)?).await?;
     let names = Names::look_up(&state.store, page.items.iter().map(|it| it.0.list)).await?;
     let items = page.items.into_iter().map(|(it, to)| EventView::new(it, to.address, &names).at_revision(to.revision)).collect();
-    Ok(web::Json(Feed { items, next: format!("{EVENTS}{}", page.next), more: page.more }))
+    Ok(web::Json(FeedPage { items, next: page.next.of(Feed::Events), more: page.more }))
 }
 
 /// What lists say since, in the order of commit.
@@ -75,7 +70,7 @@ pub(super) async fn get_events(
 /// A mirror keeps for each address, list and cause the change with the highest revision. `expires_at` is part of it: expiry
 /// itself emits nothing.
 #[utoipa::path(get, path = "/v1/changes", tag = "feeds", security(("bearer" = ["read"])), params(Place), responses(
-    (status = 200, description = "a page", body = Feed<ChangeView>, example = json!({
+    (status = 200, description = "a page", body = FeedPage<ChangeView>, example = json!({
         "items": [{"change_id": "0199c0de-7a11-7000-8000-000000000003", "change": "added", "recipient": "jane@example.org",
             "list": "acme", "cause": "hard", "reason": "user_unknown", "provisional": false, "revision": 1}],
         "next": "c42.0199c0de7a1170008000000000000003", "more": false})),
@@ -88,12 +83,12 @@ pub(super) async fn get_changes(
     state: web::Data<State>,
     caller: Caller,
     place: Params<Place>,
-) -> Result<web::Json<Feed<ChangeView>>, Problem> {
+) -> Result<web::Json<FeedPage<ChangeView>>, Problem> {
     let visible = visible(&state, &caller, place.0.list.as_deref()).await?;
-    let page = state.store.changes_after(cursor(CHANGES, &place.0)?, &visible, limit(place.0.limit)?).await?;
+    let page = state.store.changes_after(cursor(Feed::Changes, &place.0)?, &visible, limit(place.0.limit)?).await?;
     let names = Names::look_up(&state.store, page.items.iter().map(|it| it.0.list)).await?;
     let items = page.items.into_iter().map(|(it, to)| ChangeView::new(it, to.address, &names)).collect();
-    Ok(web::Json(Feed { items, next: format!("{CHANGES}{}", page.next), more: page.more }))
+    Ok(web::Json(FeedPage { items, next: page.next.of(Feed::Changes), more: page.more }))
 }
 
 async fn visible(state: &State, caller: &Caller, list: Option<&str>) -> Result<Visible, Problem> {
@@ -104,8 +99,6 @@ async fn visible(state: &State, caller: &Caller, list: Option<&str>) -> Result<V
     })
 }
 
-/// The place in this feed after which to go on. Each feed knows its own cursors: a place in one means nothing in the other.
-fn cursor(feed: char, place: &Place) -> Result<Cursor, BadCursor> {
-    let Some(after) = place.after.as_deref() else { return Ok(Cursor::START) };
-    after.strip_prefix(feed).ok_or(BadCursor)?.parse()
+fn cursor(feed: Feed, place: &Place) -> Result<Cursor, BadCursor> {
+    place.after.as_deref().map_or(Ok(Cursor::START), |it| Cursor::read(feed, it))
 }

@@ -8,8 +8,10 @@ mod codes;
 mod diagnose;
 mod docs;
 mod edge;
+mod export;
 mod feeds;
 mod health;
+mod imports;
 mod keys;
 mod lists;
 mod messages;
@@ -40,6 +42,7 @@ use crate::inbound::Fetcher;
 use crate::intake::{Intake, RulesInForce, Sources};
 use crate::store::Store;
 use crate::telemetry::{RelayState, RequestSpan, Telemetry};
+use crate::transfer::Transfers;
 
 pub use policy::PolicyView;
 pub use problem::{Problem, ProblemKind};
@@ -54,6 +57,8 @@ pub struct State {
     pub store: Arc<Store>,
     /// The way in.
     pub intake: Intake,
+    /// Lists in and out.
+    pub transfers: Transfers,
     /// Who may post.
     pub sources: Sources,
     /// Codes and wording.

@@ -14,8 +14,10 @@ use utoipa::ToSchema;
 
 use crate::inbound::PostError;
 use crate::intake::IntakeError;
+use crate::listing::ListingError;
 use crate::store::{BadCursor, StoreError};
 use crate::telemetry::{Refused, RequestId, Stage, Telemetry};
+use crate::transfer::TransferError;
 
 /// Seconds after which to come again when the database is away.
 const DATABASE_AWAY: u32 = 5;
@@ -205,6 +207,14 @@ impl Problem {
         Self::come_again(ProblemKind::Unavailable, "the request was not answered in time (http.request_timeout)", DATABASE_AWAY)
     }
 
+    /// What comes cannot be kept on the disk.
+    #[must_use]
+    pub fn no_room(cause: std::io::Error) -> Self {
+        let waiting =
+            Self::come_again(ProblemKind::Unavailable, "there is no room to keep what comes; nothing was recorded", DATABASE_AWAY);
+        Self { cause: Some(Arc::new(cause)), ..waiting }
+    }
+
     /// A body over a limit that a key of the configuration sets.
     #[must_use]
     pub fn too_large(what: &str, limit: impl fmt::Display, key: &str) -> Self {
@@ -239,6 +249,19 @@ impl Problem {
     /// The same with the status that a provider understands.
     fn for_provider(self, status: u16) -> Self {
         Self { status: StatusCode::from_u16(status).unwrap_or(self.status), ..self }
+    }
+
+    /// The same of a post that did not get as far as the door: over a limit it never will, and for whatever else is ours it
+    /// is to come again. What makes a provider do that is its own affair: 408 and 503 are the end of an event for some.
+    #[must_use]
+    pub(super) fn of_post(self, provider: &dyn Provider) -> Self {
+        let status = match self.kind {
+            ProblemKind::TooLarge => provider.refusal_status(&Refusal::TooMany(0)),
+            ProblemKind::UnsupportedMediaType => provider.refusal_status(&Refusal::MediaType("")),
+            ProblemKind::RequestTimeout | ProblemKind::Busy | ProblemKind::Unavailable | ProblemKind::Internal => provider.busy_status(),
+            _ => return self,
+        };
+        self.for_provider(status)
     }
 
     fn refused(provider: &dyn Provider, refusal: &Refusal) -> Self {
@@ -355,6 +378,19 @@ impl From<PostError> for Problem {
                 let failed = Self::come_again(ProblemKind::Unavailable, "what the post asks for failed; send it again", DATABASE_AWAY);
                 failed.for_provider(provider.busy_status())
             }
+        }
+    }
+}
+
+impl From<TransferError> for Problem {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::Listing(ListingError::Io(error)) => Self::no_room(error),
+            TransferError::Listing(error) => Self::new(ProblemKind::InvalidBody, error.to_string()),
+            TransferError::Store(error) => error.into(),
+            TransferError::Busy => Self::come_again(ProblemKind::Busy, error.to_string(), DATABASE_AWAY),
+            TransferError::Stopping => Self::come_again(ProblemKind::Unavailable, "the service is stopping; nothing was recorded", BUSY),
+            TransferError::Panicked => Self::internal(error),
         }
     }
 }

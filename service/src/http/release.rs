@@ -17,7 +17,7 @@ use crate::http::keys::Caller;
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
 use crate::http::suppressions::{note, tell};
 use crate::http::views::{CauseWord, Moment, ReasonWord};
-use crate::store::{BulkRelease, Change, Counts, List, Selected, Selection};
+use crate::store::{BulkRelease, Change, Counts, List, ReleaseFilter, Selected};
 
 /// Addresses shown of those that fit.
 const SAMPLE: u64 = 10;
@@ -147,9 +147,9 @@ pub(super) async fn post_release(
     Ok(web::Json(release(&state, bulk, looked).await?))
 }
 
-fn selection(wanted: &Wanted) -> Result<Selection, Problem> {
+fn selection(wanted: &Wanted) -> Result<ReleaseFilter, Problem> {
     let domain = |it: &String| Address::parse_domain_entry(&format!("@{}", it.trim_start_matches('@'))).map(|it| it.domain().to_owned());
-    let selection = Selection {
+    let selection = ReleaseFilter {
         cause: wanted.cause,
         reason: wanted.reason,
         domains: wanted.domains.iter().map(domain).collect::<Result<_, _>>()?,
@@ -165,7 +165,7 @@ fn selection(wanted: &Wanted) -> Result<Selection, Problem> {
     Ok(selection)
 }
 
-async fn look(state: &State, list: &List, selection: &Selection) -> Result<Released, Problem> {
+async fn look(state: &State, list: &List, selection: &ReleaseFilter) -> Result<Released, Problem> {
     let now = state.clock.now();
     let counts: Counts = state.store.count_selected(list, selection, now).await?;
     let sample = state.store.sample_selected(list, selection, now, SAMPLE).await?;

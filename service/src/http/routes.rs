@@ -4,10 +4,11 @@ use actix_web::guard::{self, Guard};
 use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, Route, web};
 
-use crate::http::edge::{self, Access};
+use crate::http::edge::{self, Access, Patience};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::{
-    addresses, check, codes, diagnose, docs, feeds, health, lists, messages, policy, receipts, release, story, suppressions, webhooks,
+    addresses, check, codes, diagnose, docs, export, feeds, health, imports, lists, messages, policy, receipts, release, story,
+    suppressions, webhooks,
 };
 use crate::store::Scope;
 
@@ -28,11 +29,17 @@ pub(super) struct Entry {
     pub(super) verb: Verb,
     pub(super) path: &'static str,
     pub(super) access: Access,
+    patience: Patience,
     to: fn() -> Route,
 }
 
 const fn route(verb: Verb, path: &'static str, access: Access, to: fn() -> Route) -> Entry {
-    Entry { verb, path, access, to }
+    Entry { verb, path, access, patience: Patience::Request, to }
+}
+
+/// A route that takes large files.
+const fn upload(verb: Verb, path: &'static str, access: Access, to: fn() -> Route) -> Entry {
+    Entry { verb, path, access, patience: Patience::Upload, to }
 }
 
 use Access::{Key, Metrics, Open};
@@ -62,7 +69,13 @@ pub(super) const ROUTES: &[Entry] = &[
     route(Get, SUPPRESSION, Key(Read), || web::to(suppressions::get_suppression)),
     route(Put, SUPPRESSION, Key(Write), || web::to(suppressions::put_suppression)),
     route(Delete, SUPPRESSION, Key(Write), || web::to(suppressions::delete_suppression)),
+    upload(Post, "/v1/lists/{list}/import", Key(Write), || web::to(imports::post_import)),
+    route(Get, "/v1/lists/{list}/export", Key(Read), || web::to(export::get_export)),
+    route(Get, "/v1/imports", Key(Read), || web::to(imports::get_imports)),
+    route(Get, "/v1/imports/{id}", Key(Read), || web::to(imports::get_import)),
+    route(Delete, "/v1/imports/{id}", Key(Write), || web::to(imports::delete_import)),
     route(Get, "/v1/addresses/{address}", Key(Read), || web::to(addresses::get_address)),
+    route(Delete, "/v1/addresses/{address}", Key(Admin), || web::to(addresses::delete_address)),
     route(Get, "/v1/addresses/{address}/why", Key(Read), || web::to(story::get_why)),
     route(Get, "/v1/receipts/{id}/raw", Key(Admin), || web::to(receipts::get_raw)),
     route(Get, "/v1/events", Key(Read), || web::to(feeds::get_events)),
@@ -96,9 +109,9 @@ async fn no_such_route(_: HttpRequest) -> Result<&'static str, Problem> {
 
 impl Entry {
     fn route(self) -> Route {
-        let access = self.access;
+        let (access, patience) = (self.access, self.patience);
         let route = (self.to)().guard(self.verb);
-        route.wrap(from_fn(move |request, next| edge::admit(access, request, next)))
+        route.wrap(from_fn(move |request, next| edge::admit(access, patience, request, next)))
     }
 }
 

@@ -4,8 +4,10 @@ mod access;
 mod acts;
 mod checks;
 mod diagnoses;
+mod erasure;
 mod feeds;
 mod hostile;
+mod imports;
 mod messages;
 mod posts;
 mod problems;
@@ -119,7 +121,9 @@ impl Bench {
         let (intake, committer) = intake::channel(store.clone(), rules.clone(), config.intake.clone(), telemetry.clone(), nudge.clone());
         let clock = Clock::from(|| NOW);
         tokio::spawn(committer.run(clock.clone(), stop.clone()));
+        let transfers = Transfers::new(store.clone(), rules.clone(), telemetry.clone(), nudge.clone(), clock.clone());
         let state = State {
+            transfers,
             sources: Sources::open(&store, &config.sources, NOW).await.unwrap(),
             fetcher: Fetcher::new(&config.fetch),
             relay: watch::channel(RelayState::Off).1,

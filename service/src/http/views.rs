@@ -14,7 +14,8 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-use crate::store::{Change, Event, ListId, Store, StoreError, Suppression, SuppressionChange};
+use crate::listing::Format;
+use crate::store::{Change, Event, ImportState, ListId, Store, StoreError, Suppression, SuppressionChange};
 use crate::telemetry::RelayState;
 
 /// A moment: RFC 3339 in UTC.
@@ -73,6 +74,8 @@ words! {
     CauseWord = Cause;
     ActWord = Act;
     ChangeWord = Change;
+    FormatWord = Format;
+    ImportStateWord = ImportState;
     AttributionWord = Attribution;
     WeightWord = Weight;
     FeedbackTypeWord = FeedbackType;
@@ -312,6 +315,8 @@ pub(super) struct ChangeView {
     note: Option<String>,
     /// Whether it holds only for some days, until a fact of another day confirms it.
     provisional: bool,
+    /// Of a manual allow: whether it overrides complaint and unsubscribe.
+    overrides_consent: bool,
     /// Since when it stands.
     since: Option<Moment>,
     /// Until when; null for good.
@@ -341,11 +346,12 @@ impl ChangeView {
             actor: it.actor,
             note: it.note,
             provisional: it.provisional,
+            overrides_consent: it.overrides_consent,
             since: it.since.map(Moment),
             expires_at: it.expires_at.map(Moment),
             released_at: it.released_at.map(Moment),
-            revision: it.revision,
             import_id: it.import,
+            revision: it.revision,
             at: Moment(it.at),
         }
     }

@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use bounce::esp::Answer;
 
 use crate::http::State;
 use crate::http::body::{self, Limit};
+use crate::http::edge::Poster;
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
 use crate::inbound::{Door, Post};
 
@@ -36,7 +37,7 @@ use crate::inbound::{Door, Post};
         (status = 403, description = "not on the allow-list of the source", body = ProblemView, content_type = "application/problem+json"),
         (status = 404, description = "no such source", body = ProblemView, content_type = "application/problem+json"),
         (status = 405, description = "not a method of the provider", body = ProblemView, content_type = "application/problem+json"),
-        (status = 408, description = "the body did not come in time", body = ProblemView, content_type = "application/problem+json"),
+        (status = 406, description = "never again, to providers that give up on nothing else", body = ProblemView, content_type = "application/problem+json"),
         (status = 413, description = "larger than http.max_webhook_body, or more events than fit into one post", body = ProblemView, content_type = "application/problem+json"),
         (status = 415, description = "not a content type of the provider", body = ProblemView, content_type = "application/problem+json"),
         (status = 429, description = "come again, to providers that give up on 503", body = ProblemView, content_type = "application/problem+json"),
@@ -45,9 +46,11 @@ use crate::inbound::{Door, Post};
 pub(super) async fn post_webhook(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
     let name = request.match_info().get("source").unwrap_or_default();
     let source = state.sources.get(name).ok_or_else(|| Problem::new(ProblemKind::NotFound, "there is no source of that name"))?;
+    request.extensions_mut().insert(Poster(source.provider));
     let limit = Limit(state.config.http.max_webhook_body, "http.max_webhook_body");
     let body = body::read(&request, payload, limit).await;
-    let body = body.inspect_err(|it| state.telemetry.receipt_refused(&source.name, it.refused_for()))?;
+    let body = body.inspect_err(|it| state.telemetry.receipt_refused(&source.name, it.refused_for()));
+    let body = body.map_err(|it| it.of_post(source.provider))?;
     let post = post_of(&state, &request, body);
     let door = Door { intake: &state.intake, fetcher: &state.fetcher, telemetry: &state.telemetry, now: state.clock.now() };
     Ok(response(door.take(source, &post).await?))

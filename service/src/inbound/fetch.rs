@@ -1,22 +1,29 @@
 //! The only requests that leave the service for a provider: signing certificates, and confirmations of subscriptions. The
-//! provider has checked every address against its own hosts before it comes here; redirects are not followed, so an
-//! answer cannot lead anywhere else. A certificate is checked before it is kept, and whoever needs the same one at the
-//! same time waits for the same request.
+//! provider has checked every address against its own hosts before it comes here. Here it is looked at once more: HTTPS, no
+//! user, the default port, a name and no number, and a name that resolves to addresses of the public internet. Redirects are
+//! not followed, so an answer cannot lead anywhere else. A certificate is checked before it is kept, whoever needs the same
+//! one at the same time waits for the same request, and one that failed is not asked for again at once.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bounce::esp::sns::address::is_public_name;
 use bounce::esp::{Refusal, check_certificate};
 use moka::future::Cache;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Response};
+use reqwest::{Client, ClientBuilder, Response, Url};
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::config::FetchConfig;
 
 /// Octets that a certificate may have. Those of SNS have about 2,000.
 const CERTIFICATE_LIMIT: usize = 16 * 1024;
+/// How long a failed request for a certificate stands for those that follow: who posts much must not make us ask much.
+const FAILURE_STANDS: Duration = Duration::from_secs(10);
 /// Requests at once.
 const SLOTS: usize = 4;
 
@@ -26,6 +33,9 @@ pub enum FetchError {
     /// The client could not be made; mostly the machine has no root certificates.
     #[error("the HTTPS client could not be made")]
     Client(#[source] reqwest::Error),
+    /// It is no address that this service goes to.
+    #[error("the address is not that of a public host by https")]
+    Address,
     /// Nothing came, or not in time.
     #[error("the request failed")]
     Request(#[source] reqwest::Error),
@@ -47,6 +57,9 @@ pub struct Fetcher {
     slots: Arc<Semaphore>,
     known: Arc<BTreeMap<String, Arc<str>>>,
     fetched: Cache<String, Arc<str>>,
+    failed: Cache<String, Arc<FetchError>>,
+    /// What an address must pass before it is asked for.
+    guard: fn(&str) -> Result<(), FetchError>,
     config: Arc<FetchConfig>,
 }
 
@@ -61,12 +74,13 @@ impl Fetcher {
     /// everything else.
     #[must_use]
     pub fn new(config: &FetchConfig) -> Self {
-        let fetched = Cache::builder().max_capacity(config.cache_entries as u64).time_to_live(config.cache_ttl).build();
         Self {
             client: Arc::default(),
             slots: Arc::new(Semaphore::new(SLOTS)),
             known: Arc::default(),
-            fetched,
+            fetched: Cache::builder().max_capacity(config.cache_entries as u64).time_to_live(config.cache_ttl).build(),
+            failed: Cache::builder().max_capacity(config.cache_entries as u64).time_to_live(FAILURE_STANDS).build(),
+            guard: public,
             config: Arc::new(config.clone()),
         }
     }
@@ -83,10 +97,17 @@ impl Fetcher {
     /// # Errors
     /// When it could not be fetched or is none.
     pub async fn certificate(&self, url: &str) -> Result<Arc<str>, Arc<FetchError>> {
-        match self.known.get(url) {
-            Some(pem) => Ok(pem.clone()),
-            None => self.fetched.try_get_with_by_ref(url, self.fetch_certificate(url)).await,
+        if let Some(pem) = self.known.get(url) {
+            return Ok(pem.clone());
         }
+        if let Some(error) = self.failed.get(url).await {
+            return Err(error);
+        }
+        let fetched = self.fetched.try_get_with_by_ref(url, self.fetch_certificate(url)).await;
+        if let Err(error) = &fetched {
+            self.failed.insert(url.to_owned(), error.clone()).await;
+        }
+        fetched
     }
 
     /// Whether subscriptions are confirmed when a provider asks (`fetch.allow_confirm_subscription`).
@@ -120,6 +141,7 @@ impl Fetcher {
     /// Gets an address. The time limit holds for the body too. Errors do not name the address: that of a confirmation
     /// holds its token.
     async fn get(&self, url: &str) -> Result<Response, FetchError> {
+        (self.guard)(url)?;
         let client = self.client.get_or_try_init(|| async { client(&self.config) }).await?;
         // The semaphore is never closed, so there is a place sooner or later.
         let _place = self.slots.acquire().await;
@@ -130,7 +152,58 @@ impl Fetcher {
 }
 
 fn client(config: &FetchConfig) -> Result<Client, FetchError> {
-    builder(config).https_only(true).build().map_err(FetchError::Client)
+    let builder = builder(config).https_only(true);
+    let builder = if config.allow_private_addresses { builder } else { builder.dns_resolver(Arc::new(PublicOnly)) };
+    builder.build().map_err(FetchError::Client)
+}
+
+/// Whether the address is by HTTPS, without user and port, at a public name. What the client makes of it is asked, not
+/// what it looks like.
+fn public(url: &str) -> Result<(), FetchError> {
+    let url = Url::parse(url).map_err(|_| FetchError::Address)?;
+    let bare = url.username().is_empty() && url.password().is_none() && url.port().is_none();
+    let fine = url.scheme() == "https" && bare && url.domain().is_some_and(is_public_name);
+    if fine { Ok(()) } else { Err(FetchError::Address) }
+}
+
+/// Resolves names, and forgets what is not of the public internet.
+struct PublicOnly;
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let public: Vec<_> = found.filter(|it| is_public(it.ip())).collect();
+            if public.is_empty() {
+                return Err("the host has no public address (fetch.allow_private_addresses)".into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Whether an address is one of the public internet (RFC 6890 and the IANA registries of special-purpose addresses).
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(it) => {
+            let [first, second, third, _] = it.octets();
+            let shared = first == 100 && (64..128).contains(&second);
+            let benchmarks = first == 198 && (18..20).contains(&second);
+            let protocols = (first, second, third) == (192, 0, 0);
+            let own = it.is_private() || it.is_loopback() || it.is_link_local() || shared;
+            !(own || first == 0 || first >= 224 || it.is_documentation() || benchmarks || protocols)
+        }
+        IpAddr::V6(it) => match it.segments() {
+            // NAT64 (RFC 6052): what counts is the address inside.
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+                let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+                is_public(IpAddr::from([a, b, c, d]))
+            }
+            // 6to4 and Teredo hold others, 2001:db8::/32 is for documentation.
+            [0x2002, ..] | [0x2001, 0 | 0xdb8, ..] => false,
+            [first, ..] => first & 0xe000 == 0x2000,
+        },
+    }
 }
 
 fn builder(config: &FetchConfig) -> ClientBuilder {
@@ -182,7 +255,7 @@ pub(super) mod tests {
         tokio::spawn(server.run());
         let config = FetchConfig { timeout: Duration::from_millis(500), ..FetchConfig::default() };
         let client = builder(&config).build().unwrap();
-        (base, asked, Fetcher { client: Arc::new(OnceCell::from(client)), ..Fetcher::new(&config) })
+        (base, asked, Fetcher { client: Arc::new(OnceCell::from(client)), guard: |_| Ok(()), ..Fetcher::new(&config) })
     }
 
     #[tokio::test]
@@ -195,7 +268,7 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_certificate_is_not_kept() {
+    async fn what_is_no_certificate_is_not_kept_and_not_asked_for_again_at_once() {
         let (base, asked, fetcher) = bench();
         for (path, told) in [
             ("/moved", "the answer has status 302"),
@@ -209,7 +282,7 @@ pub(super) mod tests {
                 let error = fetcher.certificate(&format!("{base}{path}")).await.unwrap_err();
                 assert_eq!(error.to_string(), told, "{path}");
             }
-            assert_eq!(asked.load(Ordering::SeqCst) - before, 2, "{path}");
+            assert_eq!(asked.load(Ordering::SeqCst) - before, 1, "{path}");
         }
     }
 
@@ -228,8 +301,51 @@ pub(super) mod tests {
     async fn only_https_is_spoken() {
         let (base, asked, _) = bench();
         let fetcher = Fetcher::new(&FetchConfig::default());
-        assert!(matches!(fetcher.confirm(&format!("{base}/fine")).await, Err(FetchError::Request(_))));
+        assert!(matches!(fetcher.confirm(&format!("{base}/fine")).await, Err(FetchError::Address)));
+        let unguarded = Fetcher { guard: |_| Ok(()), ..fetcher };
+        assert!(matches!(unguarded.confirm(&format!("{base}/fine")).await, Err(FetchError::Request(_))));
         assert_eq!(asked.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn only_public_hosts_are_gone_to() {
+        assert!(public("https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription").is_ok());
+        assert!(public("https://sns.eu-west-1.amazonaws.com:443/x").is_ok());
+        for url in [
+            "http://sns.eu-west-1.amazonaws.com/",
+            "ftp://sns.eu-west-1.amazonaws.com/",
+            "https://jane@sns.eu-west-1.amazonaws.com/",
+            "https://:p@sns.eu-west-1.amazonaws.com/",
+            "https://sns.eu-west-1.amazonaws.com:8443/",
+            "https://127.0.0.1/",
+            "https://0x7f.1/",
+            "https://2130706433/",
+            "https://[::1]/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://localhost/",
+            "https://metadata.google.internal/",
+            "//sns.eu-west-1.amazonaws.com/",
+            "",
+        ] {
+            assert!(matches!(public(url), Err(FetchError::Address)), "{url}");
+        }
+    }
+
+    #[test]
+    fn private_addresses_are_told_from_public_ones() {
+        let is_public = |it: &&str| is_public(it.parse().unwrap());
+        let public = "52.94.1.1 192.0.1.1 100.128.0.1 198.20.0.1 2a05:d000::1 2600::1 64:ff9b::3401:1 ::ffff:52.94.1.1";
+        assert_eq!(public.split(' ').find(|it| !is_public(it)), None);
+        let private = "0.0.0.0 10.1.2.3 100.64.0.1 127.0.0.1 169.254.169.254 172.16.0.1 192.0.0.1 192.0.2.1 192.168.0.1 198.18.0.1 198.51.100.1 \
+            203.0.113.1 224.0.0.1 240.0.0.1 255.255.255.255 :: ::1 ::ffff:10.0.0.1 64:ff9b::a00:1 fc00::1 fd00::1 fe80::1 ff02::1 2001:db8::1 \
+            2001::1 2002:a00:1:: 100::1";
+        assert_eq!(private.split(' ').find(is_public), None);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_home_is_not_resolved() {
+        let resolved = PublicOnly.resolve("localhost".parse().unwrap()).await;
+        assert!(resolved.is_err_and(|it| it.to_string().contains("no public address")));
     }
 
     #[tokio::test]

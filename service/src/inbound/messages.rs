@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use bounce::esp::mime::{self, Mime};
-use bounce::esp::{Credentials, Refusal, Unverified};
+use bounce::esp::{Refusal, Unverified, mime};
 use bounce::kind::Attribution;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use crate::config::Unattributed;
 use crate::inbound::shared;
 use crate::intake::{Arrival, Source};
 use crate::store::List;
@@ -28,18 +26,9 @@ pub fn take_message(
     let headers: Vec<(String, String)> = content_type.map(|it| ("content-type".to_owned(), it.to_owned())).into_iter().collect();
     let message = mime::message(&Unverified { method: "POST", url: "", headers: &headers, body })?;
     let bytes = shared(body, message);
-    let source = Source {
-        name: source.to_owned(),
-        provider: &Mime,
-        credentials: Credentials::default(),
-        list: list.clone(),
-        within: Arc::default(),
-        list_from: Vec::new(),
-        unattributed: Unattributed::Provisional,
-    };
     Ok(Arrival {
-        token: None,
-        source: Arc::new(source),
+        tokens: Vec::new(),
+        source: Arc::new(Source::of_messages(source, list.clone())),
         media_type: "message/rfc822".to_owned(),
         bytes,
         attribution: Attribution::Unattributed,

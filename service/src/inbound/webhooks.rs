@@ -62,15 +62,14 @@ impl Door<'_> {
     /// # Errors
     /// See [`PostError`].
     pub async fn take(&self, source: Arc<Source>, post: &Post) -> Result<Answer, PostError> {
-        let (provider, name) = (source.provider, source.name.clone());
-        let taken = self.take_proved(source, post).await;
+        let taken = self.take_proved(source.clone(), post).await;
         if let Err(error) = &taken {
-            self.tell(&name, error);
+            self.tell(&source.name, error);
         }
         let (answer, requests) = taken?;
-        self.telemetry.post_taken(&name, self.now);
+        self.telemetry.post_taken(&source.name, self.now);
         for request in requests {
-            self.carry_out(provider, request).await?;
+            self.carry_out(&source, request).await?;
         }
         Ok(answer)
     }
@@ -83,14 +82,15 @@ impl Door<'_> {
             return Ok((answer, Vec::new()));
         }
         let verified = self.verify(&source, unverified).await?;
-        let token = verified.once().map(|it| IncomingToken { token: sha256(&[it.token.as_bytes()]), digest: sha256(&[&post.body]) });
+        let tokens = verified.once().map_or(&[][..], |it| it.tokens.as_slice());
+        let token = |it: &String| IncomingToken { token: sha256(&[it.as_bytes()]), digest: sha256(&[&post.body]) };
         let content = provider.content(verified.post());
         let arrival = Arrival {
             media_type: content.media_type.into_owned(),
             bytes: shared(&post.body, content.bytes),
             attribution: verified.attribution(),
             received_at: self.now,
-            token,
+            tokens: tokens.iter().map(token).collect(),
             list: None,
             source,
         };
@@ -115,8 +115,13 @@ impl Door<'_> {
     }
 
     /// Carried out before the answer: should it fail, the provider still has the question and asks again.
-    async fn carry_out(&self, provider: &'static dyn Provider, request: Request) -> Result<(), PostError> {
+    async fn carry_out(&self, source: &Source, request: Request) -> Result<(), PostError> {
         let Request::Confirm { url } = request else { return Ok(()) };
+        let provider = source.provider;
+        if !provider.may_confirm(&url, &source.credentials) {
+            self.telemetry.noted("a provider asks to confirm a subscription at an address that the source does not allow");
+            return Ok(());
+        }
         if !self.fetcher.confirms() {
             self.telemetry.noted("a provider asks to confirm a subscription, which fetch.allow_confirm_subscription forbids");
             return Ok(());

@@ -64,7 +64,7 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
                 occurred_at.date()
             )));
         }
-        let message_keys = message_keys(arrival.source.provider.name(), report, &verdict, occurred_at);
+        let message_keys = message_keys(&arrival.source, report, &verdict, occurred_at);
         let is_test = bounce::esp::is_test(arrival.source.provider, &address);
         if is_test {
             notes.push(Note("about a test recipient of the provider: recorded, but it counts for nothing".to_owned()));
@@ -102,7 +102,7 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
         incoming.keep = Keep::Nothing;
     }
     let mut nothing_to_keep = facts == 0 && incoming.state == ReceiptState::Processed && notes.is_empty();
-    if nothing_to_keep && incoming.token.is_some() {
+    if nothing_to_keep && !incoming.tokens.is_empty() {
         // The post does not matter, but its token must not prove another one.
         incoming.keep = Keep::Nothing;
         nothing_to_keep = false;
@@ -123,7 +123,8 @@ pub(super) fn quarantined(arrival: &Arrival, why: &str) -> Read {
     }
 }
 
-fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<String>) -> Incoming {
+/// A receipt that says nothing yet.
+pub(super) fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<String>) -> Incoming {
     // Handed in for two lists, the same bytes are two receipts.
     let list = arrival.list.as_ref().map(|it| it.id.0);
     Incoming {
@@ -141,7 +142,7 @@ fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<String>) -> Inc
         attribution: arrival.attribution,
         facts: Vec::new(),
         deliveries: Vec::new(),
-        token: arrival.token,
+        tokens: arrival.tokens.clone(),
         set_aside: Vec::new(),
         keep: Keep::Receipt,
     }
@@ -149,7 +150,7 @@ fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<String>) -> Inc
 
 /// A receipt for one event of a post that is not understood; alone it is a post that can be read again.
 fn aside(arrival: &Arrival, event: SetAside) -> Incoming {
-    let alone = Arrival { media_type: "application/json".to_owned(), bytes: event.bytes.into(), token: None, ..arrival.clone() };
+    let alone = Arrival { media_type: "application/json".to_owned(), bytes: event.bytes.into(), tokens: Vec::new(), ..arrival.clone() };
     receipt(&alone, ReceiptState::Unrecognised, Some(event.why))
 }
 
@@ -179,7 +180,9 @@ fn occurred(report: &Report, received_at: OffsetDateTime, max_fact_age: Duration
 }
 
 /// Keys of the message: every id it carries; where it has none, the provider's id of the event, else day and reason.
-fn message_keys(provider: &str, report: &Report, verdict: &Verdict, occurred_at: OffsetDateTime) -> Vec<String> {
+fn message_keys(source: &Source, report: &Report, verdict: &Verdict, occurred_at: OffsetDateTime) -> Vec<String> {
+    let name = source.provider.name();
+    let provider = if source.provider.has_global_ids() { name.to_owned() } else { format!("{name}/{}", source.name) };
     let canonical = |it: &str| it.trim().trim_matches(['<', '>']).to_owned();
     let ids = [("message", &report.message_id), ("envelope", &report.envelope_id)];
     let mut keys: Vec<String> = ids

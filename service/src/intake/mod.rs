@@ -4,6 +4,7 @@
 //! Reading runs isolated: a panic quarantines the receipt that led to it and nothing else. What cannot be understood is kept
 //! as `unrecognised`. A full queue answers at once that the sender should come again.
 
+mod again;
 mod batch;
 mod interpret;
 mod rules;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bounce::address::Address;
+use bounce::classify::Rules;
 use bounce::esp::{Answer, Provider, Request, Unverified, Verified};
 use bounce::kind::{Attribution, Kind};
 use bounce::report::Note;
@@ -27,6 +29,7 @@ use crate::config::IntakeConfig;
 use crate::store::{Accepted, Incoming, IncomingToken, List, ReceiptState, Store, StoreError};
 use crate::telemetry::Telemetry;
 
+pub use again::{Chosen, Progress, Reprocess, Summary};
 pub use rules::RulesInForce;
 pub use source::{Source, Sources};
 
@@ -46,8 +49,8 @@ pub struct Arrival {
     pub attribution: Attribution,
     /// When it was accepted.
     pub received_at: OffsetDateTime,
-    /// The token that proved it, if it may prove no other body.
-    pub token: Option<IncomingToken>,
+    /// The tokens that proved it and may prove no other body.
+    pub tokens: Vec<IncomingToken>,
     /// The list to use instead of the source's.
     pub list: Option<Arc<List>>,
 }
@@ -180,19 +183,22 @@ impl Intake {
         Ok(Outcome { accepted: Some(accepted), state: Some(state), kind, dialect, recipients, notes, answer, requests })
     }
 
-    /// Reads and judges, isolated from the rest.
     fn read(&self, arrival: &Arrival) -> interpret::Read {
-        let provider = arrival.source.provider;
-        let rules = self.rules.now();
-        let read = catch_unwind(AssertUnwindSafe(|| {
-            let decoded = decode(provider, arrival);
-            let verdicts = decoded.reading.reports.iter().map(|it| bounce::classify::classify(it, &rules)).collect();
-            interpret::read(arrival, decoded, verdicts, rules.version(), self.max_fact_age)
-        }));
-        match read {
-            Ok(read) => read,
-            Err(_) => interpret::quarantined(arrival, "reading it ended in a panic; the receipt is kept and can be read again"),
-        }
+        read(arrival, &self.rules.now(), self.max_fact_age)
+    }
+}
+
+/// Reads and judges, isolated from the rest.
+fn read(arrival: &Arrival, rules: &Rules, max_fact_age: Duration) -> interpret::Read {
+    let provider = arrival.source.provider;
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        let decoded = decode(provider, arrival);
+        let verdicts = decoded.reading.reports.iter().map(|it| bounce::classify::classify(it, rules)).collect();
+        interpret::read(arrival, decoded, verdicts, rules.version(), max_fact_age)
+    }));
+    match read {
+        Ok(read) => read,
+        Err(_) => interpret::quarantined(arrival, "reading it ended in a panic; the receipt is kept and can be read again"),
     }
 }
 

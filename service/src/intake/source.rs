@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bounce::esp::mime::Mime;
 use bounce::esp::{Credentials, Provider};
 use time::OffsetDateTime;
 
@@ -29,6 +30,22 @@ pub struct Source {
     pub unattributed: Unattributed,
 }
 
+impl Source {
+    /// Whoever hands in raw messages for a list, under a name: the holder of the key is known, who wrote the mail is not.
+    #[must_use]
+    pub fn of_messages(name: &str, list: Arc<List>) -> Self {
+        Self {
+            name: name.to_owned(),
+            provider: &Mime,
+            credentials: Credentials::default(),
+            list,
+            within: Arc::default(),
+            list_from: Vec::new(),
+            unattributed: Unattributed::Provisional,
+        }
+    }
+}
+
 /// All sources, by name.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
@@ -36,6 +53,12 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// These sources, whatever the configuration says.
+    #[cfg(test)]
+    pub(super) fn of(sources: impl IntoIterator<Item = Arc<Source>>) -> Self {
+        Self { by_name: sources.into_iter().map(|it| (it.name.clone(), it)).collect() }
+    }
+
     /// Looks up what the configuration names, making the lists that are not there yet.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bounce::address::Address;
-use bounce::policy::Deed;
+use bounce::policy::{Act, Deed};
 use entity::suppression_change;
 use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel};
 use time::OffsetDateTime;
@@ -17,7 +17,7 @@ use crate::store::ids::ChangeId;
 use crate::store::lists::List;
 use crate::store::messages::{Message, Whereabouts, suppression_changed};
 use crate::store::record::{Change, Suppression, SuppressionChange};
-use crate::store::{Store, dialect, load, rows};
+use crate::store::{Store, dialect, erased, load, rows};
 
 /// What a person wants done.
 #[derive(Debug, Clone)]
@@ -75,7 +75,7 @@ impl Store {
         let subject = self.identity.subject(request.address);
         let tx = dialect::begin(&self.db).await?;
         let position = dialect::position(&tx).await?;
-        let subjects = lock_subjects(&tx, std::iter::once((subject, request.address)), now).await?;
+        let mut subjects = lock_subjects(&tx, std::iter::once((subject, request.address)), now).await?;
         let pair = (request.list.boundary, subject);
         let mut histories = load::histories(&tx, &self.lists, &BTreeSet::from([pair]), &subjects).await?;
         let history = histories.get_mut(&pair).ok_or_else(|| bad_row("subject", "a locked subject is not there"))?;
@@ -87,6 +87,10 @@ impl Store {
                 Some(it) => Acted::Inherited { from: self.lists.by_id(&tx, it.list).await?.name.clone() },
                 None => Acted::Nothing,
             });
+        }
+        if !is_lifting {
+            // Whoever puts an entry has the address and wants to see it on the list.
+            erased::restore(&tx, &mut subjects, subject, request.address).await?;
         }
         let (actor, note) = (rows::without_nul(request.actor), request.note.as_deref().map(rows::without_nul));
         let word = Word { list: &request.list, actor: &actor, note: note.as_deref(), bulk: None, position, now };
@@ -154,6 +158,7 @@ fn act_row(history: &History, deed: Deed, word: Word<'_>, at: OffsetDateTime) ->
         actor: word.actor.to_owned(),
         note: word.note.map(str::to_owned),
         provisional: false,
+        overrides_consent: deed.act == Act::AllowConsent,
         since: None,
         expires_at: deed.expires_at.map(rows::kept),
         released_at: None,

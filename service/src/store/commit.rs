@@ -17,7 +17,7 @@ use crate::store::history::{History, Origin, Taken};
 use crate::store::ids::{EventId, ListId, ReceiptId, SubjectId};
 use crate::store::messages::{Message, Whereabouts, event_recorded, suppression_changed};
 use crate::store::record::{Event, Incoming, Keep, SuppressionChange};
-use crate::store::{Store, dialect, load, rows, tokens};
+use crate::store::{Store, copies, dialect, erased, load, rows, tokens};
 
 /// Rows written by one statement, well below the 32,766 parameters that SQLite takes.
 const ROWS_PER_STATEMENT: usize = 500;
@@ -85,8 +85,10 @@ impl Commit<'_> {
             return self.run_without(batch, &replayed).await;
         }
         let pairs = self.pairs(batch);
-        let subjects =
-            lock_subjects(self.tx, batch.iter().flat_map(addresses).map(|it| (self.store.identity.subject(it), it)), self.now).await?;
+        let named = || batch.iter().flat_map(addresses).map(|it| (self.store.identity.subject(it), it));
+        let mut subjects = lock_subjects(self.tx, named(), self.now).await?;
+        let erased = erased::settle(self.tx, &mut subjects, named()).await?;
+        let batch = &*erased::scrubbed(batch, &erased, &self.store.identity);
         let first_ids = self.insert_receipts(batch).await?;
         let mut histories = load::histories(self.tx, &self.store.lists, &pairs, &subjects).await?;
         let mut written = Written::default();
@@ -123,7 +125,7 @@ impl Commit<'_> {
             .iter()
             .enumerate()
             .filter(|(at, _)| !replayed.contains(at))
-            .map(|(_, it)| Incoming { token: None, ..it.clone() })
+            .map(|(_, it)| Incoming { tokens: Vec::new(), ..it.clone() })
             .collect();
         let mut accepted = Box::pin(self.run(&others)).await?.into_iter();
         Ok((0..batch.len()).map(|at| if replayed.contains(&at) { None } else { accepted.next() }.unwrap_or(Accepted::Replayed)).collect())
@@ -139,7 +141,7 @@ impl Commit<'_> {
     /// deliveries leave no row: there are a hundred times as many, and the delivery itself bears repetition.
     async fn insert_receipts(&self, batch: &[Incoming]) -> Result<HashMap<(String, [u8; 32]), ReceiptId>, StoreError> {
         let mut kept: Vec<&Incoming> =
-            batch.iter().flat_map(|it| std::iter::once(it).chain(&it.set_aside)).filter(|it| it.keep == Keep::Receipt).collect();
+            batch.iter().flat_map(|it| std::iter::once(it).chain(&it.set_aside)).filter(|it| it.keep != Keep::Nothing).collect();
         kept.sort_by(|a, b| (&a.source, a.digest).cmp(&(&b.source, b.digest)));
         kept.dedup_by(|a, b| a.source == b.source && a.digest == b.digest);
         for chunk in kept.chunks(ROWS_PER_STATEMENT) {
@@ -204,7 +206,7 @@ impl Commit<'_> {
             let pair = (delivery.list.boundary, identity.subject(&delivery.address));
             let history = histories.get_mut(&pair).ok_or_else(|| bad_row("subject", "a locked subject is not there"))?;
             let keys = delivery.message_keys.iter().map(|it| identity.fact(pair.0, pair.1, bounce::kind::Kind::Bounce, it)).collect();
-            history.take_in_delivery(delivery, keys);
+            history.take_in_delivery(delivery, keys, (incoming.keep != Keep::Nothing).then_some(incoming.id));
             written.delivered.insert(pair);
             touched.insert(pair, self.store.policies.of(&delivery.list.name));
         }
@@ -238,6 +240,7 @@ impl Commit<'_> {
             event::Entity::update(model).exec(self.tx).await?;
         }
         self.write_keys(&events, written).await?;
+        self.write_copies(histories, written).await?;
         for gone in written.gone.keys().filter(|it| !written.new.contains(it)) {
             let model = event::ActiveModel {
                 id: ActiveValue::Unchanged(gone.0),
@@ -266,6 +269,18 @@ impl Commit<'_> {
             event_key::Entity::insert_many(chunk.to_vec()).on_conflict(replace).exec_without_returning(self.tx).await?;
         }
         Ok(())
+    }
+
+    /// Which receipts told of an event beside the one it names now.
+    async fn write_copies(&self, histories: &BTreeMap<Pair, History>, written: &Written) -> Result<(), StoreError> {
+        let mut told: BTreeSet<(EventId, ReceiptId)> = histories.values().flat_map(|it| it.told.iter().copied()).collect();
+        let gone: Vec<EventId> = written.gone.keys().filter(|it| !written.new.contains(it)).copied().collect();
+        for (event, receipts) in copies::of(self.tx, &gone).await? {
+            told.extend(receipts.into_iter().map(|it| (event, it)));
+        }
+        let names: BTreeMap<EventId, ReceiptId> = histories.values().flat_map(|it| &it.events).map(|it| (it.id, it.receipt)).collect();
+        let told = told.into_iter().map(|(event, receipt)| (written.heir(event), receipt));
+        copies::add(self.tx, &told.filter(|(event, receipt)| names.get(event).is_some_and(|it| it != receipt)).collect()).await
     }
 
     /// Puts into the outbox what the world should know.
@@ -338,7 +353,7 @@ fn addresses(incoming: &Incoming) -> impl Iterator<Item = &bounce::address::Addr
     incoming.facts.iter().map(|it| &it.address).chain(incoming.deliveries.iter().map(|it| &it.address))
 }
 
-fn row_of_receipt(it: &Incoming) -> receipt::Model {
+pub(super) fn row_of_receipt(it: &Incoming) -> receipt::Model {
     receipt::Model {
         id: it.id.0,
         source: it.source.clone(),
@@ -347,7 +362,7 @@ fn row_of_receipt(it: &Incoming) -> receipt::Model {
         received_at: rows::kept(it.received_at),
         media_type: rows::without_nul(&it.media_type),
         size: i64::try_from(it.size).unwrap_or(i64::MAX),
-        body: Some(it.body.clone()),
+        body: (it.keep == Keep::Receipt).then(|| it.body.clone()),
         state: it.state.to_string(),
         error: it.error.as_deref().map(rows::without_nul),
         attribution: it.attribution.to_string(),
@@ -361,6 +376,16 @@ pub(super) async fn lock_subjects<'a>(
     now: OffsetDateTime,
 ) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
     let addresses: BTreeMap<SubjectId, &bounce::address::Address> = addresses.collect();
+    insert_missing(tx, &addresses, now).await?;
+    lock_known(tx, &addresses.into_keys().collect::<Vec<_>>()).await
+}
+
+/// Inserts the subjects that are missing, in the order of their ids.
+pub(super) async fn insert_missing(
+    tx: &DatabaseTransaction,
+    addresses: &BTreeMap<SubjectId, &bounce::address::Address>,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
     let all: Vec<(&SubjectId, &&bounce::address::Address)> = addresses.iter().collect();
     for chunk in all.chunks(ROWS_PER_STATEMENT) {
         let models = chunk.iter().map(|(id, address)| {
@@ -376,12 +401,11 @@ pub(super) async fn lock_subjects<'a>(
         });
         subject::Entity::insert_many(models).on_conflict_do_nothing_on([subject::Column::Id]).exec_without_returning(tx).await?;
     }
-    let ids: Vec<SubjectId> = addresses.into_keys().collect();
-    lock(tx, &ids).await
+    Ok(())
 }
 
-/// Locks subjects that are there, in the order of their ids, in which they must be given.
-pub(super) async fn lock(tx: &DatabaseTransaction, ids: &[SubjectId]) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
+/// Locks those of these subjects that are there. The ids come in their order.
+pub(super) async fn lock_known(tx: &DatabaseTransaction, ids: &[SubjectId]) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
     let mut locked = HashMap::new();
     for chunk in ids.chunks(ROWS_PER_STATEMENT) {
         let rows = subject::Entity::find()
@@ -403,21 +427,16 @@ pub(super) async fn write_suppressions(
     histories: &BTreeMap<Pair, History>,
     changes: &[SuppressionChange],
 ) -> Result<(), StoreError> {
-    for history in histories.values().filter(|it| it.is_stale || !it.vanished.is_empty()) {
-        load::replace_suppressions(tx, history).await?;
-    }
+    let stale: Vec<&History> = histories.values().filter(|it| it.is_stale || !it.vanished.is_empty()).collect();
+    load::replace_suppressions(tx, &stale).await?;
     let mut revisions: BTreeMap<SubjectId, i64> = BTreeMap::new();
     for change in changes {
         let revision = revisions.entry(change.subject).or_default();
         *revision = change.revision.max(*revision);
     }
-    for (subject, revision) in revisions {
-        let revision = subject::ActiveModel {
-            id: ActiveValue::Unchanged(subject.0.to_vec()),
-            revision: ActiveValue::Set(revision),
-            ..<subject::ActiveModel as Default>::default()
-        };
-        subject::Entity::update(revision).exec(tx).await?;
+    let revisions: Vec<(SubjectId, i64)> = revisions.into_iter().collect();
+    for chunk in revisions.chunks(ROWS_PER_STATEMENT) {
+        dialect::set_revisions(tx, chunk).await?;
     }
     for chunk in changes.chunks(ROWS_PER_STATEMENT) {
         let models = chunk.iter().map(|it| rows::row_of_change(it).into_active_model());

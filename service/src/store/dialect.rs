@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use sea_orm::sqlx;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, IsolationLevel, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait,
+    TransactionOptions, TransactionTrait, Value,
 };
 
 use crate::store::error::StoreError;
+use crate::store::ids::SubjectId;
 
 /// Key of the advisory lock around migrations: "rebound" and 1, in hex.
 const MIGRATION_LOCK: i64 = 0x0072_6562_6f75_0001;
@@ -66,6 +67,16 @@ pub(super) async fn lift_feed_base(db: &DatabaseConnection) -> Result<(), StoreE
                      + coalesce((select value::bigint from setting where name = 'feed_base'), 0) \
                on conflict (name) do update set value = excluded.value";
     db.execute_unprepared(sql).await?;
+    Ok(())
+}
+
+/// Sets the revisions of subjects.
+pub(super) async fn set_revisions(tx: &DatabaseTransaction, revisions: &[(SubjectId, i64)]) -> Result<(), StoreError> {
+    // Both databases call the columns of VALUES so.
+    let places: Vec<String> = (0..revisions.len()).map(|it| format!("(${}, ${})", 2 * it + 1, 2 * it + 2)).collect();
+    let sql = format!("update subject set revision = it.column2 from (values {}) as it where subject.id = it.column1", places.join(", "));
+    let values = revisions.iter().flat_map(|(id, revision)| [Value::from(id.0.to_vec()), Value::from(*revision)]);
+    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
     Ok(())
 }
 

@@ -22,9 +22,41 @@ pub struct Cursor {
     id: Uuid,
 }
 
+/// The feeds. Each knows its own cursors: a place in one means nothing in the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feed {
+    /// The facts.
+    Events,
+    /// What lists say.
+    Changes,
+}
+
+impl Feed {
+    const fn letter(self) -> char {
+        match self {
+            Self::Events => 'e',
+            Self::Changes => 'c',
+        }
+    }
+}
+
 impl Cursor {
     /// Before everything.
     pub const START: Self = Self { position: 0, id: Uuid::nil() };
+
+    /// The cursor as a client of that feed gets it.
+    #[must_use]
+    pub fn of(self, feed: Feed) -> String {
+        format!("{}{self}", feed.letter())
+    }
+
+    /// Reads what a client of that feed gives back.
+    ///
+    /// # Errors
+    /// When that feed did not give it out.
+    pub fn read(feed: Feed, text: &str) -> Result<Self, BadCursor> {
+        text.strip_prefix(feed.letter()).ok_or(BadCursor)?.parse()
+    }
 }
 
 impl std::fmt::Display for Cursor {
@@ -84,8 +116,11 @@ impl Store {
     pub async fn events_after(&self, after: Cursor, visible: &Visible, limit: u64) -> Result<Page<Event>, StoreError> {
         use event::Column as C;
         let horizon = dialect::horizon(&self.db).await?;
-        let mut query =
-            event::Entity::find().filter(later(C::Position, C::Id, after)).filter(C::Position.lt(horizon)).filter(C::MergedInto.is_null());
+        let mut query = event::Entity::find()
+            .filter(later(C::Position, C::Id, after))
+            .filter(C::Position.lt(horizon))
+            .filter(C::MergedInto.is_null())
+            .filter(C::WithdrawnAt.is_null());
         if let Some(lists) = self.visible_lists(visible).await? {
             query = query.filter(C::ListId.is_in(lists.iter().map(|it| it.0)));
         }
@@ -102,8 +137,8 @@ impl Store {
         Ok(Page { items, next, more })
     }
 
-    /// Changes of what lists say after a cursor, for one list with those on the lists above it. Acts are not among them: what
-    /// follows from them is.
+    /// Changes of what lists say after a cursor, for one list with those on the lists above it, erasures among them. Acts are
+    /// not: what follows from them is.
     ///
     /// # Errors
     /// When the database is away.
@@ -131,6 +166,21 @@ impl Store {
         Ok(Page { items, next, more })
     }
 
+    /// Where the feed of changes stands: what is committed from now on comes after it.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn changes_end(&self) -> Result<Cursor, StoreError> {
+        let horizon = dialect::horizon(&self.db).await?;
+        let last = suppression_change::Entity::find()
+            .filter(suppression_change::Column::Position.lt(horizon))
+            .order_by_desc(suppression_change::Column::Position)
+            .order_by_desc(suppression_change::Column::Id)
+            .one(&self.db)
+            .await?;
+        Ok(last.map_or(Cursor::START, |it| Cursor { position: it.position, id: it.id }))
+    }
+
     /// Who subjects are.
     pub(super) async fn subjects(&self, subjects: impl Iterator<Item = SubjectId>) -> Result<HashMap<SubjectId, Who>, StoreError> {
         let mut ids: Vec<SubjectId> = subjects.collect();
@@ -148,7 +198,7 @@ impl Store {
         Ok(known)
     }
 
-    async fn visible_lists(&self, visible: &Visible) -> Result<Option<Vec<ListId>>, StoreError> {
+    pub(super) async fn visible_lists(&self, visible: &Visible) -> Result<Option<Vec<ListId>>, StoreError> {
         match visible {
             Visible::All => Ok(None),
             Visible::Below(list) => {
@@ -170,6 +220,8 @@ mod tests {
     fn a_cursor_survives_the_way_to_the_client_and_back() {
         let cursor = Cursor { position: 42, id: Uuid::now_v7() };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        assert_eq!(Cursor::read(Feed::Events, &cursor.of(Feed::Events)), Ok(cursor));
+        assert_eq!(Cursor::read(Feed::Events, &cursor.of(Feed::Changes)), Err(BadCursor));
         for wrong in ["", "42", "42.", ".0", "x.y", "42.zz"] {
             assert_eq!(wrong.parse::<Cursor>(), Err(BadCursor), "{wrong:?}");
         }

@@ -1,9 +1,11 @@
 //! All that is known of one subject within one boundary, and what taking in one more fact does to it. No database here:
 //! copies of a failure are merged, the policy is folded over the whole, and what changed is said as changes.
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::digest;
 use bounce::kind::{FeedbackType, Kind};
-use bounce::policy::{Cause, Fact, FactKey, Matter, Policy, Standing, Step, decide, explain};
+use bounce::policy::{Act, Cause, Fact, FactKey, Imported, Matter, Policy, Standing, Step, decide, explain};
 use time::OffsetDateTime;
 
 use crate::store::ids::{ChangeId, EventId, ListId, ReceiptId, SubjectId};
@@ -28,6 +30,8 @@ pub(super) struct History {
     pub suppressions: Vec<Suppression>,
     /// Rows that the fold no longer knows, because two events turned out to be one.
     pub vanished: Vec<(ListId, Cause)>,
+    /// Receipts that told of an event beside the one it names.
+    pub told: BTreeSet<(EventId, ReceiptId)>,
     /// Whether the rows in the database are not what the fold says, announced or not.
     pub is_stale: bool,
 }
@@ -41,6 +45,14 @@ pub(super) enum Taken {
     Improved(EventId),
     /// Nothing that was not known.
     Known(EventId),
+}
+
+impl Taken {
+    /// The event that the fact is part of now.
+    pub(super) const fn id(&self) -> EventId {
+        let (Self::New(id) | Self::Improved(id) | Self::Known(id)) = self;
+        *id
+    }
 }
 
 /// Where a fact comes from.
@@ -88,14 +100,16 @@ impl History {
             return (Taken::New(id), Vec::new());
         };
         let before = first.clone();
+        let id = first.id;
         let mut gone = Vec::new();
         let mut merged = first;
+        self.told.extend([(id, merged.receipt), (id, origin.receipt)]);
         for other in known {
             gone.push(other.id);
+            self.told.insert((id, other.receipt));
             merged.merge(other);
         }
         merged.merge(incoming);
-        let id = merged.id;
         let improved = !merged.says_the_same_as(&before) || !gone.is_empty();
         if improved {
             merged.position = origin.position;
@@ -105,12 +119,15 @@ impl History {
     }
 
     /// Takes in a delivery. Only the two newest can matter.
-    pub(super) fn take_in_delivery(&mut self, delivery: &IncomingDelivery, mut messages: Vec<FactKey>) {
+    pub(super) fn take_in_delivery(&mut self, delivery: &IncomingDelivery, mut messages: Vec<FactKey>, receipt: Option<ReceiptId>) {
         messages.sort_unstable();
         messages.dedup();
         match self.deliveries.iter_mut().find(|it| it.messages == messages) {
-            Some(known) => known.occurred_at = known.occurred_at.min(delivery.occurred_at),
-            None => self.deliveries.push(Delivery { messages, occurred_at: delivery.occurred_at }),
+            Some(known) => {
+                known.occurred_at = known.occurred_at.min(delivery.occurred_at);
+                known.receipt = known.receipt.or(receipt);
+            }
+            None => self.deliveries.push(Delivery { messages, occurred_at: delivery.occurred_at, receipt }),
         }
         self.deliveries.sort_by(|a, b| (b.occurred_at, &b.messages).cmp(&(a.occurred_at, &a.messages)));
         self.deliveries.truncate(2);
@@ -137,6 +154,7 @@ impl History {
                 actor: actor.to_owned(),
                 note: it.note.clone(),
                 provisional: it.provisional,
+                overrides_consent: it.overrides_consent,
                 since: Some(it.since),
                 expires_at: it.expires_at,
                 released_at,
@@ -160,7 +178,10 @@ impl History {
         }
         for old in self.suppressions.iter().filter(|it| find(&next, it).is_none()) {
             self.vanished.push((old.list, old.cause));
-            change(Change::Released, old, Some(now));
+            // What was lifted before is gone without a word.
+            if old.released_at.is_none() {
+                change(Change::Released, old, Some(now));
+            }
         }
         if !changes.is_empty() {
             self.revision = revision;
@@ -183,7 +204,7 @@ impl History {
     }
 
     /// Everything that is known, as the policy wants it.
-    fn facts(&self) -> Vec<Fact> {
+    pub(super) fn facts(&self) -> Vec<Fact> {
         let events = self.events.iter().map(|it| Fact {
             at: it.occurred_at,
             key: it.fact_key(),
@@ -204,15 +225,19 @@ impl History {
             matter: Matter::Delivery { messages: it.messages.clone() },
         });
         let acts = self.acts.iter().filter_map(|it| {
-            let matter = Matter::Act(it.deed()?);
-            Some(Fact { at: it.at, key: FactKey(it.id.0.into_bytes()), list: it.list.key(), matter })
+            let (at, matter) = match it.act? {
+                // A list knows since when; what lies ahead is the clock of another machine.
+                Act::Import => (it.since.map_or(it.at, |since| since.min(it.at)), Matter::Import(it.imported()?)),
+                _ => (it.at, Matter::Act(it.deed()?)),
+            };
+            Some(Fact { at, key: it.fact_key(), list: it.list.key(), matter })
         });
         events.chain(deliveries).chain(acts).collect()
     }
 
     fn suppression(&self, standing: &Standing) -> Suppression {
         let event = self.events.iter().find(|it| it.fact_key() == standing.fact).map(|it| it.id);
-        let act = self.acts.iter().find(|it| it.id.0.into_bytes() == standing.fact.0);
+        let act = self.acts.iter().find(|it| it.fact_key() == standing.fact);
         Suppression {
             list: ListId::from_key(standing.list),
             cause: standing.cause,
@@ -245,7 +270,7 @@ impl Event {
     }
 
     /// Takes over whatever is better in another copy.
-    fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: Self) {
         self.keys.extend(other.keys);
         self.keys.sort_unstable();
         self.keys.dedup();
@@ -262,12 +287,59 @@ impl Event {
         }
     }
 
-    fn says_the_same_as(&self, other: &Self) -> bool {
+    pub(super) fn says_the_same_as(&self, other: &Self) -> bool {
         self.evidence == other.evidence
             && self.keys == other.keys
             && self.occurred_at == other.occurred_at
             && self.attribution == other.attribution
             && self.weight == other.weight
+    }
+}
+
+impl SuppressionChange {
+    /// What an act of importing says.
+    fn imported(&self) -> Option<Imported> {
+        Some(Imported {
+            cause: self.cause?,
+            reason: self.reason,
+            provisional: self.provisional,
+            overrides_consent: self.overrides_consent,
+            expires_at: self.expires_at,
+        })
+    }
+
+    /// Whether two acts of importing say the same of the subject.
+    pub(super) fn imports_the_same_as(&self, other: &Self) -> bool {
+        let is_import = |it: &Self| it.act == Some(Act::Import);
+        is_import(self)
+            && is_import(other)
+            && (self.list, self.since, &self.note) == (other.list, other.since, &other.note)
+            && self.imported() == other.imported()
+    }
+
+    /// Its own id; of an import what it says, so that the order in which lists came does not matter.
+    fn fact_key(&self) -> FactKey {
+        if self.act != Some(Act::Import) {
+            return FactKey(self.id.0.into_bytes());
+        }
+        let mut context = digest::Context::new(&digest::SHA256);
+        let said = [
+            self.cause.map(|it| it.to_string()),
+            self.reason.map(|it| it.to_string()),
+            Some(format!("{}{}", self.provisional, self.overrides_consent)),
+            self.since.map(|it| it.unix_timestamp_nanos().to_string()),
+            self.expires_at.map(|it| it.unix_timestamp_nanos().to_string()),
+            self.note.clone(),
+        ];
+        for part in said {
+            context.update(part.unwrap_or_default().as_bytes());
+            context.update(b"\0");
+        }
+        let mut key = [0; 16];
+        for (to, from) in key.iter_mut().zip(context.finish().as_ref()) {
+            *to = *from;
+        }
+        FactKey(key)
     }
 }
 
@@ -294,14 +366,24 @@ fn evidence(fact: &IncomingFact, source: &str) -> String {
         _ => 4,
     };
     let status = said.status.map_or(0, |it| if it.is_bare() { 1 } else { 2 });
+    format!("{}{specific}{status}{}", fact.attribution as u8, tie(source, &fact.list.name, said))
+}
+
+/// The content itself, in short.
+fn tie(source: &str, list: &str, said: &Testimony) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
-    for part in [source, &fact.list.name].into_iter().map(Some).chain(words(said).iter().map(Option::as_deref)) {
+    for part in [source, list].into_iter().map(Some).chain(words(said).iter().map(Option::as_deref)) {
         context.update(part.unwrap_or_default().as_bytes());
         context.update(b"\0");
     }
-    let hash = context.finish();
-    let tie = data_encoding::HEXLOWER.encode(hash.as_ref().get(..8).unwrap_or_default());
-    format!("{}{specific}{status}{tie}", fact.attribution as u8)
+    data_encoding::HEXLOWER.encode(context.finish().as_ref().get(..8).unwrap_or_default())
+}
+
+/// The evidence of a testimony whose texts were changed: as strong as before. A hash of the old texts would let whoever has
+/// the database guess what they said.
+pub(super) fn evidence_of_scrubbed(before: &str, source: &str, list: &str, said: &Testimony) -> String {
+    let rank: String = before.chars().take(3).collect();
+    rank + &tie(source, list, said)
 }
 
 /// What a testimony says, word by word in a fixed order. The order is part of what is stored: it must not change.

@@ -70,8 +70,8 @@ fn first_half(tag: &hmac::Tag) -> [u8; 16] {
 #[must_use]
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
-    for part in parts {
-        context.update(part);
+    for it in parts {
+        context.update(it);
     }
     let mut hash = [0; 32];
     for (to, from) in hash.iter_mut().zip(context.finish().as_ref()) {

@@ -48,6 +48,10 @@ uuid_id!(
     ChangeId
 );
 uuid_id!(
+    /// Id of an import.
+    ImportId
+);
+uuid_id!(
     /// Id of an API key.
     KeyId
 );

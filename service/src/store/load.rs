@@ -4,20 +4,25 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bounce::policy::FactKey;
-use entity::{delivery, event, event_key, subject, suppression, suppression_change};
+use entity::{delivery, event, event_key, import, import_repeat, subject, suppression, suppression_change};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IdenStatic, IntoActiveModel, Iterable, QueryFilter, QueryOrder,
+    QuerySelect,
 };
+use uuid::Uuid;
 
 use crate::store::error::StoreError;
 use crate::store::history::History;
-use crate::store::ids::{ListId, SubjectId};
+use crate::store::ids::{ImportId, ListId, SubjectId};
+use crate::store::imports::ImportState;
 use crate::store::lists::Lists;
 use crate::store::rows;
 
 /// Parameters given to one statement.
 const KEYS_PER_STATEMENT: usize = 1000;
+/// Rows written by one statement.
+const ROWS_PER_STATEMENT: usize = 500;
 
 /// All that is known of these subjects within these boundaries.
 pub(super) async fn histories(
@@ -39,6 +44,7 @@ pub(super) async fn histories(
                 acts: Vec::new(),
                 suppressions: Vec::new(),
                 vanished: Vec::new(),
+                told: BTreeSet::new(),
                 is_stale: false,
             };
             ((boundary, subject), empty)
@@ -61,11 +67,12 @@ async fn read_events(db: &impl ConnectionTrait, subjects: &[Vec<u8>], histories:
     let found = event::Entity::find()
         .filter(event::Column::SubjectId.is_in(subjects.to_vec()))
         .filter(event::Column::MergedInto.is_null())
+        .filter(event::Column::WithdrawnAt.is_null())
         .order_by_asc(event::Column::Id)
         .all(db)
         .await?;
-    let mut keys: HashMap<uuid::Uuid, Vec<FactKey>> = HashMap::new();
-    let ids: Vec<uuid::Uuid> = found.iter().map(|it| it.id).collect();
+    let mut keys: HashMap<Uuid, Vec<FactKey>> = HashMap::new();
+    let ids: Vec<Uuid> = found.iter().map(|it| it.id).collect();
     for chunk in ids.chunks(KEYS_PER_STATEMENT) {
         for row in event_key::Entity::find().filter(event_key::Column::EventId.is_in(chunk.to_vec())).all(db).await? {
             keys.entry(row.event_id).or_default().push(FactKey(rows::sixteen("event_key", &row.key)?));
@@ -98,13 +105,75 @@ async fn read_acts(db: &impl ConnectionTrait, subjects: &[Vec<u8>], histories: &
         .filter(suppression_change::Column::Act.is_not_null())
         .all(db)
         .await?;
-    for row in found {
+    let withdrawn = withdrawn(db, &found).await?;
+    for row in found.into_iter().filter(|it| !withdrawn.contains(&it.id)) {
         let act = rows::change_from_row(row)?;
         if let Some(history) = histories.get_mut(&(act.boundary, act.subject)) {
             history.acts.push(act);
         }
     }
     Ok(())
+}
+
+/// Acts of imports that were undone, unless an import that holds said the same again.
+async fn withdrawn(db: &impl ConnectionTrait, acts: &[suppression_change::Model]) -> Result<BTreeSet<Uuid>, StoreError> {
+    let imports: BTreeSet<Uuid> = acts.iter().filter_map(|it| it.import_id).collect();
+    if imports.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let undone = |ids: BTreeSet<Uuid>| {
+        let states = [ImportState::Undoing, ImportState::Undone].map(|it| it.to_string());
+        let query = import::Entity::find().select_only().column(import::Column::Id);
+        query.filter(import::Column::Id.is_in(ids)).filter(import::Column::State.is_in(states)).into_tuple::<Uuid>().all(db)
+    };
+    let gone: BTreeSet<Uuid> = undone(imports).await?.into_iter().collect();
+    let mut withdrawn: BTreeSet<Uuid> =
+        acts.iter().filter(|it| it.import_id.is_some_and(|import| gone.contains(&import))).map(|it| it.id).collect();
+    if withdrawn.is_empty() {
+        return Ok(withdrawn);
+    }
+    let again = import_repeat::Entity::find().filter(import_repeat::Column::ChangeId.is_in(withdrawn.iter().copied())).all(db).await?;
+    let gone: BTreeSet<Uuid> = undone(again.iter().map(|it| it.import_id).collect()).await?.into_iter().collect();
+    for repeat in again.iter().filter(|it| !gone.contains(&it.import_id)) {
+        withdrawn.remove(&repeat.change_id);
+    }
+    Ok(withdrawn)
+}
+
+/// The next subjects of which an import said something, in the order of their ids.
+pub(super) async fn subjects_of_import(
+    db: &impl ConnectionTrait,
+    id: ImportId,
+    after: Option<SubjectId>,
+    limit: u64,
+) -> Result<Vec<SubjectId>, StoreError> {
+    let after = after.map(|it| it.0.to_vec()).unwrap_or_default();
+    let said: Vec<Vec<u8>> = suppression_change::Entity::find()
+        .select_only()
+        .column(suppression_change::Column::SubjectId)
+        .distinct()
+        .filter(suppression_change::Column::ImportId.eq(id.0))
+        .filter(suppression_change::Column::Act.is_not_null())
+        .filter(suppression_change::Column::SubjectId.gt(after.clone()))
+        .order_by_asc(suppression_change::Column::SubjectId)
+        .limit(limit)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let said_again: Vec<Vec<u8>> = import_repeat::Entity::find()
+        .select_only()
+        .column(import_repeat::Column::SubjectId)
+        .distinct()
+        .filter(import_repeat::Column::ImportId.eq(id.0))
+        .filter(import_repeat::Column::SubjectId.gt(after))
+        .order_by_asc(import_repeat::Column::SubjectId)
+        .limit(limit)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let all: BTreeSet<Vec<u8>> = said.into_iter().chain(said_again).collect();
+    let next = all.iter().take(usize::try_from(limit).unwrap_or(usize::MAX));
+    next.map(|it| rows::sixteen("suppression_change", it).map(SubjectId)).collect()
 }
 
 async fn read_suppressions(
@@ -123,17 +192,21 @@ async fn read_suppressions(
     Ok(())
 }
 
-/// Writes the suppressions of a subject within a boundary anew. They are few, and the rows are the fold's and nobody else's.
-pub(super) async fn replace_suppressions(tx: &DatabaseTransaction, history: &History) -> Result<(), StoreError> {
-    for (list, cause) in &history.vanished {
-        suppression::Entity::delete_by_id((history.subject.0.to_vec(), list.0, cause.to_string())).exec(tx).await?;
+/// Writes the suppressions of subjects within their boundaries anew. They are few of each, and the rows are the fold's and
+/// nobody else's.
+pub(super) async fn replace_suppressions(tx: &DatabaseTransaction, histories: &[&History]) -> Result<(), StoreError> {
+    for history in histories {
+        for (list, cause) in &history.vanished {
+            suppression::Entity::delete_by_id((history.subject.0.to_vec(), list.0, cause.to_string())).exec(tx).await?;
+        }
     }
-    for it in &history.suppressions {
+    let rows = histories.iter().flat_map(|history| history.suppressions.iter().map(|it| rows::row_of_suppression(history.subject, it)));
+    let rows: Vec<suppression::ActiveModel> = rows.map(IntoActiveModel::into_active_model).collect();
+    for chunk in rows.chunks(ROWS_PER_STATEMENT) {
         let keys = [suppression::Column::SubjectId, suppression::Column::ListId, suppression::Column::Cause];
         let rest = suppression::Column::iter().filter(|it| !keys.iter().any(|key| key.as_str() == it.as_str()));
         let replace = OnConflict::columns(keys).update_columns(rest).to_owned();
-        let model = rows::row_of_suppression(history.subject, it).into_active_model();
-        suppression::Entity::insert(model).on_conflict(replace).exec_without_returning(tx).await?;
+        suppression::Entity::insert_many(chunk.to_vec()).on_conflict(replace).exec_without_returning(tx).await?;
     }
     Ok(())
 }

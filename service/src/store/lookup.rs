@@ -52,6 +52,7 @@ impl Store {
         let events = event::Entity::find()
             .filter(event::Column::SubjectId.eq(id.clone()))
             .filter(event::Column::MergedInto.is_null())
+            .filter(event::Column::WithdrawnAt.is_null())
             .order_by_desc(event::Column::OccurredAt)
             .limit(limit)
             .all(&self.db)

@@ -7,12 +7,22 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use crate::store::record::{Event, SuppressionChange};
+use crate::store::imports::Import;
+use crate::store::record::{Change, Event, SuppressionChange};
 
 /// Type of the message for a recorded fact.
 pub const EVENT_RECORDED: &str = "rebound.event.recorded";
+/// Type of the message for a fact that its receipts, read again, no longer say.
+pub const EVENT_WITHDRAWN: &str = "rebound.event.withdrawn";
 /// Type of the message for a change to what a list says.
 pub const SUPPRESSION_CHANGED: &str = "rebound.suppression.changed";
+
+/// Type of the message for a list that was imported.
+pub const IMPORT_COMPLETED: &str = "rebound.import.completed";
+/// Type of the message for an import that was undone.
+pub const IMPORT_UNDONE: &str = "rebound.import.undone";
+/// Type of the message for an erasure.
+pub const SUBJECT_ERASED: &str = "rebound.subject.erased";
 
 /// A message for the outbox.
 #[derive(Debug, Clone)]
@@ -42,7 +52,19 @@ pub(super) struct Whereabouts<'a> {
 pub(super) fn event_recorded(event: &Event, id: Uuid, whereabouts: Whereabouts<'_>, now: OffsetDateTime) -> Message {
     let said = &event.testimony;
     let reason = said.reason.map_or("none", bounce::classify::reason::Reason::as_str);
-    let data = json!({
+    let key = format!("event.{}.{reason}.{}", said.kind, whereabouts.list);
+    message(id, EVENT_RECORDED, key, &event.subject.to_string(), now, event_data(event, whereabouts))
+}
+
+/// The message for a fact that is taken back. Its data are those of the last message about it.
+pub(super) fn event_withdrawn(event: &Event, whereabouts: Whereabouts<'_>, now: OffsetDateTime) -> Message {
+    let key = format!("event.withdrawn.{}.{}", event.testimony.kind, whereabouts.list);
+    message(Uuid::now_v7(), EVENT_WITHDRAWN, key, &event.subject.to_string(), now, event_data(event, whereabouts))
+}
+
+fn event_data(event: &Event, whereabouts: Whereabouts<'_>) -> serde_json::Value {
+    let said = &event.testimony;
+    json!({
         "event_id": event.id,
         "kind": said.kind,
         "bounce_type": said.bounce_type,
@@ -68,8 +90,7 @@ pub(super) fn event_recorded(event: &Event, id: Uuid, whereabouts: Whereabouts<'
         "rules_version": said.rules_version,
         "occurred_at": text(event.occurred_at),
         "revision": whereabouts.revision,
-    });
-    message(id, EVENT_RECORDED, format!("event.{}.{reason}.{}", said.kind, whereabouts.list), &event.subject.to_string(), now, data)
+    })
 }
 
 /// The message for a change to what a list says.
@@ -86,6 +107,7 @@ pub(super) fn suppression_changed(change: &SuppressionChange, whereabouts: Where
         "actor": change.actor,
         "note": change.note,
         "provisional": change.provisional,
+        "overrides_consent": change.overrides_consent,
         "since": change.since.map(text),
         "expires_at": change.expires_at.map(text),
         "released_at": change.released_at.map(text),
@@ -93,6 +115,40 @@ pub(super) fn suppression_changed(change: &SuppressionChange, whereabouts: Where
     });
     let key = format!("suppression.{}.{cause}.{}", change.change, whereabouts.list);
     message(change.id.0, SUPPRESSION_CHANGED, key, &change.subject.to_string(), change.at, data)
+}
+
+/// The one message of an import, or of its undoing: what changed is in the feed of changes, under its id.
+pub(super) fn import_ended(import: &Import, kind: &'static str, id: Uuid, changed: u64, now: OffsetDateTime) -> Message {
+    let counts = import.counts;
+    let data = json!({
+        "import_id": import.id,
+        "list": import.list.name,
+        "actor": import.actor,
+        "format": import.format,
+        "changed": changed,
+        "rows": counts.rows(),
+        "added": counts.added,
+        "updated": counts.updated,
+        "unchanged": counts.unchanged,
+        "refused": counts.refused,
+        "undone_by": import.undone_by,
+    });
+    let word = if kind == IMPORT_UNDONE { "undone" } else { "completed" };
+    message(id, kind, format!("import.{word}.{}.{}", import.format, import.list.name), &import.id.to_string(), now, data)
+}
+
+/// The message for an erasure: whoever keeps a copy under this subject id is to drop the address, and what stood for it too
+/// where nothing is kept. It does not name the address again.
+pub(super) fn subject_erased(change: &SuppressionChange, list: &str) -> Message {
+    let block = if change.change == Change::Forgotten { "forgotten" } else { "kept" };
+    let data = json!({
+        "subject_id": change.subject.to_string(),
+        "list": list,
+        "block": block,
+        "actor": change.actor,
+        "revision": change.revision,
+    });
+    message(change.id.0, SUBJECT_ERASED, format!("subject.erased.{block}.{list}"), &change.subject.to_string(), change.at, data)
 }
 
 fn message(id: Uuid, kind: &'static str, routing_key: String, subject: &str, at: OffsetDateTime, data: impl Serialize) -> Message {

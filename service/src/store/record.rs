@@ -54,8 +54,8 @@ pub struct Incoming {
     pub facts: Vec<IncomingFact>,
     /// Deliveries; they leave no event.
     pub deliveries: Vec<IncomingDelivery>,
-    /// The token that proved it, if it may prove no other body.
-    pub token: Option<IncomingToken>,
+    /// The tokens that proved it and may prove no other body.
+    pub tokens: Vec<IncomingToken>,
     /// Receipts cut out of this one, each for an event that is not understood. They hold no facts.
     pub set_aside: Vec<Incoming>,
     /// Whether the receipt itself is kept. One that only reports deliveries, all understood, need not be: there are a hundred
@@ -77,6 +77,8 @@ pub struct IncomingToken {
 pub enum Keep {
     /// With its raw bytes.
     Receipt,
+    /// Without its raw bytes, which name somebody who was erased.
+    Facts,
     /// Only what it says.
     Nothing,
 }
@@ -227,6 +229,10 @@ bounce::vocabulary! {
         Updated = "updated",
         /// It ended.
         Released = "released",
+        /// The plain address was erased; what stands goes on under its pseudonym.
+        Erased = "erased",
+        /// The address was erased with all that was known of it; whatever stood is gone.
+        Forgotten = "forgotten",
     }
 }
 
@@ -245,7 +251,7 @@ pub struct SuppressionChange {
     pub boundary: ListId,
     /// What happened.
     pub change: Change,
-    /// The cause; of an act only where it names one.
+    /// The cause; of an act only where it names one, as every import does; none for an erasure.
     pub cause: Option<Cause>,
     /// Reason of the deciding fact.
     pub reason: Option<Reason>,
@@ -259,6 +265,8 @@ pub struct SuppressionChange {
     pub note: Option<String>,
     /// Whether another day must confirm it.
     pub provisional: bool,
+    /// Of a manual allow: whether it overrides complaint and unsubscribe.
+    pub overrides_consent: bool,
     /// Since when it stands.
     pub since: Option<OffsetDateTime>,
     /// Until when.
@@ -288,4 +296,6 @@ pub(super) struct Delivery {
     pub messages: Vec<FactKey>,
     /// When it arrived.
     pub occurred_at: OffsetDateTime,
+    /// The receipt that told of it, where that is kept.
+    pub receipt: Option<ReceiptId>,
 }

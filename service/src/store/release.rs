@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::store::acts::Word;
-use crate::store::commit::{append, lock, write_suppressions};
+use crate::store::commit::{append, lock_known, write_suppressions};
 use crate::store::error::StoreError;
 use crate::store::history::History;
 use crate::store::ids::SubjectId;
@@ -28,7 +28,7 @@ const TRIES: u32 = 5;
 
 /// Which suppressions of a list are meant: those that hold and fit everything that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
+pub struct ReleaseFilter {
     /// For this cause. Without it all automatic ones are meant but complaint and unsubscribe: a person's will is released
     /// only by its name.
     pub cause: Option<Cause>,
@@ -46,7 +46,7 @@ pub struct Selection {
     pub import: Option<Uuid>,
 }
 
-impl Selection {
+impl ReleaseFilter {
     /// Whether it says anything at all; a release of everything is nobody's wish.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -82,7 +82,7 @@ pub struct BulkRelease<'a> {
     /// Where.
     pub list: Arc<List>,
     /// Which.
-    pub selection: &'a Selection,
+    pub selection: &'a ReleaseFilter,
     /// Who.
     pub actor: &'a str,
     /// Why.
@@ -95,7 +95,7 @@ pub struct BulkRelease<'a> {
 impl<'a> BulkRelease<'a> {
     /// One that has yet to begin.
     #[must_use]
-    pub fn new(list: Arc<List>, selection: &'a Selection, actor: &'a str, note: Option<String>) -> Self {
+    pub fn new(list: Arc<List>, selection: &'a ReleaseFilter, actor: &'a str, note: Option<String>) -> Self {
         Self { list, selection, actor, note, id: Uuid::now_v7(), after: None }
     }
 }
@@ -105,7 +105,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn count_selected(&self, list: &List, selection: &Selection, now: OffsetDateTime) -> Result<Counts, StoreError> {
+    pub async fn count_selected(&self, list: &List, selection: &ReleaseFilter, now: OffsetDateTime) -> Result<Counts, StoreError> {
         self.count(fits(list, selection, now)).await
     }
 
@@ -145,7 +145,7 @@ impl Store {
     pub async fn sample_selected(
         &self,
         list: &List,
-        selection: &Selection,
+        selection: &ReleaseFilter,
         now: OffsetDateTime,
         limit: u64,
     ) -> Result<Vec<Selected>, StoreError> {
@@ -189,7 +189,7 @@ impl Store {
         let Some(last) = next.last().copied() else { return Ok(None) };
         let tx = dialect::begin(&self.db).await?;
         let position = dialect::position(&tx).await?;
-        let subjects = lock(&tx, &next).await?;
+        let subjects = lock_known(&tx, &next).await?;
         let pairs = next.iter().map(|it| (bulk.list.boundary, *it)).collect();
         let mut histories = load::histories(&tx, &self.lists, &pairs, &subjects).await?;
         let (actor, note) = (rows::without_nul(bulk.actor), bulk.note.as_deref().map(rows::without_nul));
@@ -228,7 +228,7 @@ impl Store {
 }
 
 /// What lifts those causes that still fit, now that the subject is locked. What depends on other tables does not change.
-fn deeds(history: &History, list: &List, selection: &Selection, now: OffsetDateTime) -> Vec<Deed> {
+fn deeds(history: &History, list: &List, selection: &ReleaseFilter, now: OffsetDateTime) -> Vec<Deed> {
     let stands = history.suppressions.iter().filter(|it| it.list == list.id && it.holds_at(now));
     let fits = stands.filter(|it| {
         selection.means(it.cause)
@@ -256,7 +256,7 @@ fn holding(now: OffsetDateTime) -> Condition {
     Condition::all().add(C::ReleasedAt.is_null()).add(lasts)
 }
 
-fn fits(list: &List, selection: &Selection, now: OffsetDateTime) -> Condition {
+fn fits(list: &List, selection: &ReleaseFilter, now: OffsetDateTime) -> Condition {
     use suppression::Column as C;
     let causes = Cause::ALL.iter().filter(|it| selection.means(**it)).map(|it| it.as_str());
     let mut fits = Condition::all().add(C::ListId.eq(list.id.0)).add(holding(now)).add(C::Cause.is_in(causes));

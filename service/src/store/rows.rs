@@ -72,6 +72,7 @@ pub(super) fn row_of_event(event: &Event) -> event::Model {
         subject_id: event.subject.0.to_vec(),
         fact_key: event.fact_key().0.to_vec(),
         merged_into: None,
+        withdrawn_at: None,
         source: event.source.clone(),
         kind: said.kind.to_string(),
         bounce_type: said.bounce_type.map(|it| it.to_string()),
@@ -146,6 +147,7 @@ pub(super) fn change_from_row(row: suppression_change::Model) -> Result<Suppress
         actor: row.actor,
         note: row.note,
         provisional: row.provisional,
+        overrides_consent: row.overrides_consent,
         since: row.since,
         expires_at: row.expires_at,
         released_at: row.released_at,
@@ -170,6 +172,7 @@ pub(super) fn row_of_change(it: &SuppressionChange) -> suppression_change::Model
         actor: it.actor.clone(),
         note: it.note.clone(),
         provisional: it.provisional,
+        overrides_consent: it.overrides_consent,
         since: it.since,
         expires_at: it.expires_at,
         released_at: it.released_at,
@@ -181,7 +184,7 @@ pub(super) fn row_of_change(it: &SuppressionChange) -> suppression_change::Model
 
 pub(super) fn delivery_from_row(row: &delivery::Model) -> Result<Delivery, StoreError> {
     let messages = row.message_keys.chunks(16).map(|it| sixteen("delivery", it).map(FactKey)).collect::<Result<_, _>>()?;
-    Ok(Delivery { messages, occurred_at: row.occurred_at })
+    Ok(Delivery { messages, occurred_at: row.occurred_at, receipt: row.receipt_id.map(ReceiptId) })
 }
 
 pub(super) fn row_of_delivery(boundary: ListId, subject: SubjectId, it: &Delivery) -> delivery::Model {
@@ -190,6 +193,7 @@ pub(super) fn row_of_delivery(boundary: ListId, subject: SubjectId, it: &Deliver
         subject_id: subject.0.to_vec(),
         message_keys: it.messages.iter().flat_map(|it| it.0).collect(),
         occurred_at: it.occurred_at,
+        receipt_id: it.receipt.map(|it| it.0),
     }
 }
 

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use bounce::address::Address;
 use bounce::kind::Attribution;
 use bounce::policy::{Effect, Step};
-use entity::{receipt, subject, suppression_change};
+use entity::{event_copy, receipt, subject, suppression_change};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use time::OffsetDateTime;
 
 use crate::store::error::{StoreError, bad_row};
 use crate::store::history::History;
-use crate::store::ids::{ListId, ReceiptId, SubjectId};
+use crate::store::ids::{EventId, ListId, ReceiptId, SubjectId};
 use crate::store::lists::List;
 use crate::store::lookup::Known;
 use crate::store::record::{Event, ReceiptState, Suppression, SuppressionChange};
@@ -114,17 +114,25 @@ impl Store {
                 chapters.extend(told(history, steps));
             }
         }
-        let events = histories.values().flat_map(|it| &it.events);
-        chapters.extend(self.receipts(events).await?);
+        let events: HashMap<EventId, &Event> = histories.values().flat_map(|it| &it.events).map(|it| (it.id, it)).collect();
+        chapters.extend(self.evidence(&events).await?);
         chapters.extend(self.changes_of(id, &pairs).await?);
         chapters.sort_by_key(|it| (it.at, it.what.rank()));
         let suppressions = histories.into_values().flat_map(|it| it.suppressions).collect();
         Ok(Story { known, subject: id, suppressions, chapters })
     }
 
-    /// The receipts that hold the strongest evidence of these events, each once.
-    async fn receipts(&self, events: impl Iterator<Item = &Event>) -> Result<Vec<Chapter>, StoreError> {
-        let lists: BTreeMap<ReceiptId, ListId> = events.map(|it| (it.receipt, it.list)).collect();
+    /// The receipts that told of these events, each once.
+    async fn evidence(&self, events: &HashMap<EventId, &Event>) -> Result<Vec<Chapter>, StoreError> {
+        let mut lists: BTreeMap<ReceiptId, ListId> = events.values().map(|it| (it.receipt, it.list)).collect();
+        let ids: Vec<uuid::Uuid> = events.keys().map(|it| it.0).collect();
+        for chunk in ids.chunks(1000) {
+            for copy in event_copy::Entity::find().filter(event_copy::Column::EventId.is_in(chunk.to_vec())).all(&self.db).await? {
+                if let Some(event) = events.get(&EventId(copy.event_id)) {
+                    lists.entry(ReceiptId(copy.receipt_id)).or_insert(event.list);
+                }
+            }
+        }
         let ids: Vec<uuid::Uuid> = lists.keys().map(|it| it.0).collect();
         let mut chapters = Vec::new();
         for chunk in ids.chunks(1000) {

@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::store::Store;
 use crate::store::error::StoreError;
-use crate::store::record::Incoming;
+use crate::store::record::{Incoming, IncomingToken};
 
 /// Rows of one statement.
 const ROWS_PER_STATEMENT: usize = 500;
@@ -22,7 +22,7 @@ type Key = (String, Vec<u8>);
 pub(super) async fn claim(tx: &DatabaseTransaction, batch: &[Incoming], now: OffsetDateTime) -> Result<BTreeSet<usize>, StoreError> {
     let mut wanted: BTreeMap<Key, Vec<u8>> = BTreeMap::new();
     for incoming in batch {
-        if let Some(it) = incoming.token {
+        for it in &incoming.tokens {
             // The first of a batch wins, as the first of two batches would.
             wanted.entry((incoming.source.clone(), it.token.to_vec())).or_insert_with(|| it.digest.to_vec());
         }
@@ -43,8 +43,9 @@ pub(super) async fn claim(tx: &DatabaseTransaction, batch: &[Incoming], now: Off
         claimed.extend(found.into_iter().map(|it| ((it.source, it.token), it.digest)));
     }
     let is_replayed = |incoming: &Incoming| {
-        let Some(it) = incoming.token else { return false };
-        claimed.get(&(incoming.source.clone(), it.token.to_vec())).is_some_and(|digest| *digest != it.digest)
+        let is_taken =
+            |it: &IncomingToken| claimed.get(&(incoming.source.clone(), it.token.to_vec())).is_some_and(|digest| *digest != it.digest);
+        incoming.tokens.iter().any(is_taken)
     };
     Ok(batch.iter().enumerate().filter(|(_, it)| is_replayed(it)).map(|(at, _)| at).collect())
 }

@@ -23,6 +23,8 @@ pub(super) struct Metrics {
     pub(super) events: IntCounterVec,
     pub(super) events_merged: IntCounterVec,
     pub(super) suppressions: IntCounterVec,
+    pub(super) imported: IntCounterVec,
+    pub(super) subjects_erased: IntCounterVec,
     pub(super) checks: IntCounterVec,
     pub(super) check_duration: Histogram,
     pub(super) requests: HistogramVec,
@@ -41,6 +43,7 @@ pub(super) struct Metrics {
     pub(super) connections_max: IntGauge,
     pub(super) failures: IntCounterVec,
     pub(super) rules: IntCounterVec,
+    pub(super) outlived: IntCounterVec,
 }
 
 impl Metrics {
@@ -59,6 +62,8 @@ impl Metrics {
             ),
             events_merged: it.counters("rebound_events_merged_total", "Reports of a failure that was known already.", &["source", "kind"]),
             suppressions: it.counters("rebound_suppressions_changed_total", "Changes of what lists say.", &["cause", "change"]),
+            imported: it.counters("rebound_import_rows_total", "Rows of imported lists, by what became of them.", &["mode", "outcome"]),
+            subjects_erased: it.counters("rebound_subjects_erased_total", "Addresses erased, by what became of their blocks.", &["block"]),
             checks: it.counters("rebound_addresses_checked_total", "Addresses asked about, by answer.", &["answer"]),
             check_duration: it.seconds("rebound_check_duration_seconds", "Answering one check, of one address or many."),
             requests: it.seconds_by("rebound_http_request_duration_seconds", "HTTP requests.", &["method", "route", "status"]),
@@ -85,6 +90,7 @@ impl Metrics {
                 "Times the operator's rules were read again, by what became of it.",
                 &["outcome"],
             ),
+            outlived: it.counters("rebound_retention_removed_total", "What was removed for its age ([retention]).", &["what"]),
             registry: it.registry,
         }
     }

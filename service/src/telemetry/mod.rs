@@ -29,7 +29,7 @@ use self::words::Reloaded;
 pub use self::chain::{chain, scrub};
 pub use self::log::{LogError, init};
 pub use self::request::{RequestId, RequestSpan};
-pub use self::words::{Answer, Published, Refused, RelayState, Stage, Stored};
+pub use self::words::{Answer, Erased, Imported, Outlived, Published, Refused, RelayState, Stage, Stored};
 
 /// Label for a source that is not configured: names in URLs are anybody's to choose.
 const OTHER: &str = "other";
@@ -71,11 +71,20 @@ impl Telemetry {
         for answer in Answer::ALL {
             it.metrics.checks.with_label_values(&[answer.as_str()]);
         }
+        for (mode, outcome) in Imported::ALL.iter().flat_map(|it| [("real", it), ("preview", it)]) {
+            it.metrics.imported.with_label_values(&[mode, outcome.as_str()]);
+        }
         for outcome in Published::ALL {
             it.metrics.messages.with_label_values(&[outcome.as_str()]);
         }
         for stage in Stage::ALL {
             it.metrics.failures.with_label_values(&[stage.as_str()]);
+        }
+        for what in Outlived::ALL {
+            it.metrics.outlived.with_label_values(&[what.as_str()]);
+        }
+        for block in Erased::ALL {
+            it.metrics.subjects_erased.with_label_values(&[block.as_str()]);
         }
         for outcome in Reloaded::ALL {
             it.metrics.rules.with_label_values(&[outcome.as_str()]);
@@ -190,6 +199,34 @@ impl Telemetry {
     pub fn suppression_changed(&self, list: &str, cause: &'static str, change: &'static str) {
         self.metrics.suppressions.with_label_values(&[cause, change]).inc();
         info!(target: "rebound::store", list, cause, change, "suppression changed");
+    }
+
+    /// A list was imported, or looked at: so many of its rows came to each outcome. The words are those of the wire.
+    pub fn import_ended(&self, list: &str, format: &'static str, mode: &'static str, rows: [(Imported, u64); 4]) {
+        for (outcome, count) in rows {
+            self.metrics.imported.with_label_values(&[mode, outcome.as_str()]).inc_by(count);
+        }
+        let [(_, added), (_, updated), (_, unchanged), (_, refused)] = rows;
+        info!(target: "rebound::store", list, format, mode, added, updated, unchanged, refused, "list imported");
+    }
+
+    /// An import was undone, which changed so many entries.
+    pub fn import_undone(&self, list: &str, changed: u64) {
+        info!(target: "rebound::store", list, changed, "import undone");
+    }
+
+    /// An address was erased; its block was kept or forgotten.
+    pub fn subject_erased(&self, block: Erased) {
+        self.metrics.subjects_erased.with_label_values(&[block.as_str()]).inc();
+        info!(target: "rebound::store", block = block.as_str(), "address erased");
+    }
+
+    /// So much was removed for its age.
+    pub fn outlived(&self, what: Outlived, count: usize) {
+        self.metrics.outlived.with_label_values(&[what.as_str()]).inc_by(count as u64);
+        if count > 0 {
+            info!(target: "rebound::retention", what = what.as_str(), count, "removed for its age");
+        }
     }
 
     /// A check was answered: so many addresses with each answer, in that time.

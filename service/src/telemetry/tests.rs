@@ -22,6 +22,8 @@ fn everything(it: &Telemetry) {
     it.event_recorded("ses-prod", Kind::Bounce, Some(BounceType::Hard), Some(Reason::UserUnknown));
     it.event_merged("ses-prod", Kind::Complaint);
     it.suppression_changed("acme.weekly", "hard", "added");
+    it.subject_erased(Erased::Kept);
+    it.outlived(Outlived::Bodies, 3);
     it.check_answered(&[(Answer::Suppressed, 2), (Answer::Clear, 3)], SECOND);
     it.request_answered("GET", Some("/v1/check"), 200, SECOND);
     it.request_answered("BREW", None, 404, SECOND);
@@ -63,6 +65,7 @@ rebound_events_merged_total counter
 rebound_events_recorded_total counter
 rebound_failures_total counter
 rebound_http_request_duration_seconds histogram
+rebound_import_rows_total counter
 rebound_intake_batch_receipts histogram
 rebound_intake_commit_duration_seconds histogram
 rebound_intake_queue_capacity gauge
@@ -76,8 +79,10 @@ rebound_receipt_interpret_duration_seconds histogram
 rebound_receipts_refused_total counter
 rebound_receipts_stored_total counter
 rebound_relay_state gauge
+rebound_retention_removed_total counter
 rebound_rules_reloads_total counter
 rebound_source_last_receipt_timestamp_seconds gauge
+rebound_subjects_erased_total counter
 rebound_suppressions_changed_total counter
 ");
 }
@@ -133,8 +138,10 @@ rebound_receipts_stored_total{outcome="new",source="ses-prod"} 1
 rebound_receipts_stored_total{outcome="quarantined",source="ses-prod"} 1
 rebound_receipts_stored_total{outcome="unrecognised",source="ses-prod"} 1
 rebound_relay_state{state="connected"} 1
+rebound_retention_removed_total{what="receipt_bodies"} 3
 rebound_rules_reloads_total{outcome="loaded"} 1
 rebound_rules_reloads_total{outcome="refused"} 1
+rebound_subjects_erased_total{block="kept"} 1
 rebound_suppressions_changed_total{cause="hard",change="added"} 1
 "#);
 }
@@ -176,6 +183,14 @@ rebound_failures_total{stage="intake"} 0
 rebound_failures_total{stage="interpret"} 0
 rebound_failures_total{stage="relay"} 0
 rebound_failures_total{stage="store"} 0
+rebound_import_rows_total{mode="preview",outcome="added"} 0
+rebound_import_rows_total{mode="preview",outcome="refused"} 0
+rebound_import_rows_total{mode="preview",outcome="unchanged"} 0
+rebound_import_rows_total{mode="preview",outcome="updated"} 0
+rebound_import_rows_total{mode="real",outcome="added"} 0
+rebound_import_rows_total{mode="real",outcome="refused"} 0
+rebound_import_rows_total{mode="real",outcome="unchanged"} 0
+rebound_import_rows_total{mode="real",outcome="updated"} 0
 rebound_messages_published_total{outcome="confirmed"} 0
 rebound_messages_published_total{outcome="failed"} 0
 rebound_messages_published_total{outcome="nacked"} 0
@@ -201,8 +216,13 @@ rebound_receipts_stored_total{outcome="duplicate",source="ses-prod"} 0
 rebound_receipts_stored_total{outcome="new",source="ses-prod"} 0
 rebound_receipts_stored_total{outcome="quarantined",source="ses-prod"} 0
 rebound_receipts_stored_total{outcome="unrecognised",source="ses-prod"} 0
+rebound_retention_removed_total{what="events"} 0
+rebound_retention_removed_total{what="receipt_bodies"} 0
+rebound_retention_removed_total{what="subjects"} 0
 rebound_rules_reloads_total{outcome="loaded"} 0
 rebound_rules_reloads_total{outcome="refused"} 0
+rebound_subjects_erased_total{block="forgotten"} 0
+rebound_subjects_erased_total{block="kept"} 0
 "#);
     assert!(page.contains("rebound_relay_state{state=\"off\"} 1\n"));
 }
@@ -236,6 +256,8 @@ fn no_label_and_no_line_holds_an_address_or_a_secret() {
 {"level":"DEBUG","message":"event recorded","source":"ses-prod","kind":"bounce","bounce_type":"hard","reason":"user_unknown","target":"rebound::intake"}
 {"level":"DEBUG","message":"event merged","source":"ses-prod","kind":"complaint","target":"rebound::intake"}
 {"level":"INFO","message":"suppression changed","list":"acme.weekly","cause":"hard","change":"added","target":"rebound::store"}
+{"level":"INFO","message":"address erased","block":"kept","target":"rebound::store"}
+{"level":"INFO","message":"removed for its age","what":"receipt_bodies","count":3,"target":"rebound::retention"}
 {"level":"INFO","message":"answered","method":"GET","route":"/v1/check","status":200,"millis":1000,"target":"rebound::http"}
 {"level":"INFO","message":"answered","method":"other","route":"unmatched","status":404,"millis":1000,"target":"rebound::http"}
 {"level":"DEBUG","message":"answered","method":"GET","route":"/metrics","status":200,"millis":1000,"target":"rebound::http"}

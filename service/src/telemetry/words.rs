@@ -65,6 +65,42 @@ bounce::vocabulary! {
 }
 
 bounce::vocabulary! {
+    /// What became of a row of an import.
+    pub enum Imported, "outcome" {
+        /// It began to block or allow.
+        Added = "added",
+        /// It changed what stood there.
+        Updated = "updated",
+        /// It changed nothing.
+        Unchanged = "unchanged",
+        /// It was not taken.
+        Refused = "refused",
+    }
+}
+
+bounce::vocabulary! {
+    /// What became of the blocks of an address that was erased.
+    pub enum Erased, "erased block" {
+        /// They go on under its pseudonym.
+        Kept = "kept",
+        /// They went with everything else.
+        Forgotten = "forgotten",
+    }
+}
+
+bounce::vocabulary! {
+    /// What is removed for its age.
+    pub enum Outlived, "outlived thing" {
+        /// The raw bytes of a receipt.
+        Bodies = "receipt_bodies",
+        /// An event.
+        Events = "events",
+        /// An address of which nothing else is known any more.
+        Subjects = "subjects",
+    }
+}
+
+bounce::vocabulary! {
     /// What the broker said of a message.
     pub enum Published, "outcome" {
         /// It has it, and a queue does.

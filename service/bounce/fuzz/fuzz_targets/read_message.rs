@@ -1,20 +1,7 @@
-//! Any bytes as a mail: reading never panics, keeps its limits and reads the same twice.
+//! Only what the fuzzer needs around `tests/fuzzed/read_message.rs`, which also runs as an ordinary test.
 #![no_main]
 
-use bounce::limits;
-use bounce::mail::Mail;
-use bounce::report;
-use libfuzzer_sys::fuzz_target;
+#[path = "../../tests/fuzzed/read_message.rs"]
+mod body;
 
-fuzz_target!(|raw: &[u8]| {
-    let mail = Mail::parse(raw);
-    let reading = report::read(&mail);
-    assert!(mail.human().len() <= limits::TEXT_BYTES * 4);
-    assert!(reading.reports.len() <= limits::RECIPIENTS);
-    for report in &reading.reports {
-        for text in [&report.diagnostic, &report.text].into_iter().flatten() {
-            assert!(text.len() <= limits::DIAGNOSTIC_BYTES);
-        }
-    }
-    assert_eq!(reading, report::read(&Mail::parse(raw)));
-});
+libfuzzer_sys::fuzz_target!(|raw: &[u8]| body::run(raw));

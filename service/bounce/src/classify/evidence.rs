@@ -7,6 +7,7 @@ use crate::classify::reason::Reason;
 use crate::classify::rules::pattern::Facts;
 use crate::classify::rules::{Matched, Rules, Tier, Words};
 use crate::classify::said::{Said, codes_in};
+use crate::mail::lines;
 use crate::report::Report;
 use crate::status::{Class, EnhancedStatus, SmtpReply, Stage};
 
@@ -66,6 +67,8 @@ impl<'a> Evidence<'a> {
 
     fn of_words(report: &Report, rules: &'a Rules, words: Words, stage: Option<Stage>) -> Self {
         let mut said = codes_in(&words.text);
+        // What was accepted on the way does not tell what failed.
+        said.retain(|it| it.class() != Some(Class::Success));
         decisive_first(&mut said);
         let first = said.first();
         let reply = report.reply.or_else(|| first.and_then(|it| it.reply)).or_else(|| said.iter().find_map(|it| it.reply));
@@ -90,7 +93,7 @@ impl<'a> Evidence<'a> {
 /// `5.1.0 - Unknown address error 550-'5.7.1 Access denied'` (Cisco), as a whole or on a line of prose.
 fn remote_words(text: &str) -> &str {
     let mut start = 0;
-    for line in text.split_inclusive('\n') {
+    for line in lines(text) {
         if let Some(at) = gateway_name(line) {
             return &text[start + at..];
         }
@@ -101,6 +104,9 @@ fn remote_words(text: &str) -> &str {
 
 /// How far the gateway's own name for a status reaches at the start of a line.
 fn gateway_name(line: &str) -> Option<usize> {
+    if !line.trim_start().starts_with(|it: char| it.is_ascii_digit()) {
+        return None;
+    }
     let (status, rest) = line.split_once(" - ")?;
     status.trim().parse::<EnhancedStatus>().ok()?;
     let name = rest[..rest.find('\'')?].trim_end_matches(['-', ' ']);
@@ -175,6 +181,13 @@ pub(super) fn names_recipient(report: &Report, text: &str) -> bool {
     report.recipient.as_ref().is_some_and(|it| names(it.expose()))
         || report.original_recipient.as_deref().is_some_and(names)
         || report.final_recipient.as_deref().is_some_and(names)
+}
+
+/// Whether a text names an address that the message was sent from, as its returned headers tell, and not the recipient.
+pub(super) fn names_only_sender(report: &Report, text: &str) -> bool {
+    let fields = ["from", "sender", "return-path"].iter().filter_map(|it| report.hints.headers.get(*it));
+    let mut senders = fields.flat_map(|it| it.split([' ', '<', '>', ',', ';', '"'])).filter(|it| it.contains('@'));
+    senders.any(|it| text.contains(&it.to_ascii_lowercase())) && !names_recipient(report, text)
 }
 
 fn has_word(text: &str, word: &str) -> bool {

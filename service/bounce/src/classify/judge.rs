@@ -3,7 +3,7 @@
 //! command it answered.
 
 use crate::classify::codes::{Code, Disposition, codes};
-use crate::classify::evidence::{Evidence, names_domain, names_recipient};
+use crate::classify::evidence::{Evidence, names_domain, names_only_sender, names_recipient};
 use crate::classify::reason::Reason;
 use crate::classify::rules::{Matched, Rules, Tier};
 use crate::classify::{RuleId, Verdict};
@@ -172,16 +172,35 @@ fn about_us(report: &Report, evidence: &Evidence<'_>, finding: Finding) -> Findi
     if !evidence.rule.is_some_and(|it| matches!(it.tier, Tier::Generic | Tier::Weak)) {
         return finding;
     }
+    if let Some(domain) = missing_domain(evidence).filter(|_| finding.reason == Reason::UserUnknown) {
+        let ours = report.recipient.as_ref().is_some_and(|it| it.domain() == domain);
+        let reason = if ours { Reason::DomainUnknown } else { Reason::SenderRejected };
+        let if_permanent = if ours { BounceType::Hard } else { BounceType::Soft };
+        return Finding { reason, if_permanent, ..finding };
+    }
+    let inactive = finding.reason == Reason::MailboxInactive;
     let of_address = matches!(finding.reason, Reason::UserUnknown | Reason::DomainUnknown | Reason::DomainNoMail | Reason::AddressSyntax);
     let elsewhere = finding.reason == Reason::DomainUnknown && evidence.reply.is_some() && !of_routing(evidence);
     let text = &evidence.words.text;
     let reason = match evidence.stage {
         Some(Stage::MailFrom) if of_address => Reason::SenderRejected,
-        Some(Stage::Ehlo) if of_address => Reason::ReverseDns,
+        _ if (of_address || inactive) && names_only_sender(report, text) => Reason::SenderRejected,
+        // Whoever knows the recipient by name was told it: the stage is wrong then.
+        Some(Stage::Ehlo) if of_address && !names_recipient(report, text) => Reason::ReverseDns,
         _ if elsewhere && !names_domain(report, text) && !text.contains("recipient") => Reason::SenderRejected,
         _ => return finding,
     };
     Finding { reason, if_permanent: BounceType::Soft, ..finding }
+}
+
+/// The domain that vague words call missing: `corp.example does not exist`.
+fn missing_domain<'e>(evidence: &'e Evidence<'_>) -> Option<&'e str> {
+    let pattern = evidence.rule.filter(|it| it.tier == Tier::Weak)?.pattern?;
+    let before = evidence.words.text.split(pattern).next()?;
+    let word = before.split_whitespace().next_back()?.trim_matches(['<', '>', '"', '\'', '(', ')', '[', ']', ':', ',']);
+    let (name, top) = word.rsplit_once('.')?;
+    let is_domain = !name.is_empty() && top.len() > 1 && top.bytes().all(|it| it.is_ascii_lowercase()) && !word.contains(['@', '/', ':']);
+    is_domain.then_some(word)
 }
 
 /// Hard only if everything agrees that the address is at fault and that it is for good.
@@ -208,7 +227,8 @@ fn contradicted(report: &Report, evidence: &Evidence<'_>, finding: &Finding) -> 
     };
     let text = &evidence.words.text;
     if matched.tier == Tier::Weak {
-        return !names_recipient(report, text);
+        let names_ours = finding.reason == Reason::DomainUnknown && names_domain(report, text);
+        return !names_ours && !names_recipient(report, text);
     }
     let of_policy = |it: EnhancedStatus| it.subject == 7 || (it.subject == 1 && matches!(it.detail, 7 | 8));
     let blocked = evidence.status.is_some_and(|it| of_policy(it) && codes().status(it).disposition == Disposition::Block);
@@ -219,7 +239,9 @@ fn contradicted(report: &Report, evidence: &Evidence<'_>, finding: &Finding) -> 
 /// Whether the status says that the way to the recipient was not found: a server that answers and speaks of a missing
 /// domain means the sender's otherwise.
 fn of_routing(evidence: &Evidence<'_>) -> bool {
-    evidence.status.is_some_and(|it| matches!((it.subject, it.detail), (1, 0..=3) | (4, 0 | 4 | 310)))
+    let status = evidence.status.is_some_and(|it| matches!((it.subject, it.detail), (1, 0..=3) | (4, 0 | 4 | 310)));
+    // RFC 7504: the domain takes no mail.
+    status || evidence.reply.is_some_and(|it| it.code() == 556)
 }
 
 #[cfg(test)]

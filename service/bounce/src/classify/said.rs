@@ -83,9 +83,16 @@ fn starts_a_code(bytes: &[u8], at: usize) -> bool {
     let Some(before) = at.checked_sub(1).map(|it| bytes[it]) else { return true };
     match before {
         b'-' => at >= 4 && bytes[at - 4..at - 1].iter().all(u8::is_ascii_digit),
-        b' ' | b'#' | b'(' | b'<' | b'[' | b':' | b';' | b'"' | b'\'' | b'=' | b'>' | b',' | b'*' | b'|' => true,
+        b':' => !follows_groups(&bytes[..at]),
+        b' ' | b'#' | b'(' | b'<' | b'[' | b';' | b'"' | b'\'' | b'=' | b'>' | b',' | b'*' | b'|' => true,
         _ => false,
     }
+}
+
+/// Whether the groups of an IPv6 address end here: `2001:db8::`.
+fn follows_groups(before: &[u8]) -> bool {
+    let group = |it: &&u8| it.is_ascii_hexdigit() || **it == b':';
+    before.iter().rev().take(40).take_while(group).filter(|it| **it == b':').count() > 1
 }
 
 fn ends_a_code(bytes: &[u8], end: usize) -> bool {
@@ -218,6 +225,8 @@ mod tests {
             "user550@example.org",
             "mail-550.example.org",
             "at 5.30.2",
+            "from mx.example.org (2001:db8:550::421)",
+            "[2001:db8:451:5::550]",
         ] {
             assert_eq!(read(text), Vec::<String>::new(), "{text}");
         }

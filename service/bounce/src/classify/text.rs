@@ -1,6 +1,8 @@
 //! Brings what a server said into the form that patterns are written in: lower case, one blank between words, without
 //! the reply code that every line of a multi-line reply repeats (RFC 5321 section 4.2.1). One pass, one buffer.
 
+use crate::mail::each_word;
+
 /// Longer texts are cut: what matters of a refusal stands in its first lines.
 pub(super) const TEXT_LIMIT: usize = 16 * 1024;
 
@@ -9,24 +11,23 @@ pub(super) fn normalise(raw: &str) -> String {
     let raw = &raw[..raw.floor_char_boundary(TEXT_LIMIT)];
     let mut out = String::with_capacity(raw.len());
     let mut lines = Lines::default();
-    for word in raw.split_whitespace() {
+    each_word(raw, |word| {
         let word = lines.without_prefix(word);
-        if word.is_empty() {
-            continue;
+        if !word.is_empty() {
+            if !out.is_empty() {
+                out.push(' ');
+            }
+            push_lower(&mut out, word);
         }
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        push_lower(&mut out, word);
-    }
+    });
+    out.make_ascii_lowercase();
     out
 }
 
+/// Appends a word with all letters that are not ASCII in lower case.
 fn push_lower(out: &mut String, word: &str) {
-    let start = out.len();
     if word.is_ascii() {
         out.push_str(word);
-        out[start..].make_ascii_lowercase();
         return;
     }
     for letter in word.chars() {

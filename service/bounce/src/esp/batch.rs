@@ -8,7 +8,8 @@ use crate::esp::{Decoded, Refusal, SetAside};
 use crate::limits;
 use crate::report::Report;
 
-/// The events of a body: a JSON array of them, or one alone. Where none of them can be read, the body is refused.
+/// The events of a body: a JSON array of them, or one alone. Of those that are there, one at least must be an object that
+/// can be read: a body of which nothing can be is refused, not kept.
 pub(super) fn events<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&'a RawValue>, Refusal> {
     let malformed = |found: String| Refusal::Malformed { expected, found };
     let text = json::text(body).map_err(malformed)?;
@@ -17,11 +18,41 @@ pub(super) fn events<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&
         Some(b'{') => vec![serde_json::from_str(text).map_err(|it| malformed(json::what(&it)))?],
         _ => return Err(malformed("it is neither a JSON object nor an array".to_owned())),
     };
-    // As a rule the first can be read, so this costs the reading of one event.
-    if !events.is_empty() && events.iter().all(|it| json::parse(it.get().as_bytes()).is_err()) {
-        return Err(malformed("none of its events can be read".to_owned()));
+    if !events.is_empty() && !events.iter().any(|it| it.get().starts_with('{') && json::parse(it.get().as_bytes()).is_ok()) {
+        return Err(malformed("nothing in it is an object that can be read".to_owned()));
     }
     bounded(events)
+}
+
+/// The event that a body is: one JSON object.
+pub(super) fn one<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&'a RawValue>, Refusal> {
+    let malformed = |found: String| Refusal::Malformed { expected, found };
+    let text = json::text(body).map_err(malformed)?;
+    if !text.trim_start().starts_with('{') {
+        return Err(malformed("it is no JSON object".to_owned()));
+    }
+    let event: &'a RawValue = serde_json::from_str(text).map_err(|it| malformed(json::what(&it)))?;
+    // Nested deeper than anybody means it.
+    json::parse(event.get().as_bytes()).map_err(malformed)?;
+    Ok(vec![event])
+}
+
+/// The events of a body `{"events": […]}`; any other object is one event, and an array is a list of them.
+pub(super) fn enveloped<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&'a RawValue>, Refusal> {
+    #[derive(serde::Deserialize)]
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        events: Option<Vec<&'a RawValue>>,
+    }
+    let found = events(body, expected)?;
+    match found.as_slice() {
+        [alone] if alone.get().starts_with('{') => {
+            let envelope: Envelope<'a> = serde_json::from_str(alone.get())
+                .map_err(|it| Refusal::Malformed { expected, found: format!("its events cannot be told apart: {}", json::what(&it)) })?;
+            envelope.events.map_or(Ok(found), bounded)
+        }
+        _ => Ok(found),
+    }
 }
 
 /// The events of a body of JSON Lines: one on each line that is not blank. A line that is no JSON is set aside by
@@ -29,8 +60,8 @@ pub(super) fn events<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&
 pub(super) fn lines<'a>(body: &'a [u8], expected: &'static str) -> Result<Vec<&'a str>, Refusal> {
     let malformed = |found: String| Refusal::Malformed { expected, found };
     let lines: Vec<&str> = json::text(body).map_err(malformed)?.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
-    if !lines.iter().any(|it| serde_json::from_str::<&RawValue>(it).is_ok()) {
-        return Err(malformed("no line of it is JSON".to_owned()));
+    if !lines.iter().any(|it| it.starts_with('{') && json::parse(it.as_bytes()).is_ok()) {
+        return Err(malformed("no line of it is a JSON object".to_owned()));
     }
     bounded(lines)
 }
@@ -124,10 +155,30 @@ mod tests {
             ("not json", "it is neither a JSON object nor an array"),
             ("{} secret", "it is not JSON, line 1 column 4"),
             ("[{},", "it ends too early, line 1 column 4"),
-            (&format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000)), "none of its events can be read"),
+            (&format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000)), "nothing in it is an object that can be read"),
         ] {
             let found = Refusal::Malformed { expected: "events", found: found.to_owned() };
             assert_eq!(events(body.as_bytes(), "events").err(), Some(found), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_envelope_is_opened_and_one_alone_is_one() {
+        let of = |body: &str| enveloped(body.as_bytes(), "events").map(|it| it.iter().map(|it| it.get().to_owned()).collect::<Vec<_>>());
+        assert_eq!(of("{\"events\": [{\"a\":1}, 2]}"), Ok(vec!["{\"a\":1}".to_owned(), "2".to_owned()]));
+        assert_eq!(of("{\"event\":\"x\"}"), Ok(vec!["{\"event\":\"x\"}".to_owned()]));
+        assert_eq!(of("{\"events\":null}"), Ok(vec!["{\"events\":null}".to_owned()]));
+        assert_eq!(of("[{}]"), Ok(vec!["{}".to_owned()]));
+        assert_eq!(of("{\"events\":[]}"), Ok(vec![]));
+        for wrong in ["{\"events\":7}", "{\"events\":[],\"events\":[]}", "null", ""] {
+            assert!(matches!(of(wrong), Err(Refusal::Malformed { .. })), "{wrong}");
+        }
+        let many = format!("{{\"events\":[{}]}}", vec!["1"; limits::POST_EVENTS + 1].join(","));
+        assert_eq!(of(&many), Err(Refusal::TooMany(limits::POST_EVENTS)));
+        assert_eq!(one(b" {\"a\":1}\n", "an event").map(|it| it.len()), Ok(1));
+        let deep = format!("{}1{}", "{\"a\":".repeat(5_000), "}".repeat(5_000));
+        for wrong in ["[{}]", "{} {}", "{", "null", &deep] {
+            assert!(matches!(one(wrong.as_bytes(), "an event"), Err(Refusal::Malformed { .. })), "{wrong}");
         }
     }
 
@@ -139,6 +190,15 @@ mod tests {
     }
 
     #[test]
+    fn a_body_of_which_nothing_can_be_read_is_refused() {
+        let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(5_000), close.repeat(5_000));
+        for body in ["[null, 7, \"x\", []]", &deep("[", "]"), &deep("{\"a\":", "}"), &format!("[{}]", deep("{\"a\":", "}"))] {
+            assert!(matches!(events(body.as_bytes(), "events"), Err(Refusal::Malformed { .. })), "{body}");
+        }
+        assert_eq!(events(format!("[{}, {{}}]", deep("[", "]")).as_bytes(), "events").map(|it| it.len()), Ok(2));
+    }
+
+    #[test]
     fn lines_are_taken_where_one_of_them_is_json() {
         assert_eq!(lines(b"{\"a\":1}\r\n\n nope\n", "lines"), Ok(vec!["{\"a\":1}", "nope"]));
         assert!(matches!(lines(b"nope\nneither", "lines"), Err(Refusal::Malformed { .. })));
@@ -146,7 +206,7 @@ mod tests {
 
     #[test]
     fn of_very_many_bad_events_the_whole_post_is_kept() {
-        let decoded = read(&format!("[{}]", vec!["0"; limits::POST_SET_ASIDE + 1].join(",")));
+        let decoded = read(&format!("[{}]", vec!["{}"; limits::POST_SET_ASIDE + 1].join(",")));
         assert_eq!((decoded.set_aside.len(), decoded.unrecognised), (limits::POST_SET_ASIDE, 1));
     }
 }

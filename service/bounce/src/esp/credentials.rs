@@ -30,6 +30,8 @@ pub struct Credentials {
     pub url_secret: Option<String>,
     /// Topics that may post (SNS).
     pub topic_arns: Vec<String>,
+    /// Hosts where a subscription may be confirmed, for copies of SNS; those of Amazon are known.
+    pub confirm_hosts: Vec<String>,
     /// The exact address configured at the provider, where it is signed.
     pub url: Option<String>,
     /// Whether posts that nothing proves are taken, as if anyone could have written them.
@@ -185,7 +187,7 @@ enum Check {
 }
 
 /// Path and query of a URL, absolute or not; empty where there is none.
-fn path_and_query(url: &str) -> (&str, &str) {
+pub(super) fn path_and_query(url: &str) -> (&str, &str) {
     let url = url.split_once('#').map_or(url, |(it, _)| it);
     let (before, query) = url.split_once('?').unwrap_or((url, ""));
     let path = match before.split_once("://") {

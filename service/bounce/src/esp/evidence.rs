@@ -69,11 +69,14 @@ pub(super) fn weighed(report: Report) -> Report {
     Report { claim: reason.map(|it| Claim { bounce_type: None, reason: Some(it) }), ..report }
 }
 
-/// Tags and custom fields, by name: those of an object; of a list, or a text alone, the first, as `tag`.
+/// Tags and custom fields, by name: those of an object, or of a list of objects with `name` and `value`; of a list of texts,
+/// or a text alone, the first, as `tag`.
 pub(super) fn tag_hints(all: &[Json<'_>]) -> BTreeMap<String, String> {
     let mut hints = BTreeMap::new();
     for tags in all {
         let named = tags.entries().filter_map(|(name, value)| Some((hint(name), hint(&value.items().find_map(Json::own_text)?))));
+        let pairs = tags.items().filter_map(|it| Some((hint(&it.text("name")?), hint(&it.text("value")?))));
+        let named = named.chain(pairs.filter(|_| tags.entries().next().is_none()));
         let first = tags.items().find_map(Json::own_text).map(|it| ("tag".to_owned(), hint(&it)));
         hints.extend(named.chain(first).take(limits::POST_HINTS));
     }
@@ -93,16 +96,14 @@ pub(super) fn packed_hints(name: &str, value: Json<'_>) -> BTreeMap<String, Stri
     }
 }
 
-/// Splits `smtp; 550 5.1.1 …` (RFC 3464 section 2.1.2) into its type in lower case and the rest.
+/// Splits `smtp; 550 5.1.1 …` (RFC 3464 section 2.1.2) into its type in lower case and the rest. Only what is known for a type
+/// is one: `Blocked; see …` is text.
 pub(super) fn without_type(text: &str) -> (Option<String>, &str) {
-    match text.split_once(';') {
-        Some((kind, rest))
-            if (1..=40).contains(&kind.trim().len()) && kind.trim().bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-') =>
-        {
-            (Some(kind.trim().to_ascii_lowercase()), rest.trim())
-        }
-        _ => (None, text),
-    }
+    const TYPES: [&str; 7] = ["smtp", "esmtp", "lmtp", "http", "dns", "unix", "x400"];
+    let Some((kind, rest)) = text.split_once(';') else { return (None, text) };
+    let kind = kind.trim().to_ascii_lowercase();
+    let private = kind.starts_with("x-") && kind.len() <= 40 && kind.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-');
+    if private || TYPES.contains(&kind.as_str()) { (Some(kind), rest.trim()) } else { (None, text) }
 }
 
 /// The identifier of a List-Id field (RFC 2919 section 2): what stands in the last angle brackets, else all.
@@ -126,6 +127,29 @@ pub(super) fn hint(text: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn only_a_known_type_is_taken_off_a_diagnostic() {
+        let of = |text: &str| {
+            let (kind, rest) = without_type(text);
+            (kind, rest.to_owned())
+        };
+        assert_eq!(of("smtp;550 no"), (Some("smtp".to_owned()), "550 no".to_owned()));
+        assert_eq!(of(" X-Postfix ; unknown user; sorry"), (Some("x-postfix".to_owned()), "unknown user; sorry".to_owned()));
+        for text in ["Blocked; see https://example.org", "550 no; x", ";", "", "x-é; y"] {
+            assert_eq!(of(text), (None, text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn tags_come_as_an_object_as_pairs_or_as_a_list() {
+        let of = |tags: serde_json::Value| tag_hints(&[Json::new(&tags)]).into_iter().collect::<Vec<_>>();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(of(json!({"a": "x", "b": 7, "c": ["y", "z"], "d": null, "e": {}})), [pair("a", "x"), pair("b", "7"), pair("c", "y")]);
+        assert_eq!(of(json!([{"name": "a", "value": "x"}, {"name": "b"}, {"name": "c", "value": 7}])), [pair("a", "x"), pair("c", "7")]);
+        assert_eq!([of(json!(["first", "second"])), of(json!("first"))], [[pair("tag", "first")], [pair("tag", "first")]]);
+        assert_eq!(of(json!(null)), []);
+    }
 
     #[test]
     fn a_label_decides_only_where_the_receiver_says_nothing() {

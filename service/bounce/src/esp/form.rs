@@ -61,8 +61,11 @@ const fn nibble(digit: u8) -> u8 {
     }
 }
 
+/// A name and a value, decoded.
+pub(super) type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
 /// Names and values of an urlencoded form or query, decoded. A name without `=` has an empty value.
-pub(super) fn pairs(form: &[u8], plus: Plus) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
+pub(super) fn pairs(form: &[u8], plus: Plus) -> impl Iterator<Item = Pair<'_>> {
     form.split(|it| *it == b'&').filter(|it| !it.is_empty()).map(move |pair| match memchr::memchr(b'=', pair) {
         Some(at) => {
             let (name, value) = pair.split_at(at);
@@ -70,6 +73,17 @@ pub(super) fn pairs(form: &[u8], plus: Plus) -> impl Iterator<Item = (Cow<'_, [u
         }
         None => (decoded(pair, plus), Cow::Borrowed(&[][..])),
     })
+}
+
+/// As [`pairs`], of a whole post: all of them, or none if they are too many.
+///
+/// # Errors
+/// What is wrong, without any of the content.
+pub(super) fn fields(form: &[u8]) -> Result<impl Iterator<Item = Pair<'_>>, &'static str> {
+    if memchr::memchr_iter(b'&', form).count() >= limits::FORM_FIELDS {
+        return Err("a form with more than 20,000 fields");
+    }
+    Ok(pairs(form, Plus::Blank))
 }
 
 /// One part of a multipart/form-data body.
@@ -290,6 +304,15 @@ mod tests {
         let wide = |length: usize| form(&format!("--b=1\r\nA: {}\r\n\r\nx\r\n--b=1--", "a".repeat(length - 7)));
         assert!(wide(limits::FORM_PART_HEADER_BYTES).is_ok());
         assert_eq!(wide(limits::FORM_PART_HEADER_BYTES + 1), Err("a form part without a blank line after its headers"));
+    }
+
+    #[test]
+    fn fields_are_bounded() {
+        let count = |it: usize| fields(["a=b"].repeat(it).join("&").as_bytes()).map(Iterator::count);
+        assert_eq!(count(limits::FORM_FIELDS), Ok(limits::FORM_FIELDS));
+        assert_eq!(count(limits::FORM_FIELDS + 1), Err("a form with more than 20,000 fields"));
+        // Names and values that are empty cost a separator, and one field each.
+        assert!(fields("&".repeat(limits::FORM_FIELDS).as_bytes()).is_err());
     }
 
     proptest::proptest! {

@@ -225,22 +225,11 @@ fn moment(seconds: f64) -> Option<OffsetDateTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classify::RuleId;
+    use crate::classify::{Rules, classify};
     use serde_json::json;
 
     fn run(line: &str) -> Value {
-        interpret(line, OffsetDateTime::UNIX_EPOCH, |report| Verdict {
-            kind: report.kind,
-            bounce_type: report.claim.and_then(|it| it.bounce_type),
-            reason: report.claim.and_then(|it| it.reason),
-            fault: None,
-            status: report.status,
-            reply: report.reply,
-            stage: None,
-            retry_after: None,
-            block_list: None,
-            rule: RuleId("test".into()),
-        })
+        interpret(line, OffsetDateTime::UNIX_EPOCH, |report| classify(report, Rules::builtin()))
     }
 
     fn raw_ses(edit: impl Fn(&mut Value)) -> Value {

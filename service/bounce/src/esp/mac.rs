@@ -3,7 +3,7 @@
 use aws_lc_rs::{constant_time, hmac};
 use data_encoding::HEXLOWER_PERMISSIVE;
 
-use crate::esp::{Credential, Refusal};
+use crate::esp::{Credential, Refusal, Unverified};
 
 /// The digest underneath.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,13 @@ pub(super) fn check(hash: Hash, keys: &[impl AsRef<[u8]>], parts: &[&[u8]], macs
     if holds { Ok(()) } else { Err(Refusal::Mismatch(Credential::Signature)) }
 }
 
+/// Whether a header of that name holds the HMAC-SHA256 of the raw body in hexadecimal digits, under one of the secrets as
+/// they are written.
+pub(super) fn check_hex_header(post: &Unverified<'_>, name: &str, secrets: &[String]) -> Result<(), Refusal> {
+    let mac = from_hex(post.sole_header(name, Credential::Signature)?)?;
+    check(Hash::Sha256, secrets, &[post.body], &[mac])
+}
+
 /// A MAC written in hexadecimal digits of either case.
 pub(super) fn from_hex(text: &str) -> Result<Vec<u8>, Refusal> {
     HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).map_err(|_| Refusal::Mismatch(Credential::Signature))
@@ -77,6 +84,34 @@ mod tests {
         assert_eq!(check(Hash::Sha1, &["Jefe"], &parts, &macs), Err(Refusal::Mismatch(Credential::Signature)));
         assert_eq!(check(Hash::Sha256, &["Jefe"], &parts, &[macs[0].split_at(31).0]), Err(Refusal::Mismatch(Credential::Signature)));
         assert_eq!(check(Hash::Sha256, &["Jefe"], &parts, &[[0_u8; 0]]), Err(Refusal::Mismatch(Credential::Signature)));
+    }
+
+    #[test]
+    fn a_header_holds_the_mac_of_the_body_once_and_to_the_bit() {
+        let body = b"what do ya want for nothing?";
+        let of = |secrets: &[&str], values: &[&str], body: &[u8]| {
+            let secrets: Vec<_> = secrets.iter().map(|it| (*it).to_owned()).collect();
+            let headers: Vec<_> = values.iter().map(|it| ("signature".to_owned(), (*it).to_owned())).collect();
+            check_hex_header(&Unverified { method: "POST", url: "/", headers: &headers, body }, "signature", &secrets)
+        };
+        assert_eq!(of(&["new", "Jefe"], &[&SHA256.to_uppercase()], body), Ok(()));
+        assert_eq!(of(&["Jefe"], &[], body), Err(Refusal::Missing(Credential::Signature)));
+        assert_eq!(of(&["Jefe"], &[SHA256, SHA256], body), Err(Refusal::Repeated(Credential::Signature)));
+        let mismatch = Err(Refusal::Mismatch(Credential::Signature));
+        for wrong in ["", "zz", SHA1, &SHA256[1..], &SHA256[2..], &format!("{SHA256}00")] {
+            assert_eq!(of(&["Jefe"], &[wrong], body), mismatch, "{wrong}");
+        }
+        for bit in 0..256 {
+            let mut mac = from_hex(SHA256).unwrap();
+            mac[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(of(&["Jefe"], &[&to_hex(&mac)], body), mismatch, "bit {bit}");
+        }
+        for bit in 0..body.len() * 8 {
+            let mut body = body.to_vec();
+            body[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(of(&["Jefe"], &[SHA256], &body), mismatch, "bit {bit}");
+        }
+        assert!(matches!(of(&[""], &[SHA256], body), Err(Refusal::NotConfigured(_))));
     }
 
     #[test]

@@ -21,9 +21,29 @@ pub(super) fn mailbox(text: &str) -> Result<Address, AddressError> {
     let text = text.strip_prefix("mailto:").unwrap_or(text);
     // The angle brackets are the last ones: a quoted display name may hold others.
     match text.strip_suffix('>').and_then(|it| it.rsplit_once('<')) {
+        // Several mailboxes: which of them is meant is anybody's guess.
+        Some((name, _)) if unquoted(name).contains(['<', '>']) || (unquoted(name).contains(',') && unquoted(name).contains('@')) => {
+            Err(AddressError::Local)
+        }
         Some((_, address)) => Address::parse(address),
         None => Address::parse(text),
     }
+}
+
+/// The text without its quoted strings.
+fn unquoted(text: &str) -> String {
+    let (mut quoted, mut escaped) = (false, false);
+    text.chars()
+        .filter(|letter| {
+            let literal = std::mem::take(&mut escaped);
+            match letter {
+                '\\' if !literal => escaped = true,
+                '"' if !literal => quoted = !quoted,
+                _ => {}
+            }
+            !quoted
+        })
+        .collect()
 }
 
 /// Drops comments, which may nest, outside of quotes.
@@ -66,6 +86,8 @@ mod tests {
             "=?utf-8?q?J=C3=A9?= <jane@example.com> ",
             "jane@example.com (Jane (the) Doe)",
             "(a) Jane <jane@example.com> (b",
+            "Doe, Jane <jane@example.com>",
+            "jane@example.com <jane@example.com>",
             "Jane <@relay.example:jane@example.com>",
             "mailto:jane@example.com",
         ] {
@@ -80,5 +102,7 @@ mod tests {
         assert_eq!(mailbox("Jane"), Err(AddressError::NoDomain));
         assert_eq!(mailbox("jane@example.com, john@example.com"), Err(AddressError::Local));
         assert_eq!(mailbox("Jane <jane@example.com"), Err(AddressError::Local));
+        assert_eq!(mailbox("Jane <jane@example.com>, John <john@example.com>"), Err(AddressError::Local));
+        assert_eq!(mailbox("jane@example.com, John <john@example.com>"), Err(AddressError::Local));
     }
 }

@@ -28,32 +28,47 @@
 //! assert_eq!((mime.refusal_status(&refusal), refusal.to_string().as_str()), (401, "the secret in the address does not match"));
 //! ```
 
+pub mod azure;
 mod batch;
 pub mod brevo;
 mod certificate;
+pub mod cloudflare;
 mod credentials;
+pub mod elasticemail;
 mod evidence;
 mod form;
+pub mod forwardemail;
 pub mod generic;
+mod headers;
 pub mod interpret;
 mod json;
+pub mod kumomta;
+pub mod lettermint;
 mod mac;
 mod mailbox;
+pub mod mailersend;
 pub mod mailgun;
 pub mod mailjet;
+pub mod mailtrap;
 pub mod mandrill;
 pub mod mime;
 mod moment;
 mod parsed;
 mod post;
+pub mod postal;
 pub mod postmark;
 mod public_key;
 mod refusal;
+pub mod resend;
+pub mod scaleway;
 pub mod sendgrid;
 pub mod ses;
 pub mod smtp2go;
+pub mod sns;
 pub mod sparkpost;
 mod standard;
+#[cfg(test)]
+mod trial;
 #[cfg(test)]
 mod trials;
 
@@ -71,13 +86,24 @@ use crate::report::{Note, Reading, Report};
 
 /// Every provider, by the name a source gives.
 pub static PROVIDERS: &[&dyn Provider] = &[
+    &azure::Azure,
     &brevo::Brevo,
+    &cloudflare::Cloudflare,
+    &elasticemail::ElasticEmail,
+    &forwardemail::ForwardEmail,
     &generic::Generic,
+    &kumomta::KumoMta,
+    &lettermint::Lettermint,
+    &mailersend::MailerSend,
     &mailgun::Mailgun,
     &mailjet::Mailjet,
+    &mailtrap::Mailtrap,
     &mandrill::Mandrill,
     &mime::Mime,
+    &postal::Postal,
     &postmark::Postmark,
+    &resend::Resend,
+    &scaleway::Scaleway,
     &sendgrid::SendGrid,
     &ses::Ses,
     &smtp2go::Smtp2Go,
@@ -106,6 +132,12 @@ pub fn check_certificate(pem: &str) -> Result<(), Refusal> {
 pub trait Provider: Sync + std::fmt::Debug {
     /// The name in `[[source]] provider = "…"`.
     fn name(&self) -> &'static str;
+
+    /// Whether its ids of messages and events are the same wherever they are told of. Those of a program that everybody runs
+    /// for themselves begin at 1 in each place.
+    fn has_global_ids(&self) -> bool {
+        true
+    }
 
     /// Methods its posts come by, in upper case.
     fn methods(&self) -> &'static [&'static str] {
@@ -136,6 +168,15 @@ pub trait Provider: Sync + std::fmt::Debug {
     /// When it is not proved, or when a certificate must be fetched first ([`Refusal::CertificateNeeded`]).
     fn prove(&self, post: &Unverified<'_>, credentials: &Credentials, now: OffsetDateTime) -> Result<Proof, Refusal>;
 
+    /// Whether what is configured is of the kind that this provider's posts are proved with. A key that is none, or one without the
+    /// address that is signed along, proves no post ever: that is told at the start, not by posts that come again in vain.
+    ///
+    /// # Errors
+    /// [`Refusal::NotConfigured`], naming the key of the source to mend.
+    fn check_credentials(&self, _credentials: &Credentials) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// What a receipt keeps of the post, so that [`Provider::decode`] finds everything in it again: the body, unless
     /// the provider speaks by its query.
     fn content<'a>(&self, post: &Unverified<'a>) -> Content<'a> {
@@ -150,6 +191,12 @@ pub trait Provider: Sync + std::fmt::Debug {
     /// lower case, or `@domain` for all of a domain.
     fn test_recipients(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Whether this address may be visited to confirm a subscription of a source with these credentials. [`Provider::prove`]
+    /// has refused what leads elsewhere; the shell asks again before it goes there.
+    fn may_confirm(&self, _url: &str, _credentials: &Credentials) -> bool {
+        false
     }
 
     /// A post as this provider would send it, proved with these credentials as far as it signs: that mail to

@@ -63,7 +63,7 @@ impl<'a> Unverified<'a> {
 pub struct Proof {
     /// How sure we are of who sent it.
     pub attribution: Attribution,
-    /// A token that proves only one body, where the signature does not cover the body.
+    /// Tokens that prove only one body, where the signature does not cover the body.
     pub once: Option<Once>,
 }
 
@@ -75,13 +75,14 @@ impl Proof {
     }
 }
 
-/// A token that may come again with the same body (a retry), never with another: the shell remembers the digest of the
-/// body with it and refuses as [`Refusal::Replayed`].
+/// Tokens that may come again with the same body (a retry), never with another: the shell remembers the digest of the
+/// body with each and refuses as [`Refusal::Replayed`]. All that would prove a post are among them, or one that was left
+/// over could prove another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Once {
-    /// The token, unique within the source.
-    pub token: String,
-    /// Until when it would be believed.
+    /// The tokens, each unique within the source.
+    pub tokens: Vec<String>,
+    /// Until when they would be believed.
     pub until: OffsetDateTime,
 }
 
@@ -113,7 +114,7 @@ impl<'a> Verified<'a> {
         self.proof.attribution
     }
 
-    /// The token to remember, if there is one.
+    /// The tokens to remember, if there are any.
     #[must_use]
     pub const fn once(&self) -> Option<&Once> {
         self.proof.once.as_ref()

@@ -1,22 +1,26 @@
 //! Standard Webhooks (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>), which
 //! is what Svix signs with: HMAC-SHA256 over id, time and raw body. A retry is signed anew, so the window is short.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use time::OffsetDateTime;
 
 use crate::esp::credentials::BASE64;
 use crate::esp::mac::{self, Hash};
-use crate::esp::{Credential, Credentials, Refusal, Unverified};
+use crate::esp::{Content, Credential, Credentials, Refusal, Unverified, form};
 
 /// How far the signed time may be off, in seconds.
 pub(super) const WINDOW: u32 = 300;
+/// Parameter of the media type that keeps the id in a receipt.
+const ID: &str = "webhook-id";
 /// Signatures looked at; a sender gives one for each of its keys.
 const SIGNATURES: usize = 16;
 
 /// Proves a post by its `webhook-` headers, or by those that Svix names `svix-`.
 pub(super) fn check(post: &Unverified<'_>, credentials: &Credentials, now: OffsetDateTime) -> Result<(), Refusal> {
     let keys = keys(&credentials.secrets)?;
-    let prefix = if post.header("svix-signature").is_some() { "svix" } else { "webhook" };
+    let prefix = prefix(post);
     let header = |name: &str| post.sole_header(&format!("{prefix}-{name}"), Credential::Signature);
     let (id, time, signatures) = (header("id")?, header("timestamp")?, header("signature")?);
     let macs: Vec<Vec<u8>> =
@@ -25,9 +29,25 @@ pub(super) fn check(post: &Unverified<'_>, credentials: &Credentials, now: Offse
     fresh(time, now, WINDOW)
 }
 
-/// The id of the message, the same for all attempts to deliver it.
-pub(super) fn id<'a>(post: &Unverified<'a>) -> Option<&'a str> {
-    post.header("svix-id").or_else(|| post.header("webhook-id")).filter(|it| !it.is_empty())
+/// The id of the message, the same for all attempts to deliver it; the one that [`check`] looks at, not one beside it. Of a
+/// stored receipt, what [`content`] kept of it.
+pub(super) fn id(post: &Unverified<'_>) -> Option<String> {
+    let in_header = |prefix: &str| post.header(&format!("{prefix}-id")).map(str::trim).filter(|it| !it.is_empty());
+    // Where something else proves the post, the signature may be missing and the id there under either name.
+    in_header(prefix(post)).or_else(|| in_header("svix")).map(str::to_owned).or_else(|| form::parameter(post.header("content-type")?, ID))
+}
+
+/// What a receipt keeps: the body, and the id as a parameter of its type.
+pub(super) fn content<'a>(post: &Unverified<'a>) -> Content<'a> {
+    let plain = |it: &String| it.len() <= 100 && it.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'-' | b'.'));
+    let id = id(post).filter(plain);
+    let media_type = id.map_or(Cow::Borrowed("application/json"), |it| Cow::Owned(format!("application/json; {ID}={it}")));
+    Content { media_type, bytes: Cow::Borrowed(post.body) }
+}
+
+/// Which of the two names its headers go by.
+fn prefix(post: &Unverified<'_>) -> &'static str {
+    if post.header("svix-signature").is_some() { "svix" } else { "webhook" }
 }
 
 /// The headers that prove a body, in the names of the standard.
@@ -38,6 +58,11 @@ pub(super) fn sign(secret: &str, id: &str, now: OffsetDateTime, body: &[u8]) -> 
     let signature = format!("v1,{}", BASE64.encode(mac));
     let headers = [("webhook-id", id.to_owned()), ("webhook-timestamp", time), ("webhook-signature", signature)];
     Ok(headers.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
+/// Whether the secrets, if there are any, are keys.
+pub(super) fn check_secrets(credentials: &Credentials) -> Result<(), Refusal> {
+    keys(&credentials.secrets).map(|_| ())
 }
 
 fn keys(secrets: &[String]) -> Result<Vec<Vec<u8>>, Refusal> {
@@ -111,6 +136,34 @@ mod tests {
         assert_eq!([at(300), at(-300)], [Ok(()), Ok(())]);
         assert_eq!([at(301), at(-301)], [Err(Refusal::Stale(WINDOW)), Err(Refusal::Stale(WINDOW))]);
         assert_eq!(fresh("9223372036854775807", NOW, WINDOW), Err(Refusal::Stale(WINDOW)));
+    }
+
+    #[test]
+    fn every_bit_of_every_header_is_covered() {
+        for at in 0..3 {
+            for bit in 0..signed()[at].1.len() * 8 {
+                let headers = changed(at, |it| {
+                    let mut bytes = it.as_bytes().to_vec();
+                    bytes[bit / 8] ^= 1 << (bit % 8);
+                    // What is no ASCII any more does not come through an HTTP library; it must be refused all the same.
+                    String::from_utf8_lossy(&bytes).into_owned()
+                });
+                assert!(verify(&[SECRET], &headers, b"{}", NOW).is_err(), "bit {bit} of {:?}", headers[at]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_id_is_the_one_that_was_signed() {
+        let of = |headers: &[(String, String)]| id(&Unverified { method: "POST", url: "/", headers, body: b"" });
+        let mut headers = signed();
+        headers.push(("svix-id".to_owned(), "slipped_in".to_owned()));
+        assert_eq!(of(&headers).as_deref(), Some("msg_1"));
+        let svix: Vec<_> = signed().into_iter().map(|(name, value)| (name.replace("webhook", "svix"), value)).collect();
+        assert_eq!(of(&svix).as_deref(), Some("msg_1"));
+        let unsigned: Vec<_> = svix.into_iter().filter(|(name, _)| name == "svix-id").collect();
+        assert_eq!(of(&unsigned).as_deref(), Some("msg_1"));
+        assert_eq!(of(&[]), None);
     }
 
     #[test]

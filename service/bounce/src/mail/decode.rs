@@ -148,7 +148,7 @@ fn guessed(bytes: &[u8]) -> Cow<'_, str> {
     let high = bytes.iter().filter(|it| **it >= 0x80).count();
     for (label, leads) in KANA {
         // Text that cannot hold enough kana is not decoded to see so.
-        if bytes.iter().filter(|it| leads.contains(*it)).count() * 8 < high {
+        if leads.iter().map(|it| memchr::memchr_iter(*it, bytes).count()).sum::<usize>() * 8 < high {
             continue;
         }
         let text = decoded(bytes, label);
@@ -158,7 +158,26 @@ fn guessed(bytes: &[u8]) -> Cow<'_, str> {
             return text;
         }
     }
-    if bytes.is_empty() || std::str::from_utf8(bytes).is_ok() { String::from_utf8_lossy(bytes) } else { decoded(bytes, "windows-1252") }
+    Cow::Owned(windows_1252(bytes))
+}
+
+/// Octets that are looked at together.
+const ASCII_BLOCK: usize = 32;
+
+/// Most of such a text is ASCII, which is copied; the rest goes through the table.
+fn windows_1252(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len() + bytes.len() / 8);
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let blocks = rest.chunks_exact(ASCII_BLOCK).take_while(|it| it.is_ascii()).count() * ASCII_BLOCK;
+        let after = rest.iter().skip(blocks).take_while(|it| it.is_ascii()).count();
+        let (ascii, tail) = rest.split_at(blocks + after);
+        out.push_str(&lossy(ascii));
+        let (high, tail) = tail.split_at(tail.iter().position(u8::is_ascii).unwrap_or(tail.len()));
+        out.push_str(&decoded(high, "windows-1252"));
+        rest = tail;
+    }
+    out
 }
 
 /// Decodes the encoded words of a header value (RFC 2047); blanks between two of them vanish.

@@ -24,11 +24,14 @@ struct Field {
     value: Range<usize>,
 }
 
+/// Fields that most blocks have room for.
+const USUAL_FIELDS: usize = 16;
+
 impl Block {
     /// Reads the header block that begins at `from`. It ends after a blank line, before a line that `stop` knows, or where
     /// lines no longer look like a header.
     pub(super) fn scan(bytes: &[u8], from: usize, stop: impl Fn(&[u8]) -> bool) -> Self {
-        let mut block = Self { fields: Vec::new(), start: from, end: from, cut: false };
+        let mut block = Self { fields: Vec::with_capacity(USUAL_FIELDS), start: from, end: from, cut: false };
         let mut at = from;
         while at < bytes.len() {
             let next = line_end(bytes, at);
@@ -84,9 +87,10 @@ fn trimmed_end(name: &[u8]) -> &[u8] {
 
 /// How long the name before the colon is, blanks included, if the line is a field (RFC 5322 section 2.2).
 fn name_length(line: &[u8]) -> Option<usize> {
-    let colon = memchr::memchr(b':', line.get(..100).unwrap_or(line))?;
-    let name = trimmed_end(line.get(..colon)?);
-    (!name.is_empty() && name.iter().all(|it| matches!(it, 33..=126))).then_some(colon)
+    let line = line.get(..100).unwrap_or(line);
+    let name = line.iter().take_while(|it| matches!(it, 33..=126) && **it != b':').count();
+    let blanks = line.iter().skip(name).take_while(|it| matches!(it, b' ' | b'\t')).count();
+    (name > 0 && line.get(name + blanks) == Some(&b':')).then_some(name + blanks)
 }
 
 /// Whether the header goes on after a line that is no field: some gateways break long lines without folding them.
@@ -118,6 +122,13 @@ impl<'b> Headers<'b> {
     #[must_use]
     pub fn first(&self, name: &str) -> Option<Cow<'b, str>> {
         self.all(name).next()
+    }
+
+    /// As [`Headers::first`], of the last field of that name.
+    #[must_use]
+    pub fn last(&self, name: &str) -> Option<Cow<'b, str>> {
+        let last = self.fields.iter().rev().find(|it| self.slice(&it.name).eq_ignore_ascii_case(name.as_bytes()));
+        last.map(|it| self.text(&it.value))
     }
 
     /// Whether there is a field of that name.
@@ -168,6 +179,9 @@ impl<'b> Headers<'b> {
 
     fn text(&self, range: &Range<usize>) -> Cow<'b, str> {
         let raw = self.slice(range);
+        if let Some(text) = plain(raw) {
+            return Cow::Borrowed(text.trim());
+        }
         let text = match decode::charset(raw, None) {
             Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
             Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
@@ -176,13 +190,23 @@ impl<'b> Headers<'b> {
     }
 }
 
+/// The text of a value that is one line of ASCII without an encoded word, as most are: there is nothing to undo.
+fn plain(raw: &[u8]) -> Option<&str> {
+    // All octets are looked at whatever comes, so that the compiler takes many at once.
+    let odd = raw.iter().fold(false, |odd, it| odd | !it.is_ascii() | matches!(it, b'\n' | b'\r' | b'?' | 0x1b));
+    if odd { None } else { std::str::from_utf8(raw).ok() }
+}
+
 /// Joins folded lines: each line end with the blanks around it becomes one blank.
-pub(super) fn unfolded(text: Cow<'_, str>) -> Cow<'_, str> {
-    if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_none() {
+fn unfolded(text: Cow<'_, str>) -> Cow<'_, str> {
+    let line_end = |text: &str| memchr::memchr2(b'\n', b'\r', text.as_bytes());
+    if line_end(&text).is_none() {
         return text;
     }
     let mut out = String::with_capacity(text.len());
-    for line in text.split(['\n', '\r']) {
+    let mut rest = &*text;
+    while !rest.is_empty() {
+        let (line, tail) = rest.split_at(line_end(rest).unwrap_or(rest.len()));
         let line = line.trim();
         if !line.is_empty() {
             if !out.is_empty() {
@@ -190,6 +214,7 @@ pub(super) fn unfolded(text: Cow<'_, str>) -> Cow<'_, str> {
             }
             out.push_str(line);
         }
+        rest = tail.get(1..).unwrap_or_default();
     }
     Cow::Owned(out)
 }

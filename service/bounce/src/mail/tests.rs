@@ -101,3 +101,18 @@ fn what_is_no_mail_is_one_part() {
         let _ = mail.human();
     }
 }
+
+#[test]
+fn lines_keep_their_ends() {
+    assert_eq!(lines("a\n\nä\r\nb").collect::<Vec<_>>(), ["a\n", "\n", "ä\r\n", "b"]);
+    assert_eq!(lines("").count(), 0);
+}
+
+#[test]
+fn words_part_at_every_blank() {
+    for text in ["", " a  b\r\nc\td ", "a\u{b}b", "a\u{a0}ä b\u{3000}c", "a\u{1f}b"] {
+        let mut words = Vec::new();
+        each_word(text, |it| words.push(it));
+        assert_eq!(words, text.split_whitespace().collect::<Vec<_>>(), "{text:?}");
+    }
+}

@@ -6,7 +6,7 @@ use std::ops::Range;
 use memchr::memmem;
 
 use super::decode;
-use super::headers::{Block, line_end, trimmed, unfolded};
+use super::headers::{Block, line_end, trimmed};
 use crate::limits;
 
 /// One leaf of the message, or one multipart too deep to open.
@@ -15,7 +15,6 @@ pub(super) struct Leaf {
     pub(super) block: Block,
     pub(super) body: Range<usize>,
     pub(super) kind: ContentType,
-    pub(super) disposition: String,
     pub(super) encoding: String,
     /// Which multipart it stands in, counted as they open; 0 is none.
     pub(super) parent: usize,
@@ -59,9 +58,9 @@ struct Open {
 
 /// Walks a whole message. A multipart whose boundary never comes is read by the boundary that does, or as one text.
 pub(super) fn walk(bytes: &[u8]) -> Walk {
-    let top = Block::scan(bytes, start(bytes), |_| false);
-    let kind = content_type(bytes, &top);
-    let mut walk = walk_parts(bytes, leaf(bytes, top.clone(), 0));
+    let whole = leaf(bytes, Block::scan(bytes, start(bytes), |_| false), 0);
+    let (top, kind) = (whole.block.clone(), whole.kind.clone());
+    let mut walk = walk_parts(bytes, whole);
     if walk.leaves.is_empty() {
         walk.note("the boundary of the message does not occur in it");
         let mut whole = leaf(bytes, top.clone(), 0);
@@ -82,11 +81,12 @@ pub(super) fn walk(bytes: &[u8]) -> Walk {
 }
 
 fn walk_parts(bytes: &[u8], top: Leaf) -> Walk {
-    let mut walk = Walk { top: top.block.clone(), ..Walk::default() };
+    let mut walk = Walk::default();
     let mut open: Vec<Open> = Vec::new();
+    let mut at = top.block.end;
     let mut current = enter(bytes, &mut walk, &mut open, top);
-    let mut at = walk.top.end;
-    while let Some(found) = next_dashes(bytes, at) {
+    let dashes = memmem::Finder::new(DASHES);
+    while let Some(found) = next_dashes(&dashes, bytes, at) {
         let next = line_end(bytes, found);
         let line = trimmed(bytes.get(found..next).unwrap_or_default());
         at = next;
@@ -121,13 +121,16 @@ fn start(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|it| matches!(it, b'\n' | b'\r')).count()
 }
 
+/// How a line begins that may be a delimiter, with the line end in front of it.
+const DASHES: &[u8] = b"\n--";
+
 /// The next line that begins with two dashes, at or after the line end at `at`.
-fn next_dashes(bytes: &[u8], at: usize) -> Option<usize> {
+fn next_dashes(dashes: &memmem::Finder<'_>, bytes: &[u8], at: usize) -> Option<usize> {
     let rest = bytes.get(at..)?;
     if rest.starts_with(b"--") && (at == 0 || bytes.get(at - 1) == Some(&b'\n')) {
         return Some(at);
     }
-    memmem::find(rest, b"\n--").map(|found| at + found + 1)
+    dashes.find(rest).map(|found| at + found + 1)
 }
 
 /// Which open multipart a line delimits, and whether it ends it.
@@ -160,7 +163,7 @@ fn enter(bytes: &[u8], walk: &mut Walk, open: &mut Vec<Open>, mut part: Leaf) ->
 
 /// The boundary of a multipart that does not name it: the first line that begins with two dashes, if a field follows.
 fn guessed_boundary(bytes: &[u8], from: usize) -> Option<Vec<u8>> {
-    let found = next_dashes(bytes, from.saturating_sub(1))?;
+    let found = next_dashes(&memmem::Finder::new(DASHES), bytes, from.saturating_sub(1))?;
     let next = line_end(bytes, found);
     let line = trimmed(bytes.get(found..next)?);
     let after = bytes.get(next..)?;
@@ -183,9 +186,8 @@ fn finish(bytes: &[u8], walk: &mut Walk, mut leaf: Leaf, end: usize) {
 fn leaf(bytes: &[u8], block: Block, parent: usize) -> Leaf {
     let kind = content_type(bytes, &block);
     let view = block.view(bytes);
-    let disposition = view.first("content-disposition").map_or_else(String::new, |it| token(&it).to_ascii_lowercase());
     let encoding = view.first("content-transfer-encoding").map_or_else(String::new, |it| token(&it).to_ascii_lowercase());
-    Leaf { kind, disposition, encoding, body: block.end..block.end, block, parent }
+    Leaf { kind, encoding, body: block.end..block.end, block, parent }
 }
 
 fn token(text: &str) -> &str {
@@ -194,7 +196,6 @@ fn token(text: &str) -> &str {
 
 fn content_type(bytes: &[u8], block: &Block) -> ContentType {
     let Some(value) = block.view(bytes).first("content-type") else { return ContentType::default() };
-    let value = unfolded(value);
     let mut out = ContentType { essence: token(&value).to_ascii_lowercase(), ..ContentType::default() };
     for (name, value) in parameters(&value).take(40) {
         let name = name.split('*').next().unwrap_or(name);
@@ -238,7 +239,11 @@ fn parameter(text: &str) -> (String, &str) {
         let (value, rest) = text.split_once(';').unwrap_or((text, ""));
         return (value.trim().to_owned(), rest);
     };
-    let mut value = String::new();
+    let mut value = match quoted.find(['"', '\\']).map(|at| quoted.split_at(at)) {
+        // Without a quoted pair, as it stands.
+        Some((plain, rest)) if rest.starts_with('"') => return (plain.to_owned(), rest.split_once(';').map_or("", |(_, rest)| rest)),
+        _ => String::new(),
+    };
     let mut letters = quoted.char_indices();
     while let Some((at, letter)) = letters.next() {
         match letter {

@@ -4,10 +4,14 @@ use super::{Bounce, address, failure, signs};
 use crate::address::Address;
 use crate::report::Report;
 use crate::report::original;
+use crate::report::phrases::Phrases;
+
+/// Words that announce recipients, in lower case.
+static LISTS: Phrases = Phrases::new(&["following recipient", "following address", "delivered to the following"]);
 
 /// Reads the names below a line that announces recipients.
 pub(super) fn read(bounce: &Bounce<'_>) -> Option<Vec<Report>> {
-    if !signs::by_system(bounce.mail) || !bounce.failed_recipients().is_empty() {
+    if !LISTS.found_in(bounce.human.text) || !signs::by_system(bounce.mail) || !bounce.failed_recipients().is_empty() {
         return None;
     }
     let domain = domain(bounce)?;
@@ -17,9 +21,7 @@ pub(super) fn read(bounce: &Bounce<'_>) -> Option<Vec<Report>> {
         // A reason may follow the name, set off by more than one blank.
         let word = line.trim().split("  ").next().unwrap_or_default();
         if line.trim_end().ends_with(':') {
-            let line = line.to_lowercase();
-            listing =
-                line.contains("following recipient") || line.contains("following address") || line.contains("delivered to the following");
+            listing = LISTS.found_in(line);
         } else if listing && line.starts_with([' ', '\t']) && is_name(word) {
             if let Ok(address) = Address::parse(&format!("{word}@{domain}"))
                 && reports.len() < crate::limits::RECIPIENTS

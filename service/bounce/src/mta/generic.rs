@@ -2,11 +2,13 @@
 //! the people and systems that wrote and got the mail are left out, and the rest is judged by how the text speaks of them.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::{Bounce, address, failure, reply, signs};
 use crate::address::Address;
 use crate::report::Report;
-use crate::report::human::{Mention, Shape};
+use crate::report::human::{Human, Mention, Shape};
+use crate::report::phrases::Phrases;
 use crate::report::{original, verp};
 
 /// Reads any bounce that names its recipient.
@@ -46,10 +48,11 @@ impl Candidate<'_> {
 /// The addresses named that are not those of the writer and of the addressee; those of systems only if no other is named.
 fn candidates<'m>(bounce: &Bounce<'m>) -> Vec<Candidate<'m>> {
     let insiders = insiders(bounce);
+    let ids: Vec<Range<usize>> = IDS.places_in(bounce.human.text).collect();
     let mut found = Vec::new();
     for mention in bounce.human.mentions() {
         let Some(address) = address(mention.word) else { continue };
-        if insiders.contains(&address) || is_example(bounce.human.text, mention) || is_id(bounce.human.text, mention) {
+        if insiders.contains(&address) || is_example(bounce.human, mention) || is_id(&ids, mention) {
             continue;
         }
         let shape = bounce.human.shape(mention);
@@ -91,24 +94,27 @@ fn is_system(address: &Address) -> bool {
 }
 
 /// Whether an address only shows what one may look like.
-fn is_example(text: &str, mention: &Mention<'_>) -> bool {
-    let before = text.get(..mention.at).unwrap_or_default();
-    let words: Vec<String> = before.split_whitespace().rev().take(4).map(str::to_lowercase).collect();
-    words.first().is_some_and(|it| it == "if" || it == "try")
-        || words.iter().any(|it| matches!(it.trim_matches(['(', ',', ':']), "e.g." | "e.g" | "example" | "instance" | "z.b." | "exemple"))
+fn is_example(human: &Human<'_>, mention: &Mention<'_>) -> bool {
+    let mut words = human.text_before(mention).split_whitespace().rev().take(4).map(str::to_lowercase).peekable();
+    words.peek().is_some_and(|it| it == "if" || it == "try")
+        || words.any(|it| matches!(it.trim_matches(['(', ',', ':']), "e.g." | "e.g" | "example" | "instance" | "z.b." | "exemple"))
 }
 
-/// Whether a word with an `@` is a message id.
-fn is_id(text: &str, mention: &Mention<'_>) -> bool {
-    let before = text.get(..mention.at).unwrap_or_default();
-    let line = before.rsplit('\n').next().unwrap_or_default().to_lowercase();
-    line.contains("message-id") || line.contains("message id") || line.contains("messageid") || line.contains("message identifier")
+/// Words in front of a message id, in lower case.
+static IDS: Phrases = Phrases::new(&["message-id", "message id", "messageid", "message identifier"]);
+
+/// Whether a word with an `@` is a message id: the last of the words for one in front of it stands in its line.
+fn is_id(ids: &[Range<usize>], mention: &Mention<'_>) -> bool {
+    let before = ids.partition_point(|it| it.end <= mention.at);
+    before.checked_sub(1).and_then(|it| ids.get(it)).is_some_and(|it| it.start >= mention.line)
 }
 
 /// The candidates that the text speaks of as failed: those that lead their paragraph first, then those the returned message
 /// was for, then any beside words of failure.
 fn chosen(bounce: &Bounce<'_>, candidates: &[Candidate<'_>]) -> Vec<Address> {
-    if !signs::speaks_of_failure(bounce.human.text) && !signs::speaks_of_failure(bounce.subject) {
+    // A reply speaks in any language.
+    let fails = |text: &str| signs::speaks_of_failure(text) || reply::find(text).is_some();
+    if !fails(bounce.human.text) && !signs::speaks_of_failure(bounce.subject) {
         return Vec::new();
     }
     if !is_sure(bounce) {
@@ -184,4 +190,30 @@ fn from_return_path(bounce: &Bounce<'_>) -> Option<Address> {
     let headers = bounce.mail.headers();
     let paths = ["to", "delivered-to", "x-original-to", "envelope-to"].into_iter().filter_map(|it| headers.first(it));
     paths.flat_map(|it| original::addresses(&it)).find_map(|it| verp::recipient(&it))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::mail::Mail;
+    use crate::report;
+
+    fn recipients(text: &str) -> Vec<String> {
+        let mail = format!("Return-Path: <>\nFrom: MAILER-DAEMON@x.example\nSubject: failure notice\n\n{text}\n");
+        let reading = report::read(&Mail::parse(mail.as_bytes()));
+        reading.reports.iter().filter_map(|it| it.recipient.as_ref()).map(|it| it.expose().to_owned()).collect()
+    }
+
+    #[test]
+    fn an_id_is_no_recipient_however_long_its_line() {
+        for filler in ["", &"word ".repeat(1_000)] {
+            let (id, line_end) = (format!("Mail failed. Message-ID {filler}"), format!("Mail failed. Message-ID {filler}\n"));
+            assert_eq!(recipients(&format!("{id}<a1@x.example> b@x.example")), [""; 0], "{filler}");
+            assert_eq!(recipients(&format!("{line_end}Not delivered to <a@x.example>: unknown")), ["a@x.example"], "{filler}");
+        }
+    }
+
+    #[test]
+    fn an_example_is_no_recipient() {
+        assert_eq!(recipients("Not delivered: write to e.g. <a@x.example>"), [""; 0]);
+    }
 }

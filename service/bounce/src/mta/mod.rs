@@ -83,7 +83,7 @@ pub(crate) fn diagnose(report: &mut Report, text: &str) {
     if report.diagnostic.is_none()
         && let Some(reply) = reply::find(text)
     {
-        report.diagnostic = Some(reply::joined(reply));
+        report.diagnostic = Some(reply::joined(reply).into_owned());
         report.diagnostic_type.get_or_insert_with(|| "smtp".to_owned());
     }
 }

@@ -13,8 +13,12 @@ use crate::status::EnhancedStatus;
 /// Reads the notification, if the text is one.
 pub(super) fn read(bounce: &Bounce<'_>) -> Option<Vec<Report>> {
     let text = bounce.mail.human();
-    let start = text.find('{')?;
-    let outer = json(text.get(start..)?)?;
+    let (_, object) = text.split_once('{')?;
+    // Braces stand in other bounces too, and an attempt at JSON costs a copy of the text.
+    if !object.trim_start().starts_with('"') {
+        return None;
+    }
+    let outer = json(text.get(text.len() - object.len() - 1..)?)?;
     let wrapped = outer.get("Message").and_then(Value::as_str).and_then(|it| serde_json::from_str::<Value>(it).ok());
     let notification = wrapped.unwrap_or(outer);
     let word = notification.get("notificationType").or_else(|| notification.get("eventType"))?.as_str()?;

@@ -1,7 +1,10 @@
 //! Finds what the remote server said inside a text for people: a reply code (RFC 5321 section 4.2) at a place where a reply
 //! may begin, and everything after it.
 
+use std::borrow::Cow;
+
 use crate::limits;
+use crate::mail::{each_word, lines};
 use crate::report::human::capped;
 use crate::report::phrases::Phrases;
 
@@ -30,7 +33,6 @@ fn unquoted(text: &str, opening: char) -> &str {
 /// What reporters write after the reply, as the remote did not say it.
 static TRAILERS: Phrases = Phrases::exact(&[
     "(in reply to ",
-    "\nGiving up on ",
     "Giving up on ",
     "I'm not going to try again",
     "\nRemote system:",
@@ -50,7 +52,7 @@ fn without_trailer(text: &str) -> &str {
 fn reply_end(text: &str) -> usize {
     let mut complete = text.as_bytes().get(3) != Some(&b'-');
     let mut at = 0;
-    for line in text.split_inclusive('\n') {
+    for line in lines(text) {
         let plain = line.strip_prefix("<<< ").unwrap_or(line);
         let coded =
             plain.len() > 4 && plain.bytes().take(3).all(|it| it.is_ascii_digit()) && matches!(plain.as_bytes().get(3), Some(b' ' | b'-'));
@@ -61,6 +63,18 @@ fn reply_end(text: &str) -> usize {
         at += line.len();
     }
     at
+}
+
+/// What Sendmail makes of a reply it has no better word for (`sysexits.h`): the reply stands in the transcript above.
+static SUMMARIES: Phrases =
+    Phrases::new(&["... remote protocol error", "... service unavailable", "... data format error", "... cannot send"]);
+
+/// The last refusal of a transcript (`<<< 550 no such user`), where a text goes on with Sendmail's summary of it.
+pub(crate) fn summed_up(text: &str) -> Option<&str> {
+    let (transcript, _) = text.split_at_checked(SUMMARIES.first_in(text)?)?;
+    // Only the place itself is looked at for each, so that a long transcript costs one pass.
+    let mut lines = transcript.rmatch_indices("<<< ").filter_map(|it| transcript.get(it.0 + 4..));
+    find(lines.find(|it| is_reply(it, ' '))?)
 }
 
 fn may_precede(letter: char) -> bool {
@@ -98,20 +112,55 @@ fn is_quantity(rest: &[u8]) -> bool {
 }
 
 /// A reply of several lines as one: line ends become blanks.
-pub(crate) fn joined(text: &str) -> String {
+pub(crate) fn joined(text: &str) -> Cow<'_, str> {
+    let mut previous = ' ';
+    let is_joined = text.chars().all(|it| {
+        let fits = !it.is_whitespace() || it == ' ' && previous != ' ';
+        previous = it;
+        fits
+    });
+    if is_joined && previous != ' ' {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
+    each_word(text, |word| {
         if !out.is_empty() {
             out.push(' ');
         }
         out.push_str(word);
-    }
-    out
+    });
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lines_of_a_reply_become_one() {
+        for (text, line) in [("550 no", "550 no"), (" 550\r\n  no\tü ", "550 no ü"), ("550\u{a0}no", "550 no"), ("a  b", "a b"), ("", "")]
+        {
+            assert_eq!(joined(text), line, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_phrase_has_its_sample() {
+        assert_eq!(TRAILERS.flaws("trailers"), Vec::<String>::new());
+        assert_eq!(SUMMARIES.flaws("summaries"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_summary_stands_for_is_found_above_it() {
+        for (text, reply) in [
+            (">>> RCPT To:<a@b.example>\n<<< 550 not today\n554 <a@b.example>... Service unavailable\n", Some("550 not today")),
+            ("<<< 220 ready\n<<< 550-one\n<<< 550 two\n554 a@b.example... Remote protocol error\n", Some("550 two")),
+            ("<<< 220 ready\n554 a@b.example... Service unavailable\n", None),
+            ("<<< 550 no\n550 5.1.1 a@b.example... User unknown\n", None),
+        ] {
+            assert_eq!(summed_up(text), reply, "{text}");
+        }
+    }
 
     #[test]
     fn a_reply_is_found_where_one_may_begin() {

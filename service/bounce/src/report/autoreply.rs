@@ -2,6 +2,7 @@
 //! human. Asked only after a mail showed no sign of being a bounce: mail servers mark real bounces the same way.
 
 use super::human::Human;
+use super::phrases::Phrases;
 use super::{Report, recipient};
 use crate::kind::Kind;
 use crate::mail::Mail;
@@ -89,6 +90,12 @@ const SUBJECTS: &[&str] = &[
 const HEADERS: &[&str] =
     &["x-autoreply", "x-autorespond", "x-auto-reply-from", "x-mail-autoreply", "x-autoreply-from", "x-autoresponder", "x-vacation"];
 
+/// Hosts of filters that ask the sender to prove to be human.
+static CHALLENGERS: Phrases = Phrases::new(&["@boxbe.com", "@spamarrest.com"]);
+
+/// What their subjects hold, in lower case.
+static CHALLENGES: Phrases = Phrases::new(&["requires confirmation", "please confirm (conf#"]);
+
 /// Words of a short note from somebody who is away.
 const WORDS: &[&str] = &[
     "out of the office",
@@ -138,13 +145,9 @@ fn author(mail: &Mail<'_>) -> Option<crate::address::Address> {
 }
 
 fn is_challenge(mail: &Mail<'_>) -> bool {
-    let from = mail.header("from").unwrap_or_default().to_lowercase();
-    let subject = mail.header("subject").unwrap_or_default().to_lowercase();
     mail.header("x-delivery-agent").is_some_and(|it| it.to_ascii_lowercase().contains("tmda"))
-        || from.contains("@boxbe.com")
-        || from.contains("@spamarrest.com")
-        || subject.contains("requires confirmation")
-        || subject.contains("please confirm (conf#")
+        || mail.header("from").is_some_and(|it| CHALLENGERS.found_in(&it))
+        || mail.header("subject").is_some_and(|it| CHALLENGES.found_in(&it))
 }
 
 /// Whether a mail is a responder's for certain and nothing about it says that it reports a failure. An empty return path

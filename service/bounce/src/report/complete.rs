@@ -1,6 +1,8 @@
 //! Completes what one part of a mail says with what the others tell: who is meant, what people are told about each
 //! recipient, whether it is final, and to which message it belongs.
 
+use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::collections::HashMap;
 
 use super::finality;
@@ -8,7 +10,7 @@ use super::{Hints, Note, Reading, Report, dialect, dsn, human, original, recipie
 use crate::address::Address;
 use crate::kind::Kind;
 use crate::limits;
-use crate::mail::Message;
+use crate::mail::{Mail, Message};
 use crate::mta::{self, Bounce};
 
 /// Note on a mail that names too many.
@@ -19,6 +21,11 @@ pub(super) fn prose(bounce: &Bounce<'_>, read: Option<(&'static str, Vec<Report>
     let (name, mut reports) = read?;
     let notes = if reports.len() > limits::RECIPIENTS { vec![Note(TOO_MANY.to_owned())] } else { Vec::new() };
     reports.truncate(limits::RECIPIENTS);
+    if let [report] = reports.as_mut_slice()
+        && let Some(reply) = mta::reply::summed_up(bounce.human.text)
+    {
+        report.diagnostic = Some(mta::reply::joined(reply).into_owned());
+    }
     let dialect = match name {
         "generic" | "qsbmf" | "bare" => dialect::of(bounce.mail, bounce.human).unwrap_or(name),
         name => name,
@@ -64,10 +71,11 @@ fn names_somebody(report: &Report) -> bool {
 
 /// Where Original-Recipient and Final-Recipient differ, the To of the returned message may tell which one was mailed.
 fn prefer_known(bounce: &Bounce<'_>, reports: &mut [Report]) {
-    let to = bounce.returned.map(original::to).unwrap_or_default();
+    let to = LazyCell::new(|| bounce.returned.map(original::to).unwrap_or_default());
     for report in reports {
         let last = report.final_recipient.as_deref().and_then(recipient::from_text);
         if let (Some(chosen), Some(last)) = (&report.recipient, last)
+            && last != *chosen
             && !to.contains(chosen)
             && to.contains(&last)
         {
@@ -79,6 +87,9 @@ fn prefer_known(bounce: &Bounce<'_>, reports: &mut [Report]) {
 /// Exim names an expanded alias in every group and its members only in the text: each group that shares its recipient with
 /// another takes the member whose text holds its diagnostic.
 fn name_members(bounce: &Bounce<'_>, reports: &mut [Report]) {
+    if reports.len() < 2 {
+        return;
+    }
     let mut seen: HashMap<String, usize> = HashMap::new();
     for alias in reports.iter().filter_map(|it| it.recipient.as_ref()) {
         *seen.entry(alias.expose().to_owned()).or_default() += 1;
@@ -128,17 +139,18 @@ fn settle(bounce: &Bounce<'_>, dialect: &str, reports: &mut [Report]) {
     let whole = finality::Whole::new(bounce.human.text, bounce.subject);
     for report in reports.iter_mut() {
         let names =
-            [report.recipient.as_ref().map(|it| it.expose().to_owned()), report.final_recipient.clone(), report.original_recipient.clone()];
-        let known = names.iter().flatten().find_map(|it| Some((it.as_str(), bounce.human.about(it)?)));
-        if let Some((_, text)) = known {
-            mta::describe(report, text);
+            [report.recipient.as_ref().map(Address::expose), report.final_recipient.as_deref(), report.original_recipient.as_deref()];
+        let place = names.into_iter().flatten().find_map(|it| bounce.human.place(it));
+        if let Some(place) = place {
+            mta::describe(report, bounce.human.paragraph(place));
         }
         if alone {
             mta::diagnose(report, bounce.human.text);
             if report.diagnostic.is_none() || report.text.is_none() {
-                let story = bounce.human.story(known.map(|it| it.0));
+                let story = place.map(|it| bounce.human.story(it)).unwrap_or_default();
                 let whole = human::capped(bounce.human.text.trim(), limits::DIAGNOSTIC_BYTES);
-                let told = [report.text.as_deref().unwrap_or_default(), story, whole];
+                let above = place.and_then(|it| bounce.human.introduced(it)).unwrap_or_default();
+                let told = [above, report.text.as_deref().unwrap_or_default(), story, whole];
                 let telling = told.into_iter().find(|it| mta::signs::names_a_cause(it)).unwrap_or(whole);
                 report.text = (!telling.is_empty()).then(|| telling.to_owned());
             }
@@ -165,14 +177,28 @@ fn drop_repetitions(report: &mut Report) {
 /// Ties reports to the message that came back.
 pub(super) fn tie(reports: &mut [Report], returned: &Message<'_>) {
     let id = original::message_id(returned);
-    let hints = original::hints(returned);
-    for report in reports {
-        if report.message_id.is_none() {
-            report.message_id.clone_from(&id);
+    for report in reports.iter_mut().filter(|it| it.message_id.is_none()) {
+        report.message_id.clone_from(&id);
+    }
+    let mut without: Vec<&mut Report> = reports.iter_mut().filter(|it| it.hints == Hints::default()).collect();
+    if let Some((last, others)) = without.split_last_mut() {
+        last.hints = original::hints(returned);
+        for report in others {
+            report.hints.clone_from(&last.hints);
         }
-        if report.hints == Hints::default() {
-            report.hints.clone_from(&hints);
-        }
+    }
+}
+
+/// Ties failures to the message that the mail answers, as Gmail has it, where nothing closer tells.
+pub(super) fn tie_by_thread(reports: &mut [Report], mail: &Mail<'_>) {
+    let untied = |it: &&mut Report| it.message_id.is_none() && matches!(it.kind, Kind::Bounce | Kind::Delayed | Kind::Delivered);
+    if !reports.iter_mut().any(|it| untied(&it)) {
+        return;
+    }
+    let last = |it: String| it.split_whitespace().next_back().map(original::bare_message_id).filter(|it| it.contains('@'));
+    let id = ["in-reply-to", "references"].iter().find_map(|it| mail.header(it).map(Cow::into_owned).and_then(last));
+    for report in reports.iter_mut().filter(untied) {
+        report.message_id.clone_from(&id);
     }
 }
 

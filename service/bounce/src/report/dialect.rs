@@ -1,13 +1,14 @@
 //! Which mail server wrote a report, told by marks that each leaves. Only a name for people and for rules that know one
 //! server's habits; reading does not depend on it.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 
 use super::human::Human;
 use super::phrases::Phrases;
 use crate::mail::Mail;
 
 /// Where a mark stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// In the human text.
     Text,
@@ -65,7 +66,7 @@ const MARKS: &[(Place, &str, &str)] = &[
 ];
 
 /// The marks of [`MARKS`], looked for in one pass.
-static ANY_MARK: Phrases = Phrases::exact(&MARK_TEXTS);
+static ANY_MARK: Phrases = Phrases::new(&MARK_TEXTS);
 
 const MARK_TEXTS: [&str; MARKS.len()] = {
     let mut texts = [""; MARKS.len()];
@@ -77,21 +78,31 @@ const MARK_TEXTS: [&str; MARKS.len()] = {
     texts
 };
 
+/// The places that are texts, those with the first marks first.
+const TEXTS: [Place; 5] = [Place::ContentType, Place::Text, Place::Subject, Place::From, Place::Received];
+
 /// The dialect of a report, if a mark tells it.
 pub(super) fn of(mail: &Mail<'_>, human: &Human<'_>) -> Option<&'static str> {
-    let text = super::human::capped(human.text, 4_000).to_lowercase();
-    let header = |name: &str| mail.header(name).unwrap_or_default().to_lowercase();
-    let (from, subject, kind) = (header("from"), header("subject"), header("content-type"));
-    // The last Received is the one nearest to the writer; the first is our own server's.
-    let received = mail.headers().all("received").last().unwrap_or_default().to_lowercase();
-    let in_text: HashSet<usize> = ANY_MARK.all_in(&text).collect();
-    let found = MARKS.iter().enumerate().find(|(number, (place, mark, _))| match place {
-        Place::Text => in_text.contains(number),
-        Place::From => from.contains(mark),
-        Place::Subject => subject.contains(mark),
-        Place::ContentType => kind.contains(mark),
-        Place::Received => received.contains(mark),
-        Place::Has => mail.headers().has(mark),
-    });
-    found.map(|(_, it)| it.2)
+    let headers = mail.headers();
+    let mut first = MARKS.iter().position(|(place, mark, _)| *place == Place::Has && headers.has(mark));
+    for place in TEXTS {
+        // Where every mark comes after one that was found, there is no need to look.
+        let earliest = MARKS.iter().position(|it| it.0 == place);
+        if first.is_some_and(|it| earliest > Some(it)) {
+            continue;
+        }
+        let text = match place {
+            Place::Text => Some(Cow::Borrowed(super::human::capped(human.text, 4_000))),
+            Place::From => headers.first("from"),
+            Place::Subject => headers.first("subject"),
+            Place::ContentType => headers.first("content-type"),
+            // The last Received is the one nearest to the writer; the first is our own server's.
+            Place::Received => headers.last("received"),
+            Place::Has => None,
+        };
+        let marks = text.as_deref().into_iter().flat_map(|it| ANY_MARK.all_in(it));
+        let found = marks.filter(|it| MARKS.get(*it).is_some_and(|it| it.0 == place)).min();
+        first = first.into_iter().chain(found).min();
+    }
+    MARKS.get(first?).map(|it| it.2)
 }

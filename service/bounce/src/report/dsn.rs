@@ -189,6 +189,9 @@ fn kind(report: &Report) -> Kind {
 /// Where several groups share an Original-Recipient, it is an alias that was expanded: one member that failed says nothing
 /// of the alias, so each report is about its member.
 fn prefer_members_of_an_alias(reports: &mut [Report]) {
+    if reports.len() < 2 {
+        return;
+    }
     let mut seen: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
     for address in reports.iter().filter_map(|it| it.recipient.as_ref()) {
         *seen.entry(address.expose().to_owned()).or_default() += 1;

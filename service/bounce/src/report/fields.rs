@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use crate::limits;
+use crate::mail::lines;
 
 /// One field: its name as written, its value with folds joined by a blank.
 #[derive(Debug, Clone)]
@@ -40,8 +41,8 @@ impl Group<'_> {
 pub(crate) fn groups(text: &str) -> Vec<Group<'_>> {
     let mut groups = Vec::new();
     let mut group = Group::default();
-    for line in text.split('\n') {
-        let line = line.trim_end_matches(['\r', ' ', '\t']);
+    for line in lines(text) {
+        let line = line.trim_end_matches(['\n', '\r', ' ', '\t']);
         if line.trim_start().is_empty() {
             if !group.fields.is_empty() {
                 groups.push(std::mem::take(&mut group));

@@ -42,7 +42,6 @@ static GOES_ON: Phrases = Phrases::new(&[
     "will be retried",
     "will be attempted",
     "will continue",
-    "will keep trying",
     "will try again",
     "try again for",
     "still trying",
@@ -60,7 +59,6 @@ static GOES_ON: Phrases = Phrases::new(&[
     "this is a warning",
     "has been frozen",
     "will retry",
-    "has not yet been delivered",
     "not yet been delivered",
     "has been delayed",
     "delivery delayed",
@@ -93,52 +91,41 @@ static DELIVERED: Phrases = Phrases::new(&[
     "delivery status notification (relay)",
 ]);
 
-/// Whether a text says that the message arrived.
-pub(super) fn arrived(text: &str) -> bool {
-    DELIVERED.found_in(text)
-}
-
-/// What a text says of further attempts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Outlook {
-    /// No more attempts follow.
-    pub(crate) gave_up: bool,
-    /// More attempts follow.
-    pub(crate) goes_on: bool,
-}
-
-impl Outlook {
-    pub(crate) fn of(text: &str) -> Self {
-        Self { gave_up: GAVE_UP.found_in(text), goes_on: GOES_ON.found_in(text) }
-    }
-}
-
 /// What the whole of a mail says of further attempts; looked up when a recipient needs it, and once for all of them.
 #[derive(Debug)]
 pub(super) struct Whole<'m> {
     text: &'m str,
-    title: &'m str,
-    human: OnceCell<Outlook>,
-    subject: OnceCell<Outlook>,
+    subject: &'m str,
     arrived: OnceCell<bool>,
+    gave_up: OnceCell<bool>,
+    goes_on: OnceCell<bool>,
+    subject_goes_on: OnceCell<bool>,
 }
 
 impl<'m> Whole<'m> {
-    pub(super) fn new(text: &'m str, title: &'m str) -> Self {
-        Self { text, title, human: OnceCell::new(), subject: OnceCell::new(), arrived: OnceCell::new() }
-    }
-
-    fn human(&self) -> Outlook {
-        *self.human.get_or_init(|| Outlook::of(self.text))
-    }
-
-    fn subject(&self) -> Outlook {
-        *self.subject.get_or_init(|| Outlook::of(self.title))
+    pub(super) fn new(text: &'m str, subject: &'m str) -> Self {
+        let unknown = OnceCell::new;
+        Self { text, subject, arrived: unknown(), gave_up: unknown(), goes_on: unknown(), subject_goes_on: unknown() }
     }
 
     /// Whether the message arrived.
     fn arrived(&self) -> bool {
-        *self.arrived.get_or_init(|| arrived(self.text) || arrived(self.title))
+        *self.arrived.get_or_init(|| DELIVERED.found_in(self.text) || DELIVERED.found_in(self.subject))
+    }
+
+    /// Whether no more attempts follow.
+    fn gave_up(&self) -> bool {
+        *self.gave_up.get_or_init(|| GAVE_UP.found_in(self.text))
+    }
+
+    /// Whether more attempts follow.
+    fn goes_on(&self) -> bool {
+        *self.goes_on.get_or_init(|| GOES_ON.found_in(self.text))
+    }
+
+    /// Whether the subject says that more attempts follow.
+    fn subject_goes_on(&self) -> bool {
+        *self.subject_goes_on.get_or_init(|| GOES_ON.found_in(self.subject))
     }
 }
 
@@ -147,23 +134,22 @@ pub(super) fn settle(report: &mut Report, dialect: &str, whole: &Whole<'_>) {
     if report.action.is_none() && report.diagnostic.is_none() && report.kind == Kind::Bounce && whole.arrived() {
         report.kind = Kind::Delivered;
     }
+    let says = |phrases: &Phrases, text: &Option<String>| text.as_deref().is_some_and(|it| phrases.found_in(it));
     match (report.action, report.kind) {
         (Some(Action::Delayed), Kind::Delayed) => {
-            let text = report.text.as_deref().map(Outlook::of);
-            // nullmailer reports only when it has given up, whatever word it uses.
-            let gave_up = text.is_some_and(|it| it.gave_up) || report.diagnostic.as_deref().is_some_and(|it| Outlook::of(it).gave_up);
+            let gave_up = says(&GAVE_UP, &report.text) || says(&GAVE_UP, &report.diagnostic);
             let expired = report.status.is_some_and(|it| (it.subject, it.detail) == (4, 7)) && report.retry_until.is_none();
-            if dialect == "nullmailer" || gave_up && text.is_none_or(|it| !it.goes_on) || expired && whole.human().gave_up {
+            // nullmailer reports only when it has given up, whatever word it uses.
+            if dialect == "nullmailer" || gave_up && !says(&GOES_ON, &report.text) || expired && whole.gave_up() {
                 report.kind = Kind::Bounce;
             }
         }
-        (None, Kind::Bounce) if report.status.is_none_or(|it| it.class != Class::Permanent) => {
-            let text = report.text.as_deref().map_or_else(|| whole.human(), Outlook::of);
-            let goes_on = text.goes_on || whole.human().goes_on;
-            let gave_up = text.gave_up || whole.human().gave_up;
-            if whole.subject().goes_on || goes_on && !gave_up {
-                report.kind = Kind::Delayed;
-            }
+        // The text about the recipient is a piece of the whole.
+        (None, Kind::Bounce)
+            if report.status.is_none_or(|it| it.class != Class::Permanent)
+                && (whole.subject_goes_on() || whole.goes_on() && !whole.gave_up()) =>
+        {
+            report.kind = Kind::Delayed;
         }
         _ => {}
     }
@@ -172,6 +158,13 @@ pub(super) fn settle(report: &mut Report, dialect: &str, whole: &Whole<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_phrase_has_its_sample() {
+        assert_eq!(GAVE_UP.flaws("gave_up"), Vec::<String>::new());
+        assert_eq!(GOES_ON.flaws("goes_on"), Vec::<String>::new());
+        assert_eq!(DELIVERED.flaws("delivered"), Vec::<String>::new());
+    }
 
     fn settled(action: Option<Action>, text: &str, human: &str, subject: &str) -> Kind {
         let mut report = Report::new(if action.is_some() { Kind::Delayed } else { Kind::Bounce }, None);

@@ -1,12 +1,13 @@
 //! The part of a report that was written for people: where it ends and a pasted message begins, which addresses it names,
 //! and what it says about each. Everything is found in one pass over the lines, so many recipients cost no more than one.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
 use super::phrases::Phrases;
 use super::recipient;
 use crate::address::Address;
 use crate::limits;
+use crate::mail::lines;
 use crate::mta::{reply, signs};
 
 /// Headers that only a message that travelled has; they tell a pasted message from a summary of one.
@@ -24,7 +25,8 @@ pub(crate) struct Human<'m> {
     /// The message pasted below it, from its first header on.
     pub(crate) pasted: Option<&'m str>,
     mentions: Vec<Mention<'m>>,
-    by_address: HashMap<String, Vec<usize>>,
+    /// The addresses in lower case, sorted, and which mention names them.
+    by_address: Vec<(Cow<'m, str>, usize)>,
 }
 
 /// An address that the text names.
@@ -34,6 +36,8 @@ pub(crate) struct Mention<'m> {
     pub(crate) word: &'m str,
     /// Where it stands.
     pub(crate) at: usize,
+    /// Where its line begins.
+    pub(crate) line: usize,
     /// Whether only blanks, quotes, brackets or bullets stand before it in its line.
     pub(crate) leads: bool,
 }
@@ -46,13 +50,9 @@ impl<'m> Human<'m> {
     pub(crate) fn new(whole: &'m str) -> Self {
         let (text, pasted) = cut(whole);
         let mentions = mentions(text);
-        let mut by_address: HashMap<String, Vec<usize>> = HashMap::new();
-        for (number, mention) in mentions.iter().enumerate() {
-            let places = by_address.entry(recipient::octal_unescaped(mention.word).to_lowercase()).or_default();
-            if places.len() < MENTIONS_WEIGHED {
-                places.push(number);
-            }
-        }
+        let mut by_address: Vec<_> =
+            mentions.iter().enumerate().map(|(number, it)| (lower_case(recipient::octal_unescaped(it.word)), number)).collect();
+        by_address.sort_unstable();
         Self { text, pasted, mentions, by_address }
     }
 
@@ -73,8 +73,18 @@ impl<'m> Human<'m> {
 
     /// The blanks and signs between the beginning of the line and a mention.
     pub(crate) fn before(&self, mention: &Mention<'_>) -> &'m str {
-        let before = tail(self.text.get(..mention.at).unwrap_or_default(), REACH);
-        before.rsplit('\n').next().unwrap_or_default()
+        tail(self.text.get(mention.line..mention.at).unwrap_or_default(), REACH)
+    }
+
+    /// The end of all that stands before a mention.
+    pub(crate) fn text_before(&self, mention: &Mention<'_>) -> &'m str {
+        tail(self.text.get(..mention.at).unwrap_or_default(), REACH)
+    }
+
+    /// The end of the last line that is not empty above that of a mention.
+    pub(crate) fn line_before(&self, mention: &Mention<'_>) -> &'m str {
+        let above = self.text.get(..mention.at - self.before(mention).len()).unwrap_or_default().trim_end_matches('\n');
+        tail(above, REACH).rsplit('\n').next().unwrap_or_default()
     }
 
     /// What the text says about an address: from the line that names it to the next blank line or the next address.
@@ -82,21 +92,40 @@ impl<'m> Human<'m> {
         self.place(address).map(|it| self.paragraph(it))
     }
 
-    /// Everything from the line that names an address on, for a text about one recipient whose paragraph says too little.
-    pub(crate) fn story(&self, address: Option<&str>) -> &'m str {
-        let place = address.and_then(|it| self.place(it));
-        let story = place.and_then(|it| self.text.get(it.at - self.before(it).len()..)).unwrap_or_default();
+    /// Everything from the line of a mention on, for a text about one recipient whose paragraph says too little.
+    pub(crate) fn story(&self, mention: &Mention<'_>) -> &'m str {
+        let story = self.text.get(mention.at - self.before(mention).len()..).unwrap_or_default();
         capped(story.trim(), limits::DIAGNOSTIC_BYTES)
+    }
+
+    /// The paragraph of an address with the one above it, where that is one line that names a cause, as KDDI puts it.
+    pub(crate) fn introduced(&self, place: &Mention<'m>) -> Option<&'m str> {
+        if !place.leads {
+            return None;
+        }
+        let line = place.at - self.before(place).len();
+        let above = self.text.get(..line)?.trim_end();
+        let start = above.rfind('\n').map_or(0, |it| it + 1);
+        let alone = above.get(..start)?.trim_end_matches([' ', '\t']).ends_with("\n\n") || start == 0;
+        let cause = above.get(start..)?;
+        let own = self.paragraph(place);
+        (alone && !cause.ends_with(':') && cause.len() < REACH && signs::names_a_cause(cause))
+            .then(|| self.text.get(start..line + own.len()).map(str::trim))
+            .flatten()
     }
 
     /// Where the text says most about an address: of several places the one that holds a reply, then the one beside words of
     /// failure, then the one that begins with the address.
-    fn place(&self, address: &str) -> Option<&Mention<'m>> {
-        let places = self.by_address.get(&address.to_lowercase())?;
-        if let [only] = places.as_slice() {
-            return self.mentions.get(*only);
+    pub(crate) fn place(&self, address: &str) -> Option<&Mention<'m>> {
+        let address = lower_case(Cow::Borrowed(address));
+        let first = self.by_address.partition_point(|it| it.0 < address);
+        let places = self.by_address.get(first..)?.iter().take(MENTIONS_WEIGHED).take_while(|it| it.0 == address);
+        let mut places = places.filter_map(|it| self.mentions.get(it.1)).peekable();
+        let only = places.next()?;
+        if places.peek().is_none() {
+            return Some(only);
         }
-        let places = places.iter().filter_map(|it| self.mentions.get(*it));
+        let places = std::iter::once(only).chain(places);
         let told = places.map(|it| {
             let paragraph = self.paragraph(it);
             let says = paragraph.len() > it.word.len() + 12;
@@ -109,9 +138,9 @@ impl<'m> Human<'m> {
 
     /// The paragraph that begins with the line of a mention.
     pub(crate) fn paragraph(&self, mention: &Mention<'m>) -> &'m str {
-        let line = mention.at - self.before(mention).len();
-        let from_line = capped(self.text.get(line..).unwrap_or_default(), REACH + limits::PARAGRAPH_BYTES);
-        let skip = mention.at - line + mention.word.len();
+        let before = self.before(mention).len();
+        let from_line = capped(self.text.get(mention.at - before..).unwrap_or_default(), REACH + limits::PARAGRAPH_BYTES);
+        let skip = before + mention.word.len();
         let end = paragraph_end(from_line, skip);
         let paragraph = from_line.get(..end).unwrap_or(from_line).trim();
         capped(paragraph, limits::PARAGRAPH_BYTES)
@@ -123,6 +152,11 @@ const ENOUGH: usize = 8;
 
 /// How far before an address its line is looked at; some bounces are one line of a megabyte.
 const REACH: usize = 500;
+
+fn lower_case(text: Cow<'_, str>) -> Cow<'_, str> {
+    let is_lower = text.bytes().all(|it| it.is_ascii() && !it.is_ascii_uppercase());
+    if is_lower { text } else { Cow::Owned(text.to_lowercase()) }
+}
 
 /// The end of a text, no longer than a limit.
 fn tail(text: &str, limit: usize) -> &str {
@@ -144,7 +178,8 @@ pub(crate) fn capped(text: &str, limit: usize) -> &str {
 fn paragraph_end(text: &str, skip: usize) -> usize {
     let mut at = 0;
     let mut said = 0;
-    for line in text.split_inclusive('\n') {
+    let margin = indent(text);
+    for line in lines(text) {
         let start = at;
         at += line.len();
         let words = if start == 0 { text.get(skip..at).unwrap_or_default() } else { line };
@@ -154,10 +189,10 @@ fn paragraph_end(text: &str, skip: usize) -> usize {
             }
             continue;
         }
-        if start > 0 && indent(line) <= indent(text) && leads_with_address(line) {
+        if start > 0 && indent(line) <= margin && leads_with_address(line) {
             return start;
         }
-        said += words.bytes().filter(u8::is_ascii_alphanumeric).count();
+        said += words.bytes().filter(u8::is_ascii_alphanumeric).take(ENOUGH + 1).count();
         if at > limits::PARAGRAPH_BYTES {
             break;
         }
@@ -185,6 +220,7 @@ fn mentions(text: &str) -> Vec<Mention<'_>> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     let mut after = 0;
+    let mut line = 0;
     for at in memchr::memchr_iter(b'@', bytes) {
         if at < after || found.len() >= limits::MENTIONS {
             continue;
@@ -219,14 +255,19 @@ fn mentions(text: &str) -> Vec<Mention<'_>> {
             .split_once('@')
             .is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.') || !local.is_empty() && !domain.is_empty());
         if plain {
-            let before = tail(text.get(..start).unwrap_or_default(), REACH).rsplit('\n').next().unwrap_or_default();
-            let leads = before.len() < 40
-                && before.chars().all(|it| it.is_whitespace() || matches!(it, '<' | '"' | '\'' | '*' | '-' | '•' | '[' | '(' | '>' | '·'));
-            found.push(Mention { word, at: start + opening, leads });
+            let above = bytes.get(line..start).and_then(|it| memchr::memrchr(b'\n', it));
+            line = above.map_or(line, |it| line + it + 1);
+            let leads = start < line + 40 && text.get(line..start).is_some_and(|it| it.chars().all(is_bullet));
+            found.push(Mention { word, at: start + opening, line, leads });
         }
         after = end;
     }
     found
+}
+
+/// Signs that may stand between the beginning of a line and an address that leads it.
+fn is_bullet(letter: char) -> bool {
+    letter.is_whitespace() || matches!(letter, '<' | '"' | '\'' | '*' | '-' | '•' | '[' | '(' | '>' | '·')
 }
 
 /// Octets that may stand in front of the `@`; the backslash since Exim escapes with it.
@@ -260,8 +301,21 @@ fn is_local(byte: u8) -> bool {
 
 /// Parts what people are told from the message below it: at a separator, or where header lines begin.
 fn cut(whole: &str) -> (&str, Option<&str>) {
-    let pasted = pasted_at(whole);
-    let end = separator_at(whole).into_iter().chain(pasted).min().unwrap_or(whole.len());
+    let mut at = 0;
+    let mut separator = None;
+    let mut fields = Fields::default();
+    let mut pasted = None;
+    for line in lines(whole) {
+        pasted = fields.pasted_with(at, line);
+        if pasted.is_some() {
+            break;
+        }
+        if separator.is_none() && at > 0 && is_separator(line) {
+            separator = Some(at);
+        }
+        at += line.len();
+    }
+    let end = separator.into_iter().chain(pasted).min().unwrap_or(whole.len());
     (whole.get(..end).unwrap_or(whole), pasted.and_then(|it| whole.get(it..)))
 }
 
@@ -302,52 +356,52 @@ static MESSAGES: Phrases = Phrases::new(&[
     "ileti",
 ]);
 
-/// Where a line announces that a copy of the message follows.
-fn separator_at(text: &str) -> Option<usize> {
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let start = at;
-        at += line.len();
-        let trimmed = line.trim();
-        let dashed = trimmed.starts_with("---") || trimmed.starts_with("===");
-        if start == 0 || !(12..=120).contains(&trimmed.len()) || !dashed && !trimmed.ends_with(['.', ':', '-', '=']) {
-            continue;
-        }
-        if ANNOUNCEMENTS.found_in(trimmed) || dashed && trimmed.ends_with("--") && MESSAGES.found_in(trimmed) {
-            return Some(start);
-        }
-    }
-    None
+/// Whether a line announces that a copy of the message follows.
+fn is_separator(line: &str) -> bool {
+    let line = line.trim();
+    let dashed = line.starts_with("---") || line.starts_with("===");
+    (12..=120).contains(&line.len())
+        && (dashed || line.ends_with(['.', ':', '-', '=']))
+        && (ANNOUNCEMENTS.found_in(line) || dashed && line.ends_with("--") && MESSAGES.found_in(line))
 }
 
-/// Where a pasted message begins: a run of header lines of which one is of a message that travelled.
-fn pasted_at(text: &str) -> Option<usize> {
-    let mut at = 0;
-    let mut run: Option<(usize, usize, bool)> = None;
-    for line in text.split_inclusive('\n') {
-        let start = at;
-        at += line.len();
-        let folded = line.starts_with([' ', '\t']) && !line.trim().is_empty();
-        match (field_name(line), run) {
-            (Some(name), _) => {
-                let (from, count, travelled) = run.unwrap_or((start, 0, false));
-                let travelled = travelled || TRAVELLED.iter().any(|it| it.eq_ignore_ascii_case(name));
-                if travelled && count >= 2 {
-                    return Some(from);
-                }
-                run = Some((from, count + 1, travelled));
+/// A run of header lines in a text.
+#[derive(Default)]
+struct Fields {
+    start: usize,
+    count: usize,
+    /// Whether one of them is of a message that travelled.
+    travelled: bool,
+}
+
+impl Fields {
+    /// Takes the next line and where it begins; gives where the run began once it is that of a pasted message.
+    fn pasted_with(&mut self, at: usize, line: &str) -> Option<usize> {
+        if let Some(name) = field_name(line) {
+            if self.count == 0 {
+                self.start = at;
             }
-            (None, Some(_)) if folded => {}
-            _ => run = None,
+            self.travelled = self.travelled || TRAVELLED.iter().any(|it| it.eq_ignore_ascii_case(name));
+            if self.travelled && self.count >= 2 {
+                return Some(self.start);
+            }
+            self.count += 1;
+        } else if self.count > 0 {
+            let folded = line.starts_with([' ', '\t']) && !line.trim().is_empty();
+            if !folded {
+                *self = Self::default();
+            }
         }
+        None
     }
-    None
 }
 
 /// The name of a header line, if the line is one.
 fn field_name(line: &str) -> Option<&str> {
-    let (name, rest) = line.split_once(':')?;
-    let legal = (2..40).contains(&name.len())
+    // A colon further back ends no name.
+    let colon = line.bytes().take(40).position(|it| it == b':')?;
+    let (name, rest) = (line.get(..colon)?, line.get(colon + 1..)?);
+    let legal = name.len() >= 2
         && name.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-')
         && name.starts_with(|it: char| it.is_ascii_alphabetic());
     (legal && (rest.starts_with([' ', '\t', '\n', '\r', '<']) || rest.is_empty()) && !rest.starts_with("//")).then_some(name)
@@ -356,6 +410,12 @@ fn field_name(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_phrase_has_its_sample() {
+        assert_eq!(ANNOUNCEMENTS.flaws("announcements"), Vec::<String>::new());
+        assert_eq!(MESSAGES.flaws("messages"), Vec::<String>::new());
+    }
 
     #[test]
     fn a_pasted_message_is_cut_off_and_a_summary_is_not() {
@@ -376,6 +436,16 @@ mod tests {
         assert_eq!(human.about("b@x.example"), Some("b@x.example\n    550 no b"));
         assert_eq!(human.about("c@x.example"), Some("<c@x.example>:\n\n  550 no c at all"));
         assert_eq!(human.about("e@x.example"), None);
+    }
+
+    #[test]
+    fn a_cause_above_the_address_belongs_to_it() {
+        let human = Human::new("Sorry.\n\nThe account is disabled.\n\n<a@x.example>: no\n\n<b@x.example>: user unknown\n");
+        let above = |human: &Human<'static>, of: &str| human.place(of).and_then(|it| human.introduced(it));
+        assert_eq!(above(&human, "a@x.example"), Some("The account is disabled.\n\n<a@x.example>: no"));
+        assert_eq!(above(&human, "b@x.example"), None);
+        assert_eq!(above(&Human::new("Not found\n\nYour mail to a@x.example failed."), "a@x.example"), None);
+        assert_eq!(above(&Human::new("Unknown:\n\n<a@x.example>"), "a@x.example"), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! without one, or pasted below the human text. Gives what ties a report to what was sent.
 
 use std::borrow::Cow;
+use std::collections::btree_map::Entry;
 
 use super::human::{self, Human};
 use super::{Hints, recipient};
@@ -65,7 +66,7 @@ pub(crate) fn is_discussion(message: &Message<'_>) -> bool {
 }
 
 /// The Message-ID, without angle brackets.
-pub(super) fn message_id(message: &Message<'_>) -> Option<String> {
+pub(crate) fn message_id(message: &Message<'_>) -> Option<String> {
     message.headers().first("message-id").map(|it| bare_message_id(&it)).filter(|it| !it.is_empty())
 }
 
@@ -97,7 +98,7 @@ pub(crate) fn addresses(text: &str) -> Vec<Address> {
 }
 
 /// Where the message hints at its list: `List-Id`, and all headers that are no trace of its way.
-pub(super) fn hints(message: &Message<'_>) -> Hints {
+pub(crate) fn hints(message: &Message<'_>) -> Hints {
     let mut hints = Hints::default();
     let mut room = limits::HINTS_BYTES;
     let is_trace = |name: &[u8]| TRACE.iter().any(|it| name.get(..it.len()).is_some_and(|start| start.eq_ignore_ascii_case(it.as_bytes())));
@@ -108,9 +109,12 @@ pub(super) fn hints(message: &Message<'_>) -> Hints {
         }
         let value = human::capped(&value, limits::HINT_BYTES);
         let size = name.len() + value.len();
-        if hints.headers.len() < limits::HINT_HEADERS && size <= room && !hints.headers.contains_key(&name) {
+        if hints.headers.len() < limits::HINT_HEADERS
+            && size <= room
+            && let Entry::Vacant(place) = hints.headers.entry(name)
+        {
             room -= size;
-            hints.headers.insert(name, value.to_owned());
+            place.insert(value.to_owned());
         }
     }
     hints

@@ -1,6 +1,8 @@
 //! Sorts a mail and hands it to its reader. The order is that of what proves most: a machine part before words, words of a
 //! mail system before a responder's, since mail servers mark real bounces as automatic replies.
 
+use memchr::memmem;
+
 use super::human::Human;
 use super::{Note, Reading, arf, autoreply, complete, dsn, mdn, original};
 use crate::kind::Kind;
@@ -27,6 +29,7 @@ fn read_at(mail: &Mail<'_>, wrapping: Wrapping) -> Reading {
     if let Some(returned) = &returned {
         complete::tie(&mut reading.reports, returned);
     }
+    complete::tie_by_thread(&mut reading.reports, mail);
     reading
 }
 
@@ -94,7 +97,10 @@ fn status_part(bounce: &Bounce<'_>) -> Option<dsn::Status> {
 
 /// Where the text for people holds the fields of a delivery status, for want of a part for them.
 fn pasted_status(text: &str) -> Option<&str> {
-    let field = |name: &str| if text.starts_with(name) { Some(0) } else { text.find(&format!("\n{name}")).map(|it| it + 1) };
+    let field = |name: &str| {
+        let mut places = memmem::find_iter(text.as_bytes(), name);
+        places.find(|at| at.checked_sub(1).is_none_or(|before| text.as_bytes().get(before) == Some(&b'\n')))
+    };
     let last = field("Final-Recipient:")?;
     let first = ["Reporting-MTA:", "Original-Recipient:"].iter().filter_map(|it| field(it)).filter(|it| *it < last).min().unwrap_or(last);
     text.get(first..)

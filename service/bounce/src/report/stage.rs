@@ -65,7 +65,7 @@ const PHRASES: &[(&str, Stage)] = &[
     ("[connect]", Stage::Connect),
     // Gmail of old: (state 14)
     ("(state 9)", Stage::Ehlo),
-    ("(state 13)", Stage::MailFrom),
+    ("(state 13)", Stage::Ehlo),
     ("(state 14)", Stage::RcptTo),
     ("(state 15)", Stage::Data),
     ("(state 17)", Stage::EndOfData),

@@ -78,10 +78,15 @@ fn recipient<'a>(report: &'a Report, verdict: &'a Verdict) -> RecipientView<'a> 
     }
 }
 
-/// The reason of a failure. A complaint and a delivery have none; there the kind stands in its place, so that a table over
-/// reasons has a row for everything that was judged.
+/// The reason of a failure. Where none failed a word stands in its place, so that a table over reasons has a row for
+/// everything that was judged: `feedback` for what a person said (RFC 5965 counts complaints and opt-outs among it; the
+/// kind tells them apart), `delivered` for a delivery.
 fn reason(verdict: &Verdict) -> Option<&'static str> {
-    let of_kind = matches!(verdict.kind, Kind::Complaint | Kind::Unsubscribe | Kind::Delivered).then(|| verdict.kind.as_str());
+    let of_kind = match verdict.kind {
+        Kind::Complaint | Kind::Unsubscribe => Some("feedback"),
+        Kind::Delivered => Some(verdict.kind.as_str()),
+        _ => None,
+    };
     verdict.reason.map(Reason::as_str).or(of_kind)
 }
 
@@ -148,8 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_failed_the_kind_stands_for_the_reason() {
-        for (kind, expected) in [(Kind::Complaint, Some("complaint")), (Kind::Delivered, Some("delivered")), (Kind::Mdn, None)] {
+    fn where_nothing_failed_another_word_stands_for_the_reason() {
+        for (kind, expected) in [
+            (Kind::Complaint, Some("feedback")),
+            (Kind::Unsubscribe, Some("feedback")),
+            (Kind::Delivered, Some("delivered")),
+            (Kind::Mdn, None),
+        ] {
             assert_eq!(reason(&Verdict { reason: None, ..verdict(kind) }), expected);
         }
         assert_eq!(reason(&verdict(Kind::Bounce)), Some("user_unknown"));

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, anyhow};
 use aws_lc_rs::rsa::KeyPair;
-use bounce::esp::ses::sign::{Notice, NoticeKind, sign};
+use bounce::esp::sns::sign::{Notice, NoticeKind, sign};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

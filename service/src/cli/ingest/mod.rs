@@ -160,7 +160,7 @@ impl Ingest {
             return refused(path, format!("it has {} bytes; the limit is {} (http.max_body)", bytes.len(), self.max_body));
         }
         let arrival = Arrival {
-            token: None,
+            tokens: Vec::new(),
             source: self.source.clone(),
             media_type: MEDIA_TYPE.to_owned(),
             bytes: bytes.into(),

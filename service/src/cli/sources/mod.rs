@@ -94,12 +94,14 @@ fn address_of(config: &Config) -> anyhow::Result<url::Url> {
 }
 
 fn view(source: &SourceConfig, figures: Option<&figures::Figures>) -> SourceView {
+    // What comes beside the body is asked for wherever it is set, also where it alone would not do.
+    let beside = ["basic", "bearer", "header", "url_secret"];
     let can_prove = provider(&source.provider).map_or(&[][..], |it| it.proved_by());
     SourceView {
         name: source.name.clone(),
         provider: source.provider.clone(),
         post_to: post_to(source),
-        proved_by: can_prove.iter().copied().filter(|it| source.credentials.has(it)).collect(),
+        proved_by: source.credentials.keys().into_iter().filter(|it| can_prove.contains(it) || beside.contains(it)).collect(),
         insecure: source.credentials.insecure,
         last_receipt_at: figures.and_then(|it| it.last_receipt_at(&source.name)),
         refused: figures.map(|it| it.refused(&source.name)),
@@ -173,6 +175,18 @@ mod tests {
         let exact =
             source(Credentials { url: Some("https://u:s3cret@h.example/webhooks/hook?code=s3cret".into()), ..Credentials::default() });
         assert_eq!(view(&exact, None).post_to, "https://h.example/webhooks/hook");
+    }
+
+    #[test]
+    fn a_password_beside_the_topics_is_named() {
+        let both = Credentials {
+            topic_arns: vec!["arn:x".into()],
+            basic: vec!["u:p".into()],
+            secrets: vec!["s".into()],
+            ..Credentials::default()
+        };
+        let ses = SourceConfig { credentials: both, ..SourceConfig::new("ses", "ses", ListName::parse("acme").unwrap()) };
+        assert_eq!(view(&ses, None).proved_by, ["topic_arns", "basic"]);
     }
 
     #[test]

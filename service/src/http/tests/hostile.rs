@@ -93,7 +93,7 @@ async fn shapes_that_break_parsers_are_no_fault_of_ours() {
         format!("{{\"a\":1{}}}", ",\"a\":1".repeat(50_000)).into_bytes(),
         format!("[{}]", "9".repeat(100_000)).into_bytes(),
         b"{\"event\":1e999999999}".to_vec(),
-        (0..10_000).map(|it| format!("a{it}={it}&")).collect::<String>().into_bytes(),
+        "a=1&".repeat(10_000).into_bytes(),
         b"%".repeat(100_000),
         b"a=".repeat(50_000),
         format!("\"{}\"", "\\u0000".repeat(10_000)).into_bytes(),

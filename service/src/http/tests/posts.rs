@@ -2,7 +2,7 @@
 
 use aws_lc_rs::rsa::KeyPair;
 use bounce::esp::TEST_RECIPIENT;
-use bounce::esp::ses::sign::{Notice, NoticeKind, sign};
+use bounce::esp::sns::sign::{Notice, NoticeKind, sign};
 use serde_json::json;
 
 use super::*;
@@ -231,8 +231,8 @@ async fn a_report_may_name_its_list_within_the_tree_of_its_source() {
         event
     };
     let events = json!([
-        leaves("tag", json!({"metadata": {"list": "acme.daily"}, "list": "acme.weekly"})),
-        leaves("header", json!({"list": "acme.daily"})),
+        leaves("tag", json!({"metadata": {"list": "acme.daily"}, "list_id": "acme.weekly"})),
+        leaves("header", json!({"list_id": "acme.daily"})),
         leaves("foreign", json!({"metadata": {"list": "other"}})),
         leaves("none", json!({})),
     ]);
@@ -266,4 +266,16 @@ async fn only_a_delivery_that_somebody_vouches_for_lifts_a_block() {
     assert_eq!(bench.cause("acme", "jane@example.org").await.as_deref(), Some("soft"));
     assert_eq!(report(&bench, &event("delivered", 0)).await.status, 200);
     assert_eq!(bench.cause("acme", "jane@example.org").await, None);
+}
+
+#[tokio::test]
+async fn ids_that_begin_at_one_everywhere_do_not_make_two_failures_one() {
+    let bench = Bench::with(|config| config.sources.extend([source("one", "generic"), source("two", "generic")])).await;
+    for name in ["one", "two", "two"] {
+        let event =
+            json!({"type": "soft_bounce", "recipient": "jane@example.org", "provider_message_id": "1", "diagnostic": name}).to_string();
+        let request = bench.request("POST", &format!("/webhooks/{name}")).bearer_auth("letmein").header("content-type", "application/json");
+        assert_eq!(bench.send(request.body(event)).await.status, 200);
+    }
+    assert_eq!(bench.get("/v1/events").await.json()["items"].as_array().unwrap().len(), 2);
 }

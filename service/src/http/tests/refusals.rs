@@ -1,13 +1,13 @@
 //! Bad input of every kind: a clear answer, never a 500, never a lost neighbour.
 
 use actix_web::middleware::from_fn;
-use actix_web::test;
+use actix_web::{HttpMessage, test};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
 use crate::config::Size;
-use crate::http::edge::Access;
+use crate::http::edge::{Access, Poster};
 
 /// Method, path, content type, body; status and problem.
 type Row<'a> = (&'a str, &'a str, &'a str, &'a [u8], u16, &'a str);
@@ -212,7 +212,8 @@ async fn a_body_that_never_comes_is_given_up() {
 #[actix_web::test]
 async fn a_handler_that_panics_or_never_ends_is_answered_for() {
     let bench = Bench::with(|config| config.http.request_timeout = Duration::from_millis(50)).await;
-    let admitted = |route: actix_web::Route| route.wrap(from_fn(|request, next| edge::admit(Access::Open, request, next)));
+    let admitted =
+        |route: actix_web::Route| route.wrap(from_fn(|request, next| edge::admit(Access::Open, edge::Patience::Request, request, next)));
     let panics = || async { if NOW.year() > 0 { panic!("as asked") } else { "" } };
     let app = App::new()
         .app_data(web::Data::new(bench.state.clone()))
@@ -228,6 +229,65 @@ async fn a_handler_that_panics_or_never_ends_is_answered_for() {
         assert_eq!(problem["type"], format!("/problems/{kind}"));
     }
     assert_eq!(bench.metric("rebound_failures_total{stage=\"http\"}"), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_is_given_up_in_the_way_of_its_provider() {
+    let bench = Bench::with(|config| {
+        config.http.request_timeout = Duration::from_millis(50);
+        config.sources.extend([source("brevo", "brevo"), source("ses", "ses")]);
+    })
+    .await;
+    // To Brevo a 408 and a 503 are the end of an event, to SNS a 408.
+    for (name, status) in [("brevo", 429), ("ses", 503)] {
+        let head = format!("POST /webhooks/{name} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\nabc");
+        let mut socket = TcpStream::connect(bench.base.strip_prefix("http://").unwrap()).await.unwrap();
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_post_over_the_limit_is_refused_in_the_way_of_its_provider() {
+    let providers = [("brevo", 413), ("mailgun", 406), ("postmark", 403), ("sparkpost", 413)];
+    let bench = Bench::with(|config| {
+        config.http.max_webhook_body = Size(8);
+        config.sources.extend(providers.map(|(name, _)| source(name, name)));
+    })
+    .await;
+    for (name, status) in providers {
+        let answered = bench.ask("POST", &format!("/webhooks/{name}"), JSON, b"[ 1, 2, 3 ]".to_vec()).await;
+        assert_eq!((answered.status, answered.problem().as_str()), (status, "too-large"), "{name}");
+    }
+    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"mailgun\",why=\"too_large\"}"), 1);
+}
+
+#[actix_web::test]
+async fn a_provider_whose_post_meets_a_fault_of_ours_is_told_to_come_again() {
+    let bench = Bench::with(|config| config.http.request_timeout = Duration::from_millis(50)).await;
+    let admitted =
+        |route: actix_web::Route| route.wrap(from_fn(|request, next| edge::admit(Access::Open, edge::Patience::Request, request, next)));
+    let posted = |request: &actix_web::HttpRequest| request.extensions_mut().insert(Poster(bounce::esp::provider("brevo").unwrap()));
+    let hangs = move |request: actix_web::HttpRequest| {
+        posted(&request);
+        std::future::pending::<&str>()
+    };
+    let panics = move |request: actix_web::HttpRequest| async move {
+        posted(&request);
+        if NOW.year() > 0 { panic!("as asked") } else { "" }
+    };
+    let app = App::new()
+        .app_data(web::Data::new(bench.state.clone()))
+        .route("/panics", admitted(web::get().to(panics)))
+        .route("/hangs", admitted(web::get().to(hangs)))
+        .wrap(from_fn(edge::answer));
+    let app = test::init_service(app).await;
+    for path in ["/panics", "/hangs"] {
+        let response = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
+        assert_eq!(response.status(), 429, "{path}");
+    }
 }
 
 #[tokio::test]

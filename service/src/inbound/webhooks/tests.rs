@@ -38,6 +38,10 @@ impl Provider for Polite {
         if post.body.starts_with(b"please ") { Ok(Proof::of(Attribution::Signed)) } else { Err(Refusal::NotAllowed("rudeness")) }
     }
 
+    fn may_confirm(&self, url: &str, _: &Credentials) -> bool {
+        !url.ends_with("/elsewhere")
+    }
+
     fn sample(&self, _: &Credentials, _: OffsetDateTime) -> Result<Sample, NoSample> {
         Err(NoSample::OnlyProviderSigns)
     }
@@ -97,6 +101,7 @@ async fn nothing_is_visited_for_who_is_not_believed_or_not_allowed_to_ask() {
     let forbidding = Fetcher::new(&FetchConfig { allow_confirm_subscription: false, ..FetchConfig::default() });
     assert_eq!(take(&forbidding, "POST", &format!("please {base}/fine")).await.unwrap(), Answer::ok());
     assert_eq!(take(&fetcher, "HEAD", "").await.unwrap(), Answer::ok());
+    assert_eq!(take(&fetcher, "POST", &format!("please {base}/elsewhere")).await.unwrap(), Answer::ok());
     assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use crate::esp::form::{self, Part, Plus};
+use crate::esp::form::{self, Part};
 use crate::esp::json::{self, Json};
 use crate::esp::mailgun::seal::Seal;
 use crate::esp::parsed::{Envelope, Piece, assemble, with_envelope};
@@ -53,7 +53,7 @@ impl<'a> Form<'a> {
     /// Reads a form, of either encoding.
     pub(super) fn read(content_type: &str, body: &'a [u8]) -> Result<Self, &'static str> {
         if form::media_type(content_type) != "multipart/form-data" {
-            let fields: Vec<_> = form::pairs(body, Plus::Blank).map(|(name, value)| (text(&name).into_owned(), value)).collect();
+            let fields: Vec<_> = form::fields(body)?.map(|(name, value)| (text(&name).into_owned(), value)).collect();
             return if fields.is_empty() { Err("an empty form") } else { Ok(Self { fields, files: Vec::new() }) };
         }
         let (files, fields): (Vec<_>, Vec<_>) = form::parts(content_type, body)?.into_iter().partition(|it| it.is_file);
@@ -101,7 +101,15 @@ impl<'a> Form<'a> {
         let code = one("code");
         let is_status = code.as_str().is_some_and(|it| it.contains('.'));
         let (code, status) = if is_status { (Value::Null, code) } else { (code, Value::Null) };
-        let tags: Vec<_> = self.all("tag").chain(self.all("X-Mailgun-Tag")).map(|it| Value::String(text(it).into_owned())).collect();
+        let headers = self.listed_headers();
+        let listed = |name: &'static str| headers.iter().filter(move |(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, it)| it.clone());
+        // Bounces and complaints have the header block alone.
+        let message_id = match either("Message-Id", "message-id") {
+            Value::Null => listed("message-id").next().map_or(Value::Null, Value::String),
+            found => found,
+        };
+        let tags = self.all("tag").chain(self.all("X-Mailgun-Tag")).map(|it| text(it).into_owned());
+        let tags: Vec<_> = tags.chain(listed("x-mailgun-tag")).collect();
         json!({
             "signature": {"token": one("token")},
             "event-data": {
@@ -109,17 +117,30 @@ impl<'a> Form<'a> {
                 "delivery-status": {
                     "code": code, "enhanced-code": status, "message": either("error", "notification"), "description": one("description"),
                 },
-                "message": {"headers": {"message-id": either("Message-Id", "message-id")}},
+                "message": {"headers": {"message-id": message_id}},
                 "tags": tags,
-                "user-variables": self.variables(),
+                "user-variables": self.variables(listed("x-mailgun-variables")),
             },
         })
     }
 
-    fn variables(&self) -> Value {
+    /// The sender's variables: those that were sent along in a header, and those laid flat between Mailgun's fields.
+    fn variables(&self, packed: impl Iterator<Item = String>) -> Value {
+        let packed = packed.filter_map(|it| json::parse(it.as_bytes()).ok()).filter_map(|it| it.as_object().cloned()).flatten();
         let is_own = |name: &str| OWN_FIELDS.contains(&name) || name.starts_with("X-Mailgun-") || name.starts_with("attachment-");
-        let variables = self.fields.iter().filter(|(name, _)| !is_own(&name.to_ascii_lowercase()) && !is_own(name));
-        Value::Object(variables.map(|(name, value)| (name.clone(), json!(text(value)))).collect::<Map<_, _>>())
+        let flat = self.fields.iter().filter(|(name, _)| !is_own(&name.to_ascii_lowercase()) && !is_own(name));
+        let flat = flat.map(|(name, value)| (name.clone(), json!(text(value))));
+        Value::Object(packed.chain(flat).collect::<Map<_, _>>())
+    }
+
+    /// The header block, where it is a list of names and values.
+    fn listed_headers(&self) -> Vec<(String, String)> {
+        let listed = self.all("message-headers").next().and_then(|it| json::parse(it).ok()).unwrap_or_default();
+        let pair = |it: Json<'_>| {
+            let mut pair = it.items().map(Json::verbatim);
+            Some((pair.next()??.to_owned(), pair.next()??.to_owned()))
+        };
+        Json::new(&listed).items().filter_map(pair).collect()
     }
 
     /// The message that a route posted.
@@ -139,12 +160,7 @@ impl<'a> Form<'a> {
 
     /// The header block: a list of names and values, else what stands in fields of its own.
     fn head(&self) -> String {
-        let listed = self.all("message-headers").next().and_then(|it| json::parse(it).ok()).unwrap_or_default();
-        let pair = |it: Json<'_>| {
-            let mut pair = it.items().map(Json::verbatim);
-            Some((pair.next()??.to_owned(), pair.next()??.to_owned()))
-        };
-        let mut pairs: Vec<(String, String)> = Json::new(&listed).items().filter_map(pair).collect();
+        let mut pairs = self.listed_headers();
         if pairs.is_empty() {
             let known = ["From", "To", "Cc", "Subject", "Date", "Message-Id", "from", "subject"];
             pairs = known.into_iter().filter_map(|it| Some((it.to_owned(), self.filled(it)?.into_owned()))).collect();

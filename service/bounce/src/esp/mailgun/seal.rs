@@ -31,20 +31,29 @@ pub(super) fn of_event(event: Json<'_>) -> Vec<Seal<'_>> {
     ["signature", "parent-signature"].into_iter().filter_map(seal).collect()
 }
 
-/// Whether one of them holds; then its token is to be remembered.
+/// Whether one of them holds; then the tokens of all that do are to be remembered. Whoever saw the post could otherwise take
+/// the seal that was not looked at for another.
 pub(super) fn check(seals: &[Seal<'_>], secrets: &[String], now: OffsetDateTime) -> Result<Once, Refusal> {
+    let mut held: Option<Once> = None;
     let mut first = None;
     for seal in seals {
         match seal.check(secrets, now) {
-            Ok(once) => return Ok(once),
+            Ok(until) => {
+                let once = held.get_or_insert_with(|| Once { tokens: Vec::new(), until });
+                once.until = once.until.max(until);
+                if !once.tokens.iter().any(|it| *it == seal.token) {
+                    once.tokens.push(seal.token.clone().into_owned());
+                }
+            }
             Err(refusal) => first = first.or(Some(refusal)),
         }
     }
-    Err(first.unwrap_or(Refusal::Missing(Credential::Signature)))
+    held.ok_or_else(|| first.unwrap_or(Refusal::Missing(Credential::Signature)))
 }
 
 impl Seal<'_> {
-    fn check(&self, secrets: &[String], now: OffsetDateTime) -> Result<Once, Refusal> {
+    /// Until when it would be believed, if it holds.
+    fn check(&self, secrets: &[String], now: OffsetDateTime) -> Result<OffsetDateTime, Refusal> {
         // Mailgun writes lower case, so there is one spelling of a seal.
         if self.signature.bytes().any(|it| it.is_ascii_uppercase()) {
             return Err(Refusal::Mismatch(Credential::Signature));
@@ -55,8 +64,7 @@ impl Seal<'_> {
         // would be off by centuries then.
         standard::fresh(&self.timestamp, now, WINDOW)?;
         let signed_at = self.timestamp.parse().ok().and_then(|it| OffsetDateTime::from_unix_timestamp(it).ok());
-        let until = signed_at.and_then(|it| it.checked_add(Duration::seconds(i64::from(WINDOW)))).ok_or(Refusal::Stale(WINDOW))?;
-        Ok(Once { token: self.token.clone().into_owned(), until })
+        signed_at.and_then(|it| it.checked_add(Duration::seconds(i64::from(WINDOW)))).ok_or(Refusal::Stale(WINDOW))
     }
 }
 

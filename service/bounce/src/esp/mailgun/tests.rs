@@ -206,7 +206,7 @@ mod proof {
         let proof = of(&body(), NOW).unwrap();
         let once = proof.once.unwrap();
         assert_eq!((proof.attribution, once.until), (Attribution::Signed, NOW + LONGEST));
-        assert_eq!(body()["signature"]["token"], json!(once.token));
+        assert_eq!(json!([body()["signature"]["token"]]), json!(once.tokens));
         let mut upper = body();
         upper["signature"]["signature"] = json!(upper["signature"]["signature"].as_str().unwrap().to_uppercase());
         assert_eq!(of(&upper, NOW), Err(Refusal::Mismatch(Credential::Signature)));
@@ -252,13 +252,23 @@ mod proof {
     }
 
     #[test]
+    fn of_two_seals_that_hold_neither_is_left_for_another_body() {
+        let mut both = body();
+        both["parent-signature"] = seal::sign("key of the parent", NOW).unwrap();
+        let mut credentials = signing();
+        credentials.secrets.push("key of the parent".to_owned());
+        let once = prove(&credentials, "application/json", both.to_string().as_bytes(), NOW).unwrap().once.unwrap();
+        assert_eq!(json!(once.tokens), json!([both["signature"]["token"], both["parent-signature"]["token"]]));
+    }
+
+    #[test]
     fn the_seal_of_the_parent_account_does_as_well() {
         let mut both = body();
         both["parent-signature"] = seal::sign("key of the parent", NOW).unwrap();
         both["signature"]["token"] = json!("other");
         let parent = Credentials { secrets: vec!["key of the parent".to_owned()], ..Credentials::default() };
         let once = prove(&parent, "application/json", both.to_string().as_bytes(), NOW).unwrap().once.unwrap();
-        assert_eq!(both["parent-signature"]["token"], json!(once.token));
+        assert_eq!(json!([both["parent-signature"]["token"]]), json!(once.tokens));
         assert_eq!(of(&both, NOW), Err(Refusal::Mismatch(Credential::Signature)));
     }
 
@@ -337,6 +347,20 @@ mod forms {
             assert_eq!(tags, [("my-var", "v1"), ("tag", "t1")]);
             assert_eq!(classify(report, Rules::builtin()).bounce_type, Some(BounceType::Hard));
         }
+    }
+
+    #[test]
+    fn an_old_bounce_tells_of_its_message_by_the_header_block_alone() {
+        let headers =
+            r#"[["Message-Id", "<own@example.net>"], ["X-Mailgun-Tag", "t1"], ["X-Mailgun-Variables", "{\"list\": \"weekly\"}"], [7]]"#;
+        for (_, decoded) in both_ways(&[("event", "bounced"), ("recipient", "jane@example.com"), ("message-headers", headers)]) {
+            let report = &decoded.reading.reports[0];
+            assert_eq!(report.message_id.as_deref(), Some("own@example.net"));
+            let tags: Vec<_> = report.hints.tags.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            assert_eq!(tags, [("list", "weekly"), ("tag", "t1")]);
+        }
+        let broken = [("event", "bounced"), ("recipient", "jane@example.com"), ("message-headers", "{")];
+        assert!(both_ways(&broken).iter().all(|(_, it)| it.reading.reports.len() == 1));
     }
 
     #[test]

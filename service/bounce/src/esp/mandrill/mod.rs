@@ -21,7 +21,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::esp::credentials::BASE64;
-use crate::esp::form::{self, Plus};
+use crate::esp::form::{self, Pair};
 use crate::esp::mac::{self, Hash};
 use crate::esp::{
     Answer, Content, Credential, Credentials, Decoded, NoSample, Proof, Provider, Refusal, Sample, TEST_RECIPIENT, Unverified, Verified,
@@ -40,8 +40,6 @@ const FIELD: &[u8] = b"mandrill_events";
 #[derive(Debug)]
 pub struct Mandrill;
 
-type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
-
 impl Provider for Mandrill {
     fn name(&self) -> &'static str {
         "mandrill"
@@ -57,6 +55,10 @@ impl Provider for Mandrill {
 
     fn handshake(&self, post: &Unverified<'_>, _credentials: &Credentials) -> Result<Option<Answer>, Refusal> {
         Ok((post.method == "HEAD").then(Answer::ok))
+    }
+
+    fn check_credentials(&self, credentials: &Credentials) -> Result<(), Refusal> {
+        if credentials.secrets.is_empty() { Ok(()) } else { url(credentials).map(|_| ()) }
     }
 
     fn prove(&self, post: &Unverified<'_>, credentials: &Credentials, _now: OffsetDateTime) -> Result<Proof, Refusal> {
@@ -151,7 +153,7 @@ fn data(url: &str, pairs: &[Pair<'_>]) -> Vec<u8> {
 fn pairs<'a>(post: &Unverified<'a>) -> Result<Vec<Pair<'a>>, Refusal> {
     let content_type = post.header("content-type").unwrap_or_default();
     match form::media_type(content_type).as_str() {
-        "" | "application/x-www-form-urlencoded" => Ok(form::pairs(post.body, Plus::Blank).collect()),
+        "" | "application/x-www-form-urlencoded" => Ok(form::fields(post.body).map_err(malformed)?.collect()),
         "multipart/form-data" => {
             let parts = form::parts(content_type, post.body).map_err(malformed)?.into_iter().filter(|it| !it.is_file);
             Ok(parts.map(|it| (Cow::Owned(it.name.unwrap_or_default().into_bytes()), Cow::Borrowed(it.body))).collect())

@@ -64,6 +64,10 @@ impl Provider for SendGrid {
         &["public_keys", "basic", "bearer", "header", "url_secret"]
     }
 
+    fn check_credentials(&self, credentials: &Credentials) -> Result<(), Refusal> {
+        public_key::are_p256(&credentials.public_keys)
+    }
+
     fn prove(&self, post: &Unverified<'_>, credentials: &Credentials, _now: OffsetDateTime) -> Result<Proof, Refusal> {
         let has_key = !credentials.public_keys.is_empty();
         match brings(post) {

@@ -1,4 +1,6 @@
-//! Amazon SES, by way of SNS: feedback notifications of an identity and event publishing of a configuration set.
+//! Amazon SES, by way of SNS: feedback notifications of an identity, event publishing of a configuration set, and mail that
+//! SES receives, whole in a notification. What such a mail says is unattributed, whoever signed the envelope: anybody may have
+//! written it.
 //!
 //! SNS signs what it sends, and that proves no more than that somebody's topic sent it; so a source names its topics. With
 //! raw message delivery nothing is signed, and another credential must prove the post. A 4xx loses the event for good and
@@ -8,27 +10,26 @@
 //! send again what a dead-letter queue kept for days, and a notification that comes twice changes nothing. A confirmation
 //! does change something: one older than two hours is not carried out.
 
+pub(super) mod labels;
 mod payload;
-pub mod sign;
-pub(super) mod signature;
+mod receipt;
 #[cfg(test)]
 mod tests;
 
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
 
 use crate::esp::json::{self, Notes};
 use crate::esp::moment::moment;
 use crate::esp::ses::payload::{Findings, Publication};
-use crate::esp::ses::signature::{Body, Envelope, Type};
+use crate::esp::sns::{self, Body, Envelope, Type};
 use crate::esp::{
     Credential, Credentials, Decoded, NoSample, Proof, Provider, Refusal, Request, Sample, TEST_RECIPIENT, Unverified, Verified,
 };
 use crate::kind::Attribution;
 
-/// How old a subscription confirmation may be to be carried out: SNS tries for an hour at most, doubled for clocks that
-/// differ. Visiting an older one could undo what the operator did since.
-const CONFIRM_WITHIN: Duration = Duration::hours(2);
+/// Fields by which a notification without an envelope is told.
+const OF_EVENT: &[&str] = &["eventType", "notificationType"];
 
 /// Amazon SES.
 #[derive(Debug)]
@@ -46,30 +47,39 @@ impl Provider for Ses {
     fn prove(&self, post: &Unverified<'_>, credentials: &Credentials, _now: OffsetDateTime) -> Result<Proof, Refusal> {
         // The password comes first: SNS sends it only after a 401 to whatever it posted without.
         let transport = credentials.transport(post)?;
-        let body = signature::read(post.body)?;
-        if credentials.topic_arns.is_empty() {
+        let body = sns::read(post.body, OF_EVENT)?;
+        if credentials.topic_arns.is_empty() && !credentials.insecure {
             return Err(Refusal::NotConfigured("`topic_arns`"));
         }
-        let allowed = |topic: Option<&str>| match topic {
-            Some(topic) if credentials.topic_arns.iter().any(|it| it == topic) => Ok(()),
-            _ => Err(Refusal::NotAllowed("the topic")),
-        };
-        match body {
-            Body::Raw(_) => {
-                let attribution = transport.ok_or(Refusal::Missing(Credential::Signature))?;
-                allowed(post.header("x-amz-sns-topic-arn").map(str::trim))?;
-                Ok(Proof::of(attribution))
+        let (attribution, message) = match body {
+            Body::Raw(value) => {
+                let insecure = credentials.insecure.then_some(Attribution::Unattributed);
+                let attribution = transport.or(insecure).ok_or(Refusal::Missing(Credential::Signature))?;
+                sns::check_topic_header(credentials, post)?;
+                (attribution, Some(value))
             }
             Body::Envelope(envelope) => {
                 envelope.check_headers(post)?;
-                allowed(Some(&envelope.topic_arn))?;
-                envelope.check_signature(credentials)?;
-                if envelope.kind == Type::SubscriptionConfirmation {
-                    envelope.confirmation_url()?;
+                sns::check_topic(credentials, &envelope.topic_arn)?;
+                let message = json::parse(envelope.message.as_bytes()).ok().filter(|_| envelope.kind == Type::Notification);
+                // Without a topic to expect, a signature proves that somebody's topic sent it, which is nothing.
+                if credentials.topic_arns.is_empty() {
+                    (transport.unwrap_or(Attribution::Unattributed), message)
+                } else {
+                    envelope.check_signature(credentials)?;
+                    if envelope.kind == Type::SubscriptionConfirmation {
+                        envelope.confirmation_url()?;
+                    }
+                    (Attribution::Signed, message)
                 }
-                Ok(Proof::of(Attribution::Signed))
             }
-        }
+        };
+        let of_stranger = message.is_some_and(|it| receipt::is_one(&it));
+        Ok(Proof::of(if of_stranger { Attribution::Unattributed } else { attribution }))
+    }
+
+    fn may_confirm(&self, url: &str, _credentials: &Credentials) -> bool {
+        sns::address::is_confirmation_url(url)
     }
 
     fn test_recipients(&self) -> &'static [&'static str] {
@@ -95,46 +105,54 @@ impl Provider for Ses {
 
     fn decode(&self, post: &Verified<'_>) -> Decoded {
         let mut notes = Notes::default();
-        let findings = match signature::read(post.post().body) {
+        match sns::read(post.post().body, OF_EVENT) {
             Ok(Body::Raw(value)) => {
                 note_nul(post.post().body, &mut notes);
                 let id = post.post().header("x-amz-sns-message-id").map(str::to_owned);
-                payload::read(&value, &Publication { id, published_at: None }, &mut notes)
+                event(&value, &Publication { id, published_at: None }, notes)
             }
             Ok(Body::Envelope(envelope)) => match envelope.kind {
-                Type::Notification => notification(&envelope, &mut notes),
-                Type::SubscriptionConfirmation => return confirmation(&envelope, post.now(), notes),
+                Type::Notification => notification(&envelope, notes),
+                Type::SubscriptionConfirmation => confirmation(&envelope, post, notes),
                 Type::UnsubscribeConfirmation => {
                     notes.add("the topic's subscription of this address was ended; nothing more will come until it is made again");
-                    Findings::default()
+                    decoded(Findings::default(), notes)
                 }
             },
-            Err(refusal) => {
-                notes.add(refusal.to_string());
-                Findings { reports: Vec::new(), unrecognised: 1 }
-            }
-        };
-        Decoded::new("ses", findings.reports, notes.finish(), findings.unrecognised)
+            Err(refusal) => Decoded::unreadable("ses", &refusal),
+        }
     }
 }
 
-fn notification(envelope: &Envelope, notes: &mut Notes) -> Findings {
+fn decoded(findings: Findings, notes: Notes) -> Decoded {
+    Decoded::new("ses", findings.reports, notes.finish(), findings.unrecognised)
+}
+
+/// A notification of SES, whatever it came in.
+fn event(value: &serde_json::Value, publication: &Publication, mut notes: Notes) -> Decoded {
+    if receipt::is_one(value) {
+        return receipt::read(value);
+    }
+    decoded(payload::read(value, publication, &mut notes), notes)
+}
+
+fn notification(envelope: &Envelope, mut notes: Notes) -> Decoded {
     if !envelope.is_of_one_region() {
         notes.add("the signing certificate is of another region than the topic");
     }
     // What SES says when an event destination is added. It is no JSON, and the only text that is not.
     if envelope.message.trim_start().starts_with("Successfully validated SNS topic") {
-        return Findings::default();
+        return decoded(Findings::default(), notes);
     }
     match json::parse(envelope.message.as_bytes()) {
         Ok(value) => {
-            note_nul(envelope.message.as_bytes(), notes);
+            note_nul(envelope.message.as_bytes(), &mut notes);
             let publication = Publication { id: Some(envelope.message_id.clone()), published_at: moment(&envelope.timestamp) };
-            payload::read(&value, &publication, notes)
+            event(&value, &publication, notes)
         }
         Err(error) => {
             notes.add(format!("the message in the notification is none of SES: {error}"));
-            Findings { reports: Vec::new(), unrecognised: 1 }
+            decoded(Findings { reports: Vec::new(), unrecognised: 1 }, notes)
         }
     }
 }
@@ -145,13 +163,15 @@ fn note_nul(message: &[u8], notes: &mut Notes) {
     }
 }
 
-fn confirmation(envelope: &Envelope, now: OffsetDateTime, mut notes: Notes) -> Decoded {
-    let fresh = moment(&envelope.timestamp).is_some_and(|it| (now - it).abs() <= CONFIRM_WITHIN);
+fn confirmation(envelope: &Envelope, post: &Verified<'_>, mut notes: Notes) -> Decoded {
     let mut requests = Vec::new();
     match envelope.confirmation_url() {
-        Ok(url) if fresh => requests.push(Request::Confirm { url: url.to_owned() }),
+        Ok(_) if post.attribution() != Attribution::Signed => {
+            notes.add("nothing proves that Amazon asks to confirm the subscription, so it was not; list the topic in `topic_arns`");
+        }
+        Ok(url) if envelope.is_fresh(post.now()) => requests.push(Request::Confirm { url: url.to_owned() }),
         Ok(_) => notes.add("the subscription confirmation is older than two hours and was not carried out; ask SNS for another"),
         Err(refusal) => notes.add(refusal.to_string()),
     }
-    Decoded { requests, ..Decoded::new("ses", Vec::new(), notes.finish(), 0) }
+    Decoded { requests, ..decoded(Findings::default(), notes) }
 }

@@ -7,12 +7,15 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::classify::reason::Reason;
-use crate::esp::evidence::{Words, bare_message_id, hint, list_id, tag_hints, with_words, without_type};
+use crate::esp::evidence::{Words, bare_message_id, hint, tag_hints, weighed, with_words, without_type};
+use crate::esp::headers::Headers;
 use crate::esp::json::{Json, Notes};
 use crate::esp::mailbox::mailbox;
-use crate::kind::{BounceType, FeedbackType, Kind};
+use crate::esp::ses::labels::{bounce_meaning, is_suppression};
+use crate::kind::{FeedbackType, Kind};
 use crate::limits;
 use crate::report::{Claim, Hints, Report};
+use crate::status::Class;
 
 /// How a notification came.
 #[derive(Debug)]
@@ -73,7 +76,8 @@ struct Named<'a> {
 
 impl<'a> Event<'a> {
     fn bounces(&self, bounce: Json<'a>, notes: &mut Notes) -> Option<Vec<Report>> {
-        let (kind, claim, feedback_type) = bounce_meaning(&bounce.word("bounceType"), &bounce.word("bounceSubType"), notes);
+        let bounce_type = bounce.word("bounceType");
+        let (kind, claim, feedback_type) = bounce_meaning(&bounce_type, &bounce.word("bounceSubType"), notes);
         let reports = self.reports(kind, bounce, "bouncedRecipients", notes)?.into_iter().map(|Named { report, detail }| {
             let report = Report {
                 reporting_mta: bounce.text("reportingMTA").map(|it| without_type(&it).1.to_owned()),
@@ -82,7 +86,7 @@ impl<'a> Event<'a> {
                 feedback_type,
                 ..report
             };
-            with_reply(report, detail, "diagnosticCode", notes)
+            heard(with_reply(report, detail, "diagnosticCode", notes), &bounce_type)
         });
         Some(reports.collect())
     }
@@ -210,79 +214,26 @@ impl<'a> Event<'a> {
     }
 
     fn common(&self, kind: Kind, object: Json<'_>) -> Report {
-        let header = |name: &str| {
-            let headers = self.mail.at("headers");
-            headers.items().find(|it| it.word("name") == name).and_then(|it| it.text("value"))
-        };
-        let message_id = self.mail.at("commonHeaders").text("messageId").or_else(|| header("message-id"));
+        let headers = Headers(self.mail.at("headers"));
+        let message_id = self.mail.at("commonHeaders").text("messageId").as_deref().and_then(bare_message_id);
         Report {
             occurred_at: object.moment("timestamp").or(self.publication.published_at).or_else(|| self.mail.moment("timestamp")),
-            message_id: message_id.as_deref().and_then(bare_message_id),
+            message_id: message_id.or_else(|| headers.message_id()),
             provider_message_id: self.mail.text("messageId"),
-            provider_event_id: object.text("feedbackId").or_else(|| self.publication.id.clone()),
-            hints: Hints {
-                list_id: header("list-id").as_deref().and_then(list_id),
-                headers: self.header_hints(),
-                tags: tag_hints(&[self.mail.at("tags")]),
-            },
+            // The id of SNS is that of this notification; a bare one has only the feedback's, which two notifications may share.
+            provider_event_id: self.publication.id.clone().or_else(|| object.text("feedbackId")),
+            hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags: tag_hints(&[self.mail.at("tags")]) },
             ..Report::new(kind, None)
         }
     }
-
-    /// Headers of the message, without those that name recipients or tell of the journey.
-    fn header_hints(&self) -> std::collections::BTreeMap<String, String> {
-        const NO_HINTS: [&str; 9] = [
-            "to",
-            "cc",
-            "bcc",
-            "received",
-            "dkim-signature",
-            "domainkey-signature",
-            "arc-seal",
-            "arc-message-signature",
-            "arc-authentication-results",
-        ];
-        let named = self.mail.at("headers").items().map(|it| (it.word("name"), it.text("value")));
-        let kept = named.filter(|(name, _)| !name.is_empty() && !NO_HINTS.contains(&name.as_str()));
-        kept.filter_map(|(name, value)| Some((hint(&name), hint(&value?)))).take(limits::POST_HINTS).collect()
-    }
 }
 
-/// What bounceType and bounceSubType mean, and of whose wish a suppression speaks.
-fn bounce_meaning(bounce_type: &str, sub_type: &str, notes: &mut Notes) -> (Kind, Claim, Option<FeedbackType>) {
-    let soft = |reason| (Kind::Bounce, Claim { bounce_type: Some(BounceType::Soft), reason }, None);
-    let hard = |reason| (Kind::Bounce, Claim { bounce_type: Some(BounceType::Hard), reason }, None);
-    let suppressed =
-        |feedback| (Kind::Suppressed, Claim { bounce_type: Some(BounceType::Hard), reason: Some(Reason::Suppressed) }, feedback);
-    match (bounce_type, sub_type) {
-        ("permanent", "general" | "") => hard(None),
-        ("permanent", "noemail") => hard(Some(Reason::UserUnknown)),
-        ("permanent", "unsubscribedrecipient") => suppressed(Some(FeedbackType::OptOut)),
-        ("permanent", other) if is_suppression(other) => suppressed(None),
-        ("permanent", _) => {
-            notes.add("the bounce's subtype is not known here; taken as hard, as its type says");
-            hard(None)
-        }
-        ("transient", "mailboxfull") => soft(Some(Reason::MailboxFull)),
-        ("transient", "messagetoolarge") => soft(Some(Reason::MessageTooLarge)),
-        ("transient", "contentrejected" | "attachmentrejected") => soft(Some(Reason::ContentRejected)),
-        ("transient", "customtimeoutexceeded") => soft(Some(Reason::Expired)),
-        ("transient", "general" | "") => soft(None),
-        ("transient", _) => {
-            notes.add("the bounce's subtype is not known here; taken as soft, as its type says");
-            soft(None)
-        }
-        ("undetermined", _) => soft(None),
-        _ => {
-            notes.add("the bounce's type is not known here; taken as soft");
-            soft(None)
-        }
-    }
-}
-
-/// Whether a subtype says that SES did not try: `Suppressed`, `OnAccountSuppressionList`, `EmailValidationSuppressed`.
-fn is_suppression(sub_type: &str) -> bool {
-    sub_type.ends_with("suppressed") || sub_type.ends_with("suppressionlist")
+/// Lets the receiver's words decide where they say more than the label: `Permanent` is said of full mailboxes too, and
+/// `Transient` without a subtype of domains that do not exist (5.4.4). Where there are none, the label stands.
+fn heard(report: Report, bounce_type: &str) -> Report {
+    let is_plain = report.claim.is_some_and(|it| it.reason.is_none());
+    let for_good = report.status.is_some_and(|it| it.class == Class::Permanent && it.detail != 0);
+    if bounce_type == "transient" && is_plain && for_good { Report { claim: None, ..report } } else { weighed(report) }
 }
 
 /// Takes what the other side said: status, action, and the reply with its type taken off.

@@ -7,12 +7,14 @@ mod meaning;
 use std::sync::LazyLock;
 
 use aws_lc_rs::rsa::KeyPair;
+use base64::Engine;
 use serde_json::{Value, json};
 use time::macros::datetime;
 
-use super::sign::{Notice, NoticeKind, sign};
 use super::*;
 use crate::esp::HeaderSecret;
+use crate::esp::credentials::BASE64;
+use crate::esp::sns::sign::{Notice, NoticeKind, sign};
 use crate::report::Report;
 
 const TOPIC: &str = "arn:aws:sns:eu-west-1:111122223333:ses";
@@ -135,7 +137,7 @@ fn signature_version_1_is_believed() {
 
 #[test]
 fn signature_version_2_is_believed_and_covers_every_field() {
-    let with_subject = Notice { kind: NoticeKind::Notification(Some("Ünter\nline")), ..notice("{\"eventType\":\"Send\"}\n") };
+    let with_subject = Notice { kind: NoticeKind::Notification(Some("Ünter line")), ..notice("{\"eventType\":\"Send\"}\n") };
     let body = AMAZON.sign(&with_subject);
     assert_eq!(post(&body).unwrap().0, Attribution::Signed);
     for field in ["Message", "MessageId", "Timestamp", "Subject"] {
@@ -192,6 +194,10 @@ fn headers_must_agree_with_the_body() {
         let refused = post_with(&AMAZON.credentials(), &[(name, "SubscriptionConfirmation")], &body);
         assert!(matches!(refused, Err(Refusal::Malformed { .. })), "{name}");
     }
+    for (name, value) in agreeing {
+        let refused = post_with(&AMAZON.credentials(), &[(name, value), (name, value)], &body);
+        assert!(matches!(refused, Err(Refusal::Malformed { .. })), "{name} twice");
+    }
 }
 
 #[test]
@@ -219,6 +225,87 @@ fn raw_delivery_needs_another_credential() {
     let refused = post_with(&credentials, &[("x-token", "t"), ("x-amz-sns-topic-arn", "arn:x")], &body);
     assert_eq!(refused, Err(Refusal::NotAllowed("the topic")));
     assert_eq!(post_with(&credentials, &[("x-token", "t")], &body), Err(Refusal::NotAllowed("the topic")));
+}
+
+#[test]
+fn an_insecure_source_takes_what_nothing_proves_and_no_more() {
+    let event = bounce("Permanent", "General").to_string();
+    let insecure = Credentials { insecure: true, ..Credentials::default() };
+    let raw = post_with(&insecure, &[("x-amz-sns-rawdelivery", "true")], &event).unwrap();
+    assert_eq!((raw.0, raw.1.reading.reports.len()), (Attribution::Unattributed, 1));
+    let listed = Credentials { insecure: true, ..AMAZON.credentials() };
+    assert_eq!(post_with(&listed, &[("x-amz-sns-topic-arn", TOPIC)], &event).unwrap().0, Attribution::Unattributed);
+    assert_eq!(post_with(&listed, &[], &event), Err(Refusal::NotAllowed("the topic")));
+    assert_eq!(post_with(&listed, &[("x-amz-sns-topic-arn", TOPIC); 2], &event), Err(Refusal::NotAllowed("the topic")));
+    // A signature that is there must hold where it could be checked.
+    let body = AMAZON.sign(&notice(&event));
+    assert_eq!(post_with(&listed, &[], &body).unwrap().0, Attribution::Signed);
+    let forged = edited(&body, |it| it["Timestamp"] = json!("x"));
+    assert_eq!(post_with(&listed, &[], &forged), Err(Refusal::Mismatch(Credential::Signature)));
+    assert_eq!(post_with(&insecure, &[], &forged).unwrap().0, Attribution::Unattributed);
+    let kind = NoticeKind::SubscriptionConfirmation { subscribe_url: SUBSCRIBE_URL, token: "23" };
+    let confirmation = post_with(&insecure, &[], &AMAZON.sign(&Notice { kind, ..notice("x") })).unwrap().1;
+    assert_eq!((confirmation.requests.len(), confirmation.reading.notes.len()), (0, 1));
+    assert!(Ses.may_confirm(SUBSCRIBE_URL, &insecure) && !Ses.may_confirm("https://evil.example/?Action=ConfirmSubscription", &insecure));
+}
+
+#[test]
+fn one_changed_bit_is_refused() {
+    let body = AMAZON.sign(&Notice { kind: NoticeKind::Notification(Some("s")), ..notice("{\"eventType\":\"Send\"}\n") });
+    let flipped = |text: &str, at: usize| {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes[at / 8] ^= 1 << (at % 8);
+        String::from_utf8(bytes).ok()
+    };
+    for field in ["Message", "MessageId", "Timestamp", "Subject", "TopicArn", "Type", "SignatureVersion"] {
+        let text = serde_json::from_str::<Value>(&body).unwrap()[field].as_str().unwrap().to_owned();
+        for forged in (0..text.len() * 8).filter_map(|at| flipped(&text, at)) {
+            let refused = post(&edited(&body, |it| it[field] = json!(forged)));
+            assert!(refused.is_err(), "{field} {forged:?}");
+        }
+    }
+    let signature = serde_json::from_str::<Value>(&body).unwrap()["Signature"].as_str().unwrap().to_owned();
+    let signature = BASE64.decode(signature).unwrap();
+    for at in (0..signature.len() * 8).step_by(7) {
+        let mut forged = signature.clone();
+        forged[at / 8] ^= 1 << (at % 8);
+        let refused = refusal(&edited(&body, |it| it["Signature"] = json!(BASE64.encode(&forged))));
+        assert_eq!(refused, Refusal::Mismatch(Credential::Signature), "bit {at}");
+    }
+}
+
+#[test]
+fn a_mail_that_was_received_is_read_and_proves_nothing() {
+    let mail = crate::esp::mime::sample(NOW);
+    let received = |content: Value| {
+        json!({"notificationType": "Received", "receipt": {"timestamp": "2026-01-01T00:00:00.000Z", "recipients": ["bounces@example.net"],
+            "action": {"type": "SNS", "topicArn": TOPIC}}, "mail": {"messageId": "in-1", "destination": ["bounces@example.net"]}, "content": content})
+    };
+    for content in [
+        mail.clone(),
+        BASE64.encode(&mail),
+        BASE64.encode(&mail).as_bytes().chunks(76).fold(String::new(), |all, it| all + &String::from_utf8_lossy(it) + "\r\n"),
+    ] {
+        let event = received(json!(content));
+        let (attribution, decoded) = post(&AMAZON.sign(&notice(&event.to_string()))).unwrap();
+        assert_eq!((attribution, decoded.reading.kind, decoded.unrecognised), (Attribution::Unattributed, crate::kind::Kind::Bounce, 0));
+        assert_eq!(decoded.reading.reports[0].status.unwrap().to_string(), "5.1.1");
+        let header = Some(HeaderSecret { name: "X-Token".into(), value: "t".into() });
+        let raw = post_with(
+            &Credentials { header, ..AMAZON.credentials() },
+            &[("x-token", "t"), ("x-amz-sns-topic-arn", TOPIC)],
+            &event.to_string(),
+        );
+        assert_eq!(raw.unwrap(), (Attribution::Unattributed, decoded));
+    }
+    for content in [Value::Null, json!(""), json!(7), json!([])] {
+        let (_, decoded) = post(&AMAZON.sign(&notice(&received(content.clone()).to_string()))).unwrap();
+        assert_eq!((decoded.reading.reports.len(), decoded.unrecognised, decoded.reading.notes.len()), (0, 1, 1), "{content}");
+    }
+    for content in ["Subject: lunch?\r\n\r\nAt noon.", "bm90IGEgbWFpbA==", "***"] {
+        let (_, decoded) = post(&AMAZON.sign(&notice(&received(json!(content)).to_string()))).unwrap();
+        assert_eq!((decoded.reading.reports.len(), decoded.unrecognised), (0, 1), "{content}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::esp::batch;
-use crate::esp::form::{self, Plus};
+use crate::esp::form;
 use crate::esp::{Content, Credentials, Decoded, NoSample, Proof, Provider, Refusal, Sample, TEST_RECIPIENT, Unverified, Verified};
 
 /// What a body should have been, in refusals.
@@ -88,7 +88,7 @@ fn as_json<'a>(post: &Unverified<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
             add(part.name.as_deref().unwrap_or_default().as_bytes(), part.body);
         }
     } else {
-        for (name, value) in form::pairs(post.body, Plus::Blank) {
+        for (name, value) in form::fields(post.body).map_err(malformed)? {
             add(&name, &value);
         }
     }

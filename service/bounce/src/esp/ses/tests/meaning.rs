@@ -3,9 +3,10 @@
 use super::*;
 use crate::address::Address;
 use crate::classify::reason::Reason;
+use crate::classify::{Rules, classify};
 use crate::kind::{Action, BounceType, FeedbackType, Kind};
 use crate::limits;
-use crate::report::{Claim, Hints, Report};
+use crate::report::{Hints, Report};
 
 #[test]
 fn every_bounce_type_has_its_meaning() {
@@ -31,7 +32,9 @@ fn every_bounce_type_has_its_meaning() {
         ("SomethingNew", "General", (Kind::Bounce, Some(Soft), None, 1)),
         ("", "", (Kind::Bounce, Some(Soft), None, 1)),
     ] {
-        let decoded = decoded(&bounce(bounce_type, sub_type));
+        let mut event = bounce(bounce_type, sub_type);
+        event["bounce"]["bouncedRecipients"] = json!([{"emailAddress": "jane@example.com"}]);
+        let decoded = decoded(&event);
         let report = &decoded.reading.reports[0];
         let claim = report.claim.unwrap();
         let found = (report.kind, claim.bounce_type, claim.reason, decoded.reading.notes.len());
@@ -39,6 +42,27 @@ fn every_bounce_type_has_its_meaning() {
         assert_eq!((decoded.reading.kind, decoded.unrecognised), (expected.0, 0));
     }
     assert_eq!(report(&bounce("Permanent", "UnsubscribedRecipient")).feedback_type, Some(FeedbackType::OptOut));
+}
+
+#[test]
+fn the_receivers_words_go_before_the_label() {
+    use BounceType::{Hard, Soft};
+    for (bounce_type, sub_type, status, text, expected, reason) in [
+        ("Transient", "General", "5.4.4", "smtp; 550 5.4.4 Host not found", Hard, Reason::DomainUnknown),
+        ("Transient", "General", "4.4.7", "smtp; 554 4.4.7 Message expired: unable to deliver in 840 minutes", Soft, Reason::Expired),
+        ("Transient", "General", "4.0.0", "smtp; 452 later", Soft, Reason::ServerError),
+        ("Transient", "MailboxFull", "5.2.2", "smtp; 552 5.2.2 mailbox full", Soft, Reason::MailboxFull),
+        ("Permanent", "General", "5.1.1", "smtp; 550 5.1.1 user unknown", Hard, Reason::UserUnknown),
+        ("Permanent", "General", "5.2.2", "smtp; 552 5.2.2 mailbox full", Soft, Reason::MailboxFull),
+        ("Permanent", "General", "5.7.1", "smtp; 554 5.7.1 blocked as spam", Soft, Reason::SpamContent),
+        ("Permanent", "General", "5.0.0", "smtp; 550 no", Hard, Reason::MailboxUnavailable),
+        ("Undetermined", "Undetermined", "5.1.1", "smtp; 550 5.1.1 user unknown", Soft, Reason::UserUnknown),
+    ] {
+        let mut event = bounce(bounce_type, sub_type);
+        event["bounce"]["bouncedRecipients"] = json!([{"emailAddress": "jane@example.com", "status": status, "diagnosticCode": text}]);
+        let verdict = classify(&report(&event), Rules::builtin());
+        assert_eq!((verdict.bounce_type, verdict.reason), (Some(expected), Some(reason)), "{bounce_type} {sub_type} {text}");
+    }
 }
 
 #[test]
@@ -53,8 +77,9 @@ fn everything_known_of_a_bounce_is_taken() {
         occurred_at: Some(datetime!(2026-01-01 00:00:00 UTC)),
         message_id: Some("own-1@example.net".into()),
         provider_message_id: Some("ses-1".into()),
-        provider_event_id: Some("feedback-1".into()),
-        claim: Some(Claim { bounce_type: Some(BounceType::Hard), reason: None }),
+        provider_event_id: Some("sns-1".into()),
+        // The receiver's words say it all, so the label does not count.
+        claim: None,
         hints: Hints {
             list_id: Some("weekly.example.net".into()),
             headers: [("from", "news@example.net"), ("list-id", "Weekly news <Weekly.example.net>"), ("x-campaign", "winter")]

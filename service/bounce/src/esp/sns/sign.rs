@@ -9,7 +9,7 @@ use base64::Engine;
 use serde_json::json;
 
 use crate::esp::credentials::BASE64;
-use crate::esp::ses::signature::{Envelope, Type};
+use crate::esp::sns::{Envelope, Type};
 
 /// What is to be posted.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,9 @@
+//! Only what the fuzzer needs around `tests/fuzzed/read_post_bent.rs`, which also runs as an ordinary test.
+#![no_main]
+
+#[path = "../../tests/fuzzed/read_post_bent.rs"]
+mod body;
+#[path = "../../tests/fuzzed/read_post.rs"]
+mod read_post;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::run(data));

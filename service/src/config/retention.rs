@@ -1,0 +1,49 @@
+//! Retention: how long what came in, and what was read from it, is kept.
+
+use std::time::Duration;
+
+use super::Config;
+use super::policy::PolicyOverrides;
+use super::problem::Checks;
+use super::read::section;
+
+/// A day.
+const DAY: u64 = 24;
+
+section! {
+    /// `[retention]`: how long things are kept. What is not set is kept for good.
+    pub struct RetentionConfig {
+        /// The raw bytes of receipts that were understood.
+        pub receipts: Option<Duration> = Some(Duration::from_hours(90 * DAY)),
+        /// The raw bytes of receipts that were not understood, or could not be read.
+        pub quarantine: Option<Duration> = Some(Duration::from_hours(30 * DAY)),
+        /// Events on which nothing rests that a list says.
+        pub events: Option<Duration> = Some(Duration::from_hours(730 * DAY)),
+    }
+}
+
+impl RetentionConfig {
+    pub(super) fn validate(&self, config: &Config, checks: &mut Checks) {
+        for (key, value) in
+            [("retention.receipts", self.receipts), ("retention.quarantine", self.quarantine), ("retention.events", self.events)]
+        {
+            if let Some(value) = value {
+                checks.positive(key, value);
+            }
+        }
+        // Else an event could go while a failure that comes later would still have to be counted together with it.
+        let Some(events) = self.events else { return };
+        checks.at_most("intake.max_fact_age", config.intake.max_fact_age, events, "retention.events");
+        let mut windows = |policy: &PolicyOverrides, at: &str| {
+            for (reason, it) in policy {
+                if let Some(window) = it.window {
+                    checks.at_most(&format!("{at}policy.{reason}.window"), window, events, "retention.events");
+                }
+            }
+        };
+        windows(&config.policy, "");
+        for (at, list) in config.lists.iter().enumerate() {
+            windows(&list.policy, &format!("list[{at}]."));
+        }
+    }
+}
