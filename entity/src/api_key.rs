@@ -26,6 +26,10 @@ pub struct Model {
     pub expires_at: Option<OffsetDateTime>,
     /// When it was revoked.
     pub revoked_at: Option<OffsetDateTime>,
+    /// Requests a minute it may make; null for what the configuration says.
+    pub rate_limit: Option<i32>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<OffsetDateTime>,
 }
 
 /// None: what belongs together is read together by key.

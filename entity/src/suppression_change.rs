@@ -20,7 +20,7 @@ pub struct Model {
     pub boundary_id: Uuid,
     /// act (a person's word, by itself no change), added, updated, released, erased or forgotten.
     pub change: String,
-    /// The cause that changed, or that was imported; null for any other act.
+    /// The cause that changed, or that an act names, as every import does; null for an erasure.
     pub cause: Option<String>,
     /// Reason of the deciding fact.
     pub reason: Option<String>,

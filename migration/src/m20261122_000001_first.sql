@@ -136,7 +136,7 @@ create table suppression_change ( -- Append-only audit: every change of what a l
   list_id {uuid} not null references suppression_list (id), -- Where.
   boundary_id {uuid} not null references suppression_list (id), -- Root of that list.
   change text not null, -- act (a person's word, by itself no change), added, updated, released, erased or forgotten.
-  cause text, -- The cause that changed, or that was imported; null for any other act and for an erasure.
+  cause text, -- The cause that changed, or that an act names, as every import does; null for an erasure.
   reason text, -- Reason of the deciding fact.
   event_id {uuid} references event (id), -- The event that led to it.
   act text, -- What the person did.
@@ -152,7 +152,7 @@ create table suppression_change ( -- Append-only audit: every change of what a l
   at {time} not null, -- When it was recorded; the time of an act.
   constraint change_is_known check (change in ('act', 'added', 'updated', 'released', 'erased', 'forgotten')),
   constraint an_act_has_a_word check ((change = 'act') = (act is not null)),
-  constraint a_change_has_a_cause check ((change in ('erased', 'forgotten') or (change = 'act' and act <> 'import')) = (cause is null)),
+  constraint a_change_has_a_cause check (case when change in ('erased', 'forgotten') then cause is null when change = 'act' then act <> 'import' or cause is not null else cause is not null end),
   constraint what_is_imported_names_its_import check (act is null or act <> 'import' or import_id is not null)
 );
 create index suppression_change_by_position on suppression_change (position, id);
@@ -223,6 +223,9 @@ create table api_key ( -- Keys of the API. The secret itself is not kept.
   created_at {time} not null, -- When it was made.
   expires_at {time}, -- When it ends.
   revoked_at {time}, -- When it was revoked.
+  rate_limit integer, -- Requests a minute it may make; null for what the configuration says.
+  last_used_at {time}, -- When it was last used, to the minute.
+  constraint a_key_may_make_a_request check (rate_limit > 0),
   constraint key_hash_is_unique unique (hash),
   constraint key_hash_is_32_octets check ({octets}(hash) = 32),
   constraint key_name_is_unique unique (name)

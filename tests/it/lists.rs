@@ -106,8 +106,13 @@ impl Bench {
 
     async fn act(&self, address: &str, act: Act) {
         let address = Address::parse_entry(address).unwrap();
-        let request =
-            ActRequest { list: self.list.clone(), address: &address, acts: &[act], actor: "a person", note: Some("asked".to_owned()) };
+        let request = ActRequest {
+            list: self.list.clone(),
+            address: &address,
+            acts: &[act.into()],
+            actor: "a person",
+            note: Some("asked".to_owned()),
+        };
         self.store.act(request, NOW).await.unwrap();
     }
 

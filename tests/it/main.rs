@@ -9,6 +9,7 @@ mod cli_ingest;
 mod cli_lists;
 mod cli_reprocess;
 mod cli_serve;
+mod cli_suppressions;
 mod lists;
 mod one_failure;
 mod privacy_erase;

@@ -156,7 +156,7 @@ async fn told(database: &TestDatabase) -> (Store, Arc<List>, Arc<List>) {
         store.commit(&batch, NOW).await.unwrap();
     }
     let note = Some("Jane (jane@example.org) asked by telephone".to_owned());
-    let block = ActRequest { list: list.clone(), address: &address(JANE), acts: &[Act::Block], actor: "ann", note };
+    let block = ActRequest { list: list.clone(), address: &address(JANE), acts: &[Act::Block.into()], actor: "ann", note };
     store.act(block, NOW).await.unwrap();
     (store, root, list)
 }
@@ -219,10 +219,10 @@ async fn late_news_of_somebody_erased_is_recorded_without_the_address() {
         assert!(is_suppressed(&store, &list, JANE).await && is_suppressed(&store, &list, "joe@example.org").await);
 
         // Whoever enters the address again by hand has it, and wants to see it.
-        let allow = ActRequest { list: list.clone(), address: &address(JANE), acts: &[Act::Unblock], actor: "ann", note: None };
+        let allow = ActRequest { list: list.clone(), address: &address(JANE), acts: &[Act::Unblock.into()], actor: "ann", note: None };
         store.act(allow.clone(), NOW).await.unwrap();
         assert_eq!(mentions(&dump(&db).await), Vec::<&str>::new(), "lifting an entry needs no address");
-        store.act(ActRequest { acts: &[Act::Block], ..allow }, NOW).await.unwrap();
+        store.act(ActRequest { acts: &[Act::Block.into()], ..allow }, NOW).await.unwrap();
         assert_eq!(store.history(&address(JANE), 1).await.unwrap().known, Known::Known);
     }
 }
@@ -265,7 +265,7 @@ async fn a_block_that_was_kept_can_be_forgotten_later() {
     erase(&store, JANE, Erased::Forgotten, Erasing::Do).await;
     assert!(!is_suppressed(&store, &root, JANE).await);
     let page = store.changes_after(Cursor::START, &Visible::All, 100).await.unwrap();
-    let last = page.items.last().map(|(change, address)| (change.change.as_str(), address.clone()));
+    let last = page.items.last().map(|(change, who)| (change.change.as_str(), who.address.clone()));
     assert_eq!(last, Some(("forgotten", None)), "a mirror hears that it is to drop what it has");
 }
 

@@ -152,7 +152,7 @@ async fn commit(store: &Store, letters: &[Letter], reader: usize, lists: &[Arc<L
     for chunk in incoming.chunks(4) {
         store.commit(chunk, END).await.unwrap();
     }
-    let block = ActRequest { list: lists[1].clone(), address: &person(0), acts: &[Act::Block], actor: "test", note: None };
+    let block = ActRequest { list: lists[1].clone(), address: &person(0), acts: &[Act::Block.into()], actor: "test", note: None };
     store.act(block, END).await.unwrap();
 }
 

@@ -128,7 +128,7 @@ async fn what_lists_say_outlives_what_is_old() {
         tell(&store, &list, "delivered@example.org", &[said(Kind::Delivered, Reason::UserUnknown, 0, 1)]).await;
         tell(&store, &list, "released@example.org", std::slice::from_ref(&hard)).await;
         let address = Address::parse("released@example.org").unwrap();
-        let release = ActRequest { list: list.clone(), address: &address, acts: &[Act::Release], actor: "ann", note: None };
+        let release = ActRequest { list: list.clone(), address: &address, acts: &[Act::Release.into()], actor: "ann", note: None };
         store.act(release, START + Duration::days(2)).await.unwrap();
         let fresh = said(Kind::Bounce, Reason::UserUnknown, 1000, 1);
         tell(&store, &list, "fresh@example.org", &[fresh]).await;
@@ -217,7 +217,7 @@ async fn whatever_happened_what_holds_still_holds() {
         tell(&store, &list, "jane@example.org", first).await;
         let address = Address::parse("jane@example.org").unwrap();
         if let Some(act) = act {
-            let acts = [act];
+            let acts = [act.into()];
             let request = ActRequest { list: list.clone(), address: &address, acts: &acts, actor: "ann", note: None };
             store.act(request, START + Duration::days(first.last().map_or(0, |it| it.days))).await.unwrap();
         }

@@ -123,15 +123,16 @@ async fn a_release_is_a_persons_word_and_says_where_it_stands() {
         let (root, leaf) = lists(&store).await;
         let jane = Address::parse("jane@example.org").unwrap();
         store.commit(&[bounced(&leaf, "jane@example.org", "gone")], NOW).await.unwrap();
-        let act = |list: &Arc<List>, acts: &'static [Act]| {
-            let request = ActRequest { list: list.clone(), address: &jane, acts, actor: "ann", note: Some("she asked".to_owned()) };
-            store.act(request, NOW + Duration::from_secs(1))
+        let act = async |list: &Arc<List>, act: Act| {
+            let request =
+                ActRequest { list: list.clone(), address: &jane, acts: &[act.into()], actor: "ann", note: Some("she asked".to_owned()) };
+            store.act(request, NOW + Duration::from_secs(1)).await
         };
-        assert_eq!(act(&leaf, &[Act::Release]).await.unwrap(), Acted::Inherited { from: "acme".to_owned() });
-        let Acted::Done { changes, .. } = act(&root, &[Act::Release]).await.unwrap() else { panic!("not released") };
+        assert_eq!(act(&leaf, Act::Release).await.unwrap(), Acted::Inherited { from: "acme".to_owned() });
+        let Acted::Done { changes, .. } = act(&root, Act::Release).await.unwrap() else { panic!("not released") };
         assert_eq!(changes.iter().map(|it| (it.cause, it.actor.as_str())).collect::<Vec<_>>(), [(Some(Cause::Hard), "ann")]);
         assert!(!is_suppressed(&store, &leaf, "jane@example.org").await);
-        assert_eq!(act(&root, &[Act::Release]).await.unwrap(), Acted::Nothing);
+        assert_eq!(act(&root, Act::Release).await.unwrap(), Acted::Nothing);
         let mut again = bounced(&leaf, "jane@example.org", "gone, says another copy");
         again.digest = [9; 32];
         store.commit(&[again], NOW + Duration::from_secs(9)).await.unwrap();
@@ -146,7 +147,7 @@ async fn a_domain_entry_blocks_its_addresses_and_an_allow_lets_one_through() {
     let (root, leaf) = lists(&store).await;
     let act = async |entry: &str, act: Act| {
         let address = Address::parse_entry(entry).unwrap();
-        let request = ActRequest { list: root.clone(), address: &address, acts: &[act], actor: "ann", note: None };
+        let request = ActRequest { list: root.clone(), address: &address, acts: &[act.into()], actor: "ann", note: None };
         store.act(request, NOW).await.unwrap();
     };
     act("@example.org", Act::Block).await;

@@ -167,7 +167,8 @@ async fn converges(database: impl AsyncFn() -> TestDatabase, cases: u32) {
                 lists.push(store.ensure_list(name, None, START).await.unwrap());
             }
             let blocked = Address::parse("person0@example.org").unwrap();
-            let block = || ActRequest { list: lists[1].clone(), address: &blocked, acts: &[Act::Block], actor: "test", note: None };
+            let act = [Act::Block.into()];
+            let block = || ActRequest { list: lists[1].clone(), address: &blocked, acts: &act, actor: "test", note: None };
             let mut ordered = told.clone();
             match order {
                 0 => store.act(block(), START + Duration::days(60)).await.map(|_| ()).unwrap(),

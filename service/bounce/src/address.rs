@@ -180,14 +180,14 @@ fn is_plain_domain(domain: &str) -> bool {
     let plain = domain.bytes().all(|it| {
         label = if it == b'.' { 0 } else { label + 1 };
         let fits = match it {
-            b'.' => previous != b'.',
-            b'-' => previous != b'-',
+            b'.' => previous != b'.' && previous != b'-',
+            b'-' => previous != b'-' && previous != b'.',
             _ => it.is_ascii_alphanumeric() || it == b'_',
         };
         previous = it;
         fits && label <= LABEL_LIMIT
     });
-    plain && previous != b'.' && domain.len() <= DOMAIN_LIMIT
+    plain && previous != b'.' && previous != b'-' && domain.len() <= DOMAIN_LIMIT
 }
 
 /// The characters of an atom, RFC 5322 section 3.2.3.
@@ -236,12 +236,21 @@ fn normal_local(local: &str) -> Result<String, AddressError> {
         None if local.contains(['<', '>', '(', ')', '[', ']', ',', ';', ':', '"', '\\', '@']) => return Err(AddressError::Local),
         None => local.to_owned(),
     };
-    if plain.is_empty() || plain.chars().any(|it| it.is_control() || it.is_whitespace()) {
+    // Of blanks only the space may stand there, and only quoted (`qtextSMTP`, RFC 5321 section 4.1.2).
+    let is_quoted = local.starts_with('"');
+    let cannot_stand = |it: char| it.is_control() || is_no_letter(it) || (it.is_whitespace() && !(it == ' ' && is_quoted));
+    if plain.is_empty() || plain.chars().any(cannot_stand) {
         return Err(AddressError::Local);
     }
     // The forms of Unicode leave ASCII as it is.
     let normal = if plain.is_ascii() { plain.to_ascii_lowercase() } else { plain.nfc().collect::<String>().to_lowercase().nfc().collect() };
     Ok(quoted_if_needed(normal))
+}
+
+/// What nobody sees: an address with such a letter looks like another one, and a check for the other would pass. And what
+/// decoding leaves where a text was none.
+const fn is_no_letter(letter: char) -> bool {
+    matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffd}')
 }
 
 /// Puts a local part into quotes that cannot stand without (RFC 5321 section 4.1.2, `Quoted-string`), so that what is shown can
@@ -263,7 +272,8 @@ fn quoted_if_needed(local: String) -> String {
 }
 
 fn normal_domain(domain: &str) -> Result<String, AddressError> {
-    let domain = domain.strip_suffix('.').unwrap_or(domain);
+    // The root, written in any of the ways that IDNA takes for a dot (UTS 46 section 2.3).
+    let domain = domain.strip_suffix(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}']).unwrap_or(domain);
     if let Some(literal) = domain.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
         let fine = !literal.is_empty() && literal.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'.' | b':' | b'-'));
         return if fine { Ok(domain.to_ascii_lowercase()) } else { Err(AddressError::Domain) };
@@ -281,8 +291,9 @@ fn normal_domain(domain: &str) -> Result<String, AddressError> {
             Err(_) => return Err(AddressError::Domain),
         }
     };
-    let label =
-        |it: &str| !it.is_empty() && it.len() <= LABEL_LIMIT && it.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    // Letters, digits and hyphens, the hyphens inside (RFC 5321 section 4.1.2, `sub-domain`); underscores are in use.
+    let letters = |it: &str| it.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let label = |it: &str| !it.is_empty() && it.len() <= LABEL_LIMIT && letters(it) && !it.starts_with('-') && !it.ends_with('-');
     if ascii.len() <= DOMAIN_LIMIT && ascii.split('.').all(label) { Ok(ascii) } else { Err(AddressError::Domain) }
 }
 
@@ -312,11 +323,21 @@ mod tests {
         for text in ["\"neko....nyaan....\"@example.org", "neko....nyaan....@example.org", "\"neko....nyaan\\....\"@EXAMPLE.org"] {
             assert_eq!(normal(text).as_deref(), Ok("\"neko....nyaan....\"@example.org"), "{text}");
         }
+        assert_eq!(normal("\"John Smith\"@example.org").as_deref(), Ok("\"john smith\"@example.org"));
+        assert_eq!(normal("\"john\\ smith\"@example.org").as_deref(), Ok("\"john smith\"@example.org"));
+        assert_eq!(normal("\"a@b\"@example.org").as_deref(), Ok("\"a@b\"@example.org"));
         assert_eq!(normal(r#""a\"b"@example.org"#).as_deref(), Ok(r#""a\"b"@example.org"#));
     }
 
     #[test]
     fn unicode_comes_to_one_form() {
+        assert_eq!(
+            normal("\u{416}ena@\u{43f}\u{440}\u{438}\u{43c}\u{435}\u{440}.example").as_deref(),
+            Ok("\u{436}ena@xn--e1afmkfd.example")
+        );
+        assert_eq!(normal("jane@example\u{3002}org\u{3002}").as_deref(), Ok("jane@example.org"), "dots of other scripts");
+        assert_eq!(normal("jane@XN--BCHER-KVA.example").as_deref(), Ok("jane@xn--bcher-kva.example"));
+        assert_eq!(normal("jane@fa\u{df}.example").as_deref(), Ok("jane@xn--fa-hia.example"), "not fass.example");
         assert_eq!(normal("jos\u{e9}@B\u{dc}CHER.example"), normal("JOSE\u{301}@xn--bcher-kva.example"));
     }
 
@@ -331,6 +352,16 @@ mod tests {
             ("ja\0ne@example.org", AddressError::Local),
             ("jane@exa mple.org", AddressError::Domain),
             ("jane@-..org", AddressError::Domain),
+            ("jane@-example.org", AddressError::Domain),
+            ("jane@example-.org", AddressError::Domain),
+            ("jane@example.org..", AddressError::Domain),
+            ("jane@.example.org", AddressError::Domain),
+            ("john smith@example.org", AddressError::Local),
+            ("\"john\tsmith\"@example.org", AddressError::Local),
+            ("\"john\u{a0}smith\"@example.org", AddressError::Local),
+            ("jane\u{200b}@example.org", AddressError::Local),
+            ("\u{feff}jane@example.org", AddressError::Local),
+            ("\"jane@example.org", AddressError::Local),
             ("jane@example.org\u{0}", AddressError::Domain),
         ] {
             assert_eq!(normal(text), Err(error), "{text:?}");

@@ -16,6 +16,8 @@ use crate::transfer::Transfers;
 
 /// How often.
 const EVERY: Duration = Duration::from_hours(1);
+/// How often the lists are read again, which another process may have changed.
+const LISTS: Duration = Duration::from_secs(10);
 /// Receipts of one step.
 const RECEIPTS: u64 = 200;
 /// Addresses of one step.
@@ -49,10 +51,14 @@ impl Upkeep {
     /// Works until told to stop, the first time at once.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(EVERY);
+        let mut lists = tokio::time::interval(LISTS);
+        lists.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => self.once(&stop).await,
+                // An outage is told by whoever needs the database; what was read before stays.
+                _ = lists.tick() => drop(self.store.lists().await),
             }
         }
     }

@@ -90,8 +90,9 @@ fn addresses(given: &[String]) -> io::Result<Vec<String>> {
     let mut addresses = Vec::new();
     for address in given {
         if address == "-" {
-            for line in io::stdin().lock().lines() {
-                addresses.push(line?.trim().to_owned());
+            // A line that is not UTF-8 is no address, and costs the others nothing.
+            for line in io::stdin().lock().split(b'\n') {
+                addresses.push(String::from_utf8_lossy(&line?).trim().to_owned());
             }
             addresses.retain(|it| !it.is_empty());
         } else {
@@ -190,6 +191,7 @@ mod tests {
             since: datetime!(2026-11-22 10:00 UTC),
             expires_at: Some(datetime!(2026-11-29 10:00 UTC)),
             event: None,
+            note: None,
         };
         let error = AddressError::NoDomain;
         let answers = [Ok(Answer::Suppressed(blocked)), Ok(Answer::Clear), Err(&error)];

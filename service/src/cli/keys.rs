@@ -14,7 +14,7 @@ use crate::cli::table::table;
 use crate::cli::{Exit, Output, setup};
 use crate::clock::Clock;
 use crate::config::parse_duration;
-use crate::store::{ApiKey, Scope, Store};
+use crate::store::{ApiKey, Scope, Store, key_name};
 
 /// Makes, lists and revokes API keys.
 #[derive(Debug, clap::Args)]
@@ -44,6 +44,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Create {
     /// Name of the key; what is done with it goes under this name.
+    #[arg(value_parser = key_name)]
     name: String,
     /// What it may do: read, write, ingest, admin. Several, with commas or by giving this again.
     #[arg(long, value_name = "SCOPE", required = true, value_delimiter = ',')]
@@ -54,6 +55,9 @@ struct Create {
     /// How long it lives, such as 90d or 12h; for good if left out.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     expires: Option<Duration>,
+    /// How many requests a minute it may make, whatever `http.rate_limit` says.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate_limit: Option<u32>,
     /// Print the secret and nothing else.
     #[arg(long, short)]
     quiet: bool,
@@ -90,6 +94,9 @@ async fn create(store: &Store, args: &Create, now: OffsetDateTime) -> anyhow::Re
     scopes.sort_unstable();
     scopes.dedup();
     let made = store.create_key(&args.name, &scopes, list, expires_at, now).await?;
+    if args.rate_limit.is_some() {
+        store.limit_key(made.key.id, args.rate_limit).await?;
+    }
     // The secret alone on standard output, so that a shell can catch it.
     writeln!(io::stdout().lock(), "{}", made.secret.expose_secret())?;
     if !args.quiet {
@@ -103,7 +110,7 @@ async fn revoke(store: &Store, name: &str, now: OffsetDateTime) -> anyhow::Resul
     let Some(key) = store.revoke_key(name, now).await? else {
         bail!("there is no key with the name or prefix {name:?}; see `rebound keys list`");
     };
-    writeln!(io::stdout().lock(), "revoked {} ({})", key.name, key.prefix)?;
+    writeln!(io::stdout().lock(), "revoked {} ({}); what still uses it is refused within 30 seconds", key.name, key.prefix)?;
     Ok(Exit::Success)
 }
 
@@ -113,11 +120,14 @@ async fn list(store: &Store, format: Output, now: OffsetDateTime) -> anyhow::Res
     let text = match format {
         Output::Json => serde_json::to_string_pretty(&views)? + "\n",
         Output::Text => {
-            let head = ["NAME", "PREFIX", "STATE", "SCOPES", "LIST", "CREATED", "EXPIRES"].map(str::to_owned).to_vec();
+            let head = ["NAME", "PREFIX", "STATE", "SCOPES", "LIST", "RATE", "CREATED", "LAST USED", "EXPIRES"].map(str::to_owned).to_vec();
             let rows = views.iter().map(|it| {
                 let scopes = it.scopes.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(",");
                 let (list, expires) = (it.list.unwrap_or("all").to_owned(), it.expires_at.clone().unwrap_or_else(|| "never".to_owned()));
-                vec![it.name.to_owned(), it.prefix.to_owned(), it.state.to_owned(), scopes, list, it.created_at.clone(), expires]
+                let rate = it.rate_limit.map_or_else(|| "-".to_owned(), |it| format!("{it}/min"));
+                let used = it.last_used_at.clone().unwrap_or_else(|| "never".to_owned());
+                let (name, prefix, state) = (it.name.to_owned(), it.prefix.to_owned(), it.state.to_owned());
+                vec![name, prefix, state, scopes, list, rate, it.created_at.clone(), used, expires]
             });
             table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
         }
@@ -137,6 +147,8 @@ struct KeyView<'a> {
     created_at: String,
     expires_at: Option<String>,
     revoked_at: Option<String>,
+    rate_limit: Option<u32>,
+    last_used_at: Option<String>,
 }
 
 fn view(key: &ApiKey, now: OffsetDateTime) -> KeyView<'_> {
@@ -154,6 +166,8 @@ fn view(key: &ApiKey, now: OffsetDateTime) -> KeyView<'_> {
         created_at: text(key.created_at),
         expires_at: key.expires_at.map(text),
         revoked_at: key.revoked_at.map(text),
+        rate_limit: key.rate_limit,
+        last_used_at: key.last_used_at.map(text),
     }
 }
 

@@ -20,14 +20,18 @@ mod keys;
 mod lists;
 mod messages;
 mod migrate;
+mod moment;
 mod page;
+mod release;
 mod reprocess;
 mod rules;
 mod serve;
 mod setup;
 mod sources;
 mod subject_export;
+mod suppress;
 mod table;
+mod why;
 
 use std::io::{self, Write as _};
 use std::panic::Location;
@@ -68,6 +72,10 @@ enum Command {
     Imports(imports::Args),
     Export(export::Args),
     Erase(erase::Args),
+    Why(why::Args),
+    Suppress(suppress::Args),
+    Allow(suppress::AllowArgs),
+    Release(release::Args),
     Keys(keys::Args),
     Lists(lists::Args),
     Sources(sources::Args),
@@ -118,6 +126,10 @@ pub fn main() -> ExitCode {
         Command::Imports(args) => imports::run(args, file),
         Command::Export(args) => export::run(args, file),
         Command::Erase(args) => erase::run(args, file),
+        Command::Why(args) => why::run(args, file),
+        Command::Suppress(args) => suppress::run(args, file),
+        Command::Allow(args) => suppress::allow(args, file),
+        Command::Release(args) => release::run(args, file),
         Command::Keys(args) => keys::run(args, file),
         Command::Lists(args) => lists::run(args, file),
         Command::Sources(args) => sources::run(args, file),

@@ -9,6 +9,9 @@ use crate::clock::Clock;
 use crate::config::{Config, Sources};
 use crate::store::{Store, StoreError};
 
+/// Who acts on the command line, in the audit.
+pub(super) const ACTOR: &str = "command line";
+
 /// Reads the configuration of this process.
 pub(super) fn load(config: Option<&Path>) -> anyhow::Result<Config> {
     Ok(Config::load(&Sources::of_process(config.map(Path::to_owned)))?)

@@ -34,6 +34,8 @@ section! {
         pub import_timeout: Duration = Duration::from_mins(15),
         /// Most addresses in one check.
         pub max_check: usize = 100_000,
+        /// Requests a minute that one API key may make of one process; 0 for any number.
+        pub rate_limit: u32 = 0,
         /// Proxies whose `Forwarded` and `X-Forwarded-…` headers are believed.
         pub trusted_proxies: Vec<IpNet> = Vec::new(),
     }
@@ -57,5 +59,6 @@ impl HttpConfig {
         checks.size("http.max_import", self.max_import, Size(1 << 10)..=Size(1 << 40));
         checks.positive("http.import_timeout", self.import_timeout);
         checks.within("http.max_check", self.max_check, 1..=10_000_000);
+        checks.within("http.rate_limit", self.rate_limit as usize, 0..=1_000_000);
     }
 }

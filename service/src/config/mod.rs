@@ -44,7 +44,7 @@ pub use self::rules::RulesConfig;
 pub use self::source::{API_SOURCE, ListFrom, MIME, SourceConfig, Unattributed};
 pub use self::sources::Sources;
 pub use self::telemetry::{LogFormat, TelemetryConfig};
-pub use self::units::parse_duration;
+pub use self::units::{duration as show_duration, parse_duration};
 pub use self::values::{SecretUrl, Size};
 
 use self::problem::Checks;

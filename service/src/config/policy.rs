@@ -28,6 +28,22 @@ section! {
     }
 }
 
+impl PolicyOverride {
+    /// The keys that are set, by their names.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&'static str> {
+        let set = [
+            ("counts", self.counts.is_some()),
+            ("strikes", self.strikes.is_some()),
+            ("window", self.window.is_some()),
+            ("least_span", self.least_span.is_some()),
+            ("lifetime", self.lifetime.is_some()),
+            ("reach", self.reach.is_some()),
+        ];
+        set.into_iter().filter(|it| it.1).map(|it| it.0).collect()
+    }
+}
+
 /// How long a block holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifetime {

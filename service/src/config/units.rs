@@ -27,7 +27,8 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// Writes a time in the greatest unit that needs no fraction.
-pub(super) fn duration(value: Duration) -> String {
+#[must_use]
+pub fn duration(value: Duration) -> String {
     let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
     if millis == 0 {
         return "0s".to_owned();

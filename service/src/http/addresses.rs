@@ -11,6 +11,7 @@ use crate::http::State;
 use crate::http::keys::Caller;
 use crate::http::parameters::{self, Params, limit};
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
+use crate::http::story::known_word;
 use crate::http::views::{ChangeView, EventView, Names, SuppressionView};
 use crate::store::{Erasing, ErasureRequest, Known, List, ListId, SubjectHistory};
 use crate::telemetry::Erased;
@@ -93,6 +94,10 @@ async fn confine(state: &State, own: &Arc<List>, history: &mut SubjectHistory) -
     history.events.retain(|it| below.contains(&it.list));
     history.suppressions.retain(|it| blocks(&it.list));
     history.changes.retain(|it| blocks(&it.list));
+    if history.events.is_empty() && history.suppressions.is_empty() && history.changes.is_empty() {
+        // Nor may it learn that others have heard of the address.
+        history.known = Known::Never;
+    }
     Ok(())
 }
 
@@ -108,7 +113,7 @@ async fn view(state: &State, address: &str, history: SubjectHistory) -> Result<H
     };
     Ok(History {
         address: address.to_owned(),
-        known: word(known),
+        known: known_word(known),
         suppressions: suppressions.into_iter().map(|it| SuppressionView::new(it, &names, now)).collect(),
         events: events.into_iter().map(explained).collect(),
         changes: changes.into_iter().map(|it| ChangeView::new(it, recipient(), &names)).collect(),

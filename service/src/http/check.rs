@@ -2,12 +2,14 @@
 
 mod lines;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bounce::address::Address;
+use bounce::classify::meaning;
 use bounce::classify::reason::Reason;
 use bounce::policy::Cause;
 use serde::{Deserialize, Serialize};
@@ -18,10 +20,13 @@ use uuid::Uuid;
 use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
 use crate::http::parameters::{self, Params};
-use crate::http::problem::{Problem, ProblemView};
-use crate::http::views::{CauseWord, Moment, ReasonWord};
-use crate::http::{State, check::lines::NDJSON};
-use crate::store::{Answer, Blocked, List, Store, StoreError};
+use crate::http::problem::{Problem, ProblemKind, ProblemView};
+use crate::http::views::{CauseWord, EventView, Moment, Names, ReasonWord};
+use crate::http::{
+    State,
+    check::lines::{Lines, NDJSON},
+};
+use crate::store::{Answer, Blocked, EventId, List, Store, StoreError};
 use crate::telemetry::Answer as Said;
 
 /// Addresses asked for at once; between two such steps others get their turn.
@@ -38,6 +43,10 @@ pub(super) struct AskedOne {
     /// The address. A plus stands for itself.
     #[param(example = "jane@example.org")]
     address: String,
+    /// Whether to say why too: the deciding event and what it means.
+    #[serde(default)]
+    #[param(example = false)]
+    why: bool,
 }
 
 /// Many addresses.
@@ -45,18 +54,26 @@ pub(super) struct AskedOne {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"list": "acme.weekly", "addresses": ["jane@example.org", "john@example.org", "nobody"]}))]
 pub(super) struct AskedMany {
-    /// The list that is about to be mailed.
-    list: String,
+    /// The list that is about to be mailed; it may stand in the query instead.
+    #[serde(default)]
+    list: Option<String>,
     /// The addresses; at most `http.max_check`.
     #[schema(value_type = Vec<String>)]
     addresses: Vec<Asked>,
 }
 
-/// Where the addresses come one on each line, the list stands in the query.
-#[derive(Debug, Deserialize)]
+/// What may stand in the query beside a body.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
-struct AskedLines {
-    list: String,
+#[into_params(parameter_in = Query)]
+pub(super) struct Beside {
+    /// The list that is about to be mailed, where the body does not name it.
+    #[param(example = "acme.weekly")]
+    list: Option<String>,
+    /// Whether to say why too: the deciding event and what it means.
+    #[serde(default)]
+    #[param(example = false)]
+    why: bool,
 }
 
 /// An entry of the list of addresses. One that is no text is invalid and costs the others nothing.
@@ -65,6 +82,23 @@ struct AskedLines {
 enum Asked {
     Text(String),
     Other(serde::de::IgnoredAny),
+}
+
+/// What is asked about: a text, or why there is none; and the line on which it stood.
+#[derive(Debug)]
+struct Question {
+    line: Option<usize>,
+    text: Result<String, &'static str>,
+}
+
+impl From<Asked> for Question {
+    fn from(asked: Asked) -> Self {
+        let text = match asked {
+            Asked::Text(text) => Ok(text),
+            Asked::Other(_) => Err("the entry is no text"),
+        };
+        Self { line: None, text }
+    }
 }
 
 /// What a check found.
@@ -112,6 +146,26 @@ pub(super) struct SuppressedAddress {
     expires_at: Option<Moment>,
     /// The deciding event; null where a person decided.
     event_id: Option<Uuid>,
+    /// What is behind it, if that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<Box<Why>>,
+    #[serde(skip)]
+    recipient: String,
+    #[serde(skip)]
+    note: Option<String>,
+}
+
+/// What is behind a suppression.
+#[derive(Debug, Serialize, ToSchema)]
+struct Why {
+    /// The deciding event; null where a person decided, or where it was said of a list that the key does not reach.
+    event: Option<EventView>,
+    /// What its reason means.
+    explanation: Option<&'static str>,
+    /// What to do about it.
+    advice: Option<&'static str>,
+    /// What a person said of it.
+    note: Option<String>,
 }
 
 /// What is no address.
@@ -119,6 +173,9 @@ pub(super) struct SuppressedAddress {
 pub(super) struct InvalidAddress {
     /// As it was asked for; null where it is no text.
     address: Option<String>,
+    /// Of NDJSON: the line on which it stood, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
     /// What is wrong with it.
     error: String,
 }
@@ -136,23 +193,24 @@ pub(super) async fn get_check(state: web::Data<State>, caller: Caller, asked: Pa
     let Params(asked) = asked;
     let list = caller.list(&state.store, &asked.list).await?;
     parameters::address(&asked.address)?;
-    let mut check = Check::new(&state, list);
-    let found = check.step(vec![Asked::Text(asked.address)]).await?;
+    let mut check = Check::new(&state, list, asked.why.then_some(caller));
+    let found = check.step(vec![Question { line: None, text: Ok(asked.address) }]).await?;
     check.tell();
     Ok(web::Json(found))
 }
 
 /// Checks many addresses.
 ///
-/// As JSON, or as NDJSON (`application/x-ndjson`, the list in the query) with one address on each line. The answer is NDJSON
-/// if the request is or if `Accept` asks for it: one line for each address that is suppressed (it has `cause`) or invalid
+/// As JSON, or as NDJSON (`application/x-ndjson`, the list in the query) with one address on each line, plain, as a JSON text, or
+/// as an object with `address`. NDJSON is read and answered as it comes, so that there may be any number of lines. The answer is
+/// NDJSON if the request is or if `Accept` asks for it: one line for each address that is suppressed (it has `cause`) or invalid
 /// (it has `error`), and at last `{"done":true,"checked":…,"suppressed":…,"invalid":…}`. Without that last line the check
 /// failed on the way.
-#[utoipa::path(post, path = "/v1/check", tag = "check", security(("bearer" = ["read"])),
-    params(("list" = Option<String>, Query, description = "the list, where the body is NDJSON", example = "acme.weekly")),
+#[utoipa::path(post, path = "/v1/check", tag = "check", security(("bearer" = ["read"])), params(Beside),
     request_body(content((AskedMany = "application/json"), (String = "application/x-ndjson", example = "jane@example.org\njohn@example.org\n"))),
     responses(
-        (status = 200, description = "what is not named may be mailed", content((Checked = "application/json"), (String = "application/x-ndjson"))),
+        (status = 200, description = "what is not named may be mailed", content((Checked = "application/json"),
+            (String = "application/x-ndjson", example = "{\"address\":\"jane@example.org\",\"cause\":\"hard\",\"list\":\"acme\"}\n{\"done\":true,\"checked\":2,\"suppressed\":1,\"invalid\":0}\n"))),
         (status = 400, description = "not what is asked for", body = ProblemView, content_type = "application/problem+json"),
         (status = 401, description = "no valid key", body = ProblemView, content_type = "application/problem+json"),
         (status = 403, description = "the key lacks the scope read", body = ProblemView, content_type = "application/problem+json"),
@@ -167,22 +225,44 @@ pub(super) async fn post_check(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let body = body::read(&request, payload, Limit(state.config.http.max_body, "http.max_body")).await?;
-    let asked = asked_many(&request, &body)?;
-    let most = state.config.http.max_check;
-    if asked.addresses.len() > most {
-        return Err(Problem::too_large("the number of addresses", most, "http.max_check"));
+    let Params(beside) = Params::<Beside>::of(&request)?;
+    let wants_lines = wants_lines(&request);
+    if body::media_type(&request) == NDJSON {
+        let check = begin(&state, caller, beside).await?;
+        let lines = Lines::new(&request, payload, state.config.http.request_timeout)?;
+        return if wants_lines { lines::answer(check, lines).await } else { whole(check, lines).await };
     }
-    let check = Check::new(&state, caller.list(&state.store, &asked.list).await?);
-    if wants_lines(&request) { lines::answer(check, asked.addresses).await } else { whole(check, asked.addresses).await }
+    let body = body::read(&request, payload, Limit(state.config.http.max_body, "http.max_body")).await?;
+    let asked: AskedMany = body::json(&request, &body)?;
+    let list = named_once(beside.list, asked.list)?;
+    let beside = Beside { list, ..beside };
+    if asked.addresses.len() > state.config.http.max_check {
+        return Err(too_many(&state));
+    }
+    let check = begin(&state, caller, beside).await?;
+    let questions = Lines::known(asked.addresses.into_iter().map(Question::from).collect());
+    if wants_lines { lines::answer(check, questions).await } else { whole(check, questions).await }
 }
 
-fn asked_many(request: &HttpRequest, body: &[u8]) -> Result<AskedMany, Problem> {
-    if body::media_type(request) != NDJSON {
-        return body::json(request, body);
+fn too_many(state: &State) -> Problem {
+    Problem::too_large("the number of addresses", state.config.http.max_check, "http.max_check")
+}
+
+/// The list that query or body name; both may, if they agree.
+fn named_once(query: Option<String>, body: Option<String>) -> Result<Option<String>, Problem> {
+    match (query, body) {
+        (Some(query), Some(body)) if query != body => {
+            Err(Problem::new(ProblemKind::InvalidRequest, "`list` of the query is not the `list` of the body"))
+        }
+        (query, body) => Ok(query.or(body)),
     }
-    let Params(AskedLines { list }) = Params::of(request)?;
-    Ok(AskedMany { list, addresses: lines::addresses(body)? })
+}
+
+async fn begin(state: &web::Data<State>, caller: Caller, Beside { list, why }: Beside) -> Result<Check, Problem> {
+    let list =
+        list.ok_or_else(|| Problem::new(ProblemKind::InvalidRequest, "`list` is missing; name the list that is about to be mailed"))?;
+    let list = caller.list(&state.store, &list).await?;
+    Ok(Check::new(state, list, why.then_some(caller)))
 }
 
 /// Whether the answer should be NDJSON: `Accept` says so, or says nothing and the request is.
@@ -191,13 +271,15 @@ fn wants_lines(request: &HttpRequest) -> bool {
     accept.contains(NDJSON) || (body::media_type(request) == NDJSON && !accept.contains("application/json"))
 }
 
-async fn whole(mut check: Check, addresses: Vec<Asked>) -> Result<HttpResponse, Problem> {
+async fn whole(mut check: Check, mut questions: Lines) -> Result<HttpResponse, Problem> {
     let mut all = Checked::default();
-    let mut rest = addresses.into_iter();
     loop {
-        let step: Vec<Asked> = rest.by_ref().take(STEP).collect();
+        let step = questions.take(STEP).await?;
         if step.is_empty() {
             break;
+        }
+        if all.checked + step.len() > check.state.config.http.max_check {
+            return Err(too_many(&check.state));
         }
         let found = check.step(step).await?;
         all.checked += found.checked;
@@ -213,6 +295,8 @@ struct Check {
     state: web::Data<State>,
     list: Arc<List>,
     now: OffsetDateTime,
+    /// Who wants to know why, if anybody does.
+    why: Option<Caller>,
     begun: Instant,
     counts: Counts,
 }
@@ -226,13 +310,16 @@ struct Counts {
 }
 
 impl Check {
-    fn new(state: &web::Data<State>, list: Arc<List>) -> Self {
-        Self { state: state.clone(), list, now: state.clock.now(), begun: Instant::now(), counts: Counts::default() }
+    fn new(state: &web::Data<State>, list: Arc<List>, why: Option<Caller>) -> Self {
+        Self { state: state.clone(), list, now: state.clock.now(), why, begun: Instant::now(), counts: Counts::default() }
     }
 
     /// Asks about some of the addresses.
-    async fn step(&mut self, asked: Vec<Asked>) -> Result<Checked, StoreError> {
-        let found = ask(&self.state.store, &self.list, asked, self.now).await?;
+    async fn step(&mut self, questions: Vec<Question>) -> Result<Checked, StoreError> {
+        let mut found = ask(&self.state.store, &self.list, questions, self.now).await?;
+        if let Some(caller) = &self.why {
+            explain(&self.state.store, caller, &mut found.suppressed).await?;
+        }
         self.counts.checked += found.checked;
         self.counts.suppressed += found.suppressed.len();
         self.counts.invalid += found.invalid.len();
@@ -248,20 +335,17 @@ impl Check {
     }
 }
 
-async fn ask(store: &Store, list: &Arc<List>, asked: Vec<Asked>, now: OffsetDateTime) -> Result<Checked, StoreError> {
-    let mut found = Checked { checked: asked.len(), ..Checked::default() };
+async fn ask(store: &Store, list: &Arc<List>, questions: Vec<Question>, now: OffsetDateTime) -> Result<Checked, StoreError> {
+    let mut found = Checked { checked: questions.len(), ..Checked::default() };
     let (mut texts, mut addresses): (Vec<String>, Vec<Address>) = (Vec::new(), Vec::new());
-    for it in asked {
-        let Asked::Text(text) = it else {
-            found.invalid.push(InvalidAddress { address: None, error: "the entry is no text".to_owned() });
-            continue;
-        };
-        match parameters::address(&text) {
-            Ok(address) => {
+    for Question { line, text } in questions {
+        match text.map(|it| (parameters::address(&it), it)) {
+            Ok((Ok(address), text)) => {
                 addresses.push(address);
                 texts.push(text);
             }
-            Err(error) => found.invalid.push(InvalidAddress { address: Some(text), error: error.to_string() }),
+            Ok((Err(error), text)) => found.invalid.push(InvalidAddress { address: Some(text), line, error: error.to_string() }),
+            Err(error) => found.invalid.push(InvalidAddress { address: None, line, error: error.to_owned() }),
         }
     }
     let answers = store.check(list, &addresses, now).await?;
@@ -271,6 +355,29 @@ async fn ask(store: &Store, list: &Arc<List>, asked: Vec<Asked>, now: OffsetDate
         }
     }
     Ok(found)
+}
+
+/// Adds what is behind each suppression, as far as the caller may see it.
+async fn explain(store: &Store, caller: &Caller, suppressed: &mut [SuppressedAddress]) -> Result<(), StoreError> {
+    let ids: Vec<EventId> = suppressed.iter().filter_map(|it| it.event_id).map(EventId).collect();
+    let mut events = HashMap::new();
+    for (id, event) in store.events(&ids).await? {
+        if caller.reaches(&*store.list_by_id(event.list).await?) {
+            events.insert(id, event);
+        }
+    }
+    let names = Names::look_up(store, events.values().map(|it| it.list)).await?;
+    for it in suppressed {
+        let event = it.event_id.and_then(|id| events.get(&EventId(id)));
+        let meaning = it.reason.map(meaning::of);
+        it.why = Some(Box::new(Why {
+            event: event.map(|event| EventView::new(event.clone(), Some(it.recipient.clone()), &names)),
+            explanation: meaning.map(|it| it.explanation.as_str()),
+            advice: meaning.map(|it| it.advice.as_str()),
+            note: it.note.take(),
+        }));
+    }
+    Ok(())
 }
 
 impl SuppressedAddress {
@@ -286,6 +393,9 @@ impl SuppressedAddress {
             since: Moment(it.since),
             expires_at: it.expires_at.map(Moment),
             event_id: it.event.map(|it| it.0),
+            why: None,
+            recipient: address.expose().to_owned(),
+            note: it.note,
         }
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct CodeView {
 
 /// All codes and all reasons.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"codes": [{"code": "5.1.1"}], "reasons": [{"reason": "user_unknown", "fault": "recipient"}]}))]
 pub(super) struct Registry {
     /// The codes, in the order of the registry.
     codes: Vec<CodeView>,

@@ -7,11 +7,16 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
-use crate::http::{addresses, check, codes, diagnose, disclosure, export, feeds, health, imports, lists, messages, suppressions, webhooks};
+use crate::http::{
+    addresses, check, codes, diagnose, disclosure, export, feeds, health, imports, lists, messages, policy, receipts, release, story,
+    suppressions, webhooks,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,6 +27,10 @@ use crate::http::{addresses, check, codes, diagnose, disclosure, export, feeds, 
         check::get_check,
         check::post_check,
         lists::get_lists,
+        lists::get_list,
+        lists::put_list,
+        policy::get_policy,
+        release::post_release,
         suppressions::get_suppression,
         suppressions::put_suppression,
         suppressions::delete_suppression,
@@ -33,6 +42,8 @@ use crate::http::{addresses, check, codes, diagnose, disclosure, export, feeds, 
         addresses::get_address,
         addresses::delete_address,
         disclosure::get_disclosure,
+        story::get_why,
+        receipts::get_raw,
         feeds::get_events,
         feeds::get_changes,
         diagnose::post_diagnose,
@@ -67,6 +78,10 @@ impl Modify for Described {
             .bearer_format("rbk_…")
             .description(Some("An API key, made by `rebound keys create`. Its scopes are read, write, ingest and admin (everything)."));
         api.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        for item in api.paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+            operations.into_iter().filter_map(Option::as_mut).for_each(common_answers);
+        }
         let about = api.info.description.get_or_insert_default();
         about.push_str(
             "\n\nTimes are RFC 3339 in UTC, sizes are octets. Every answer has an `x-request-id`; send one of your own (up to 64 of \
@@ -77,6 +92,24 @@ impl Modify for Described {
             let row = format!("| `/problems/{kind}` | {} | {}. {} |\n", kind.status().as_u16(), kind.title(), kind.advice());
             about.push_str(&row);
         }
+    }
+}
+
+/// Adds the answers that every route with a key, and every route with a body, may give.
+fn common_answers(operation: &mut Operation) {
+    let mut add = |status: &str, description: &str| {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemView::name()))).build();
+        let answer = ResponseBuilder::new().description(description).content("application/problem+json", content).build();
+        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| answer.into());
+    };
+    if operation.request_body.is_some() {
+        add("408", "the body did not come in time");
+        add("413", "larger than http.max_body");
+        add("415", "not a content type that is taken here");
+    }
+    if operation.security.as_ref().is_some_and(|it| !it.is_empty()) {
+        add("429", "more requests than the key may make (http.rate_limit)");
+        add("503", "the database is away, or the request took too long; come again");
     }
 }
 
@@ -107,7 +140,11 @@ pub(super) async fn get_docs(path: web::Path<String>) -> Result<HttpResponse, Pr
     if file.gzpipped {
         answer.insert_header((header::CONTENT_ENCODING, "gzip"));
     }
-    Ok(answer.content_type(file.content_type).body(file.bytes.into_owned()))
+    let mut bytes = file.bytes.into_owned();
+    if path.is_empty() || path.as_str() == "index.html" {
+        bytes = String::from_utf8_lossy(&bytes).replace("<title>Swagger UI</title>", "<title>Rebound API</title>").into_bytes();
+    }
+    Ok(answer.content_type(file.content_type).body(bytes))
 }
 
 /// A kind of problem, explained.

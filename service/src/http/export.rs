@@ -38,7 +38,7 @@ pub(super) struct ExportHow {
     responses(
         (status = 200, description = "the list", content(
             (String = "text/csv", example = "address,list,cause,reason,provisional,overrides_consent,since,expires_at,note\r\njane@example.org,acme,hard,user_unknown,false,false,2026-11-22T10:00:00Z,,\r\n"),
-            (String = "application/x-ndjson", example = "{\"address\":\"jane@example.org\",\"list\":\"acme\",\"cause\":\"hard\",\"reason\":\"user_unknown\",\"provisional\":false,\"overrides_consent\":false,\"since\":\"2026-11-22T10:00:00Z\",\"expires_at\":null,\"note\":null}\n{\"done\":true,\"entries\":1,\"erased\":0,\"as_of\":\"2026-11-22T10:00:00Z\",\"changes_after\":\"42.0199c0de7a1170008000000000000003\"}\n"),
+            (String = "application/x-ndjson", example = "{\"address\":\"jane@example.org\",\"list\":\"acme\",\"cause\":\"hard\",\"reason\":\"user_unknown\",\"provisional\":false,\"overrides_consent\":false,\"since\":\"2026-11-22T10:00:00Z\",\"expires_at\":null,\"note\":null}\n{\"done\":true,\"entries\":1,\"erased\":0,\"as_of\":\"2026-11-22T10:00:00Z\",\"changes_after\":\"c42.0199c0de7a1170008000000000000003\"}\n"),
             (String = "text/plain", example = "jane@example.org\n"),
         )),
         (status = 400, description = "no such format", body = ProblemView, content_type = "application/problem+json"),

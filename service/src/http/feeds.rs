@@ -9,7 +9,7 @@ use crate::http::keys::Caller;
 use crate::http::parameters::{Params, limit};
 use crate::http::problem::{Problem, ProblemView};
 use crate::http::views::{ChangeView, EventView, Names};
-use crate::store::{BadCursor, Cursor, Visible};
+use crate::store::{BadCursor, Cursor, Feed, Visible};
 
 /// A place in a feed.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -17,7 +17,7 @@ use crate::store::{BadCursor, Cursor, Visible};
 #[into_params(parameter_in = Query)]
 pub(super) struct Place {
     /// `next` of the page before; from the beginning if left out.
-    #[param(example = "42.0199c0de7a1170008000000000000001")]
+    #[param(example = "e42.0199c0de7a1170008000000000000001")]
     after: Option<String>,
     /// Most items of the page, 1 to 1000; 100 if left out.
     #[param(example = 100)]
@@ -29,11 +29,11 @@ pub(super) struct Place {
 
 /// A page of a feed.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Feed<T> {
+pub(super) struct FeedPage<T> {
     /// In the order of commit.
     items: Vec<T>,
     /// Where to go on: `after` of the next page. Keep it, even if the page is empty.
-    #[schema(example = "42.0199c0de7a1170008000000000000001")]
+    #[schema(example = "e42.0199c0de7a1170008000000000000001")]
     next: String,
     /// Whether there is more already.
     more: bool,
@@ -44,10 +44,10 @@ pub(super) struct Feed<T> {
 /// An event that a later copy improved comes again with the same id. Go on with `next`, and ask again after a while when
 /// `more` is false.
 #[utoipa::path(get, path = "/v1/events", tag = "feeds", security(("bearer" = ["read"])), params(Place), responses(
-    (status = 200, description = "a page", body = Feed<EventView>, example = json!({
+    (status = 200, description = "a page", body = FeedPage<EventView>, example = json!({
         "items": [{"event_id": "0199c0de-7a11-7000-8000-000000000002", "recipient": "jane@example.org", "list": "acme.weekly",
             "kind": "bounce", "bounce_type": "hard", "reason": "user_unknown", "status": "5.1.1"}],
-        "next": "42.0199c0de7a1170008000000000000002", "more": false})),
+        "next": "e42.0199c0de7a1170008000000000000002", "more": false})),
     (status = 400, description = "not a cursor", body = ProblemView, content_type = "application/problem+json"),
     (status = 401, description = "no valid key", body = ProblemView, content_type = "application/problem+json"),
     (status = 403, description = "the key lacks the scope read", body = ProblemView, content_type = "application/problem+json"),
@@ -57,12 +57,12 @@ pub(super) async fn get_events(
     state: web::Data<State>,
     caller: Caller,
     place: Params<Place>,
-) -> Result<web::Json<Feed<EventView>>, Problem> {
+) -> Result<web::Json<FeedPage<EventView>>, Problem> {
     let visible = visible(&state, &caller, place.0.list.as_deref()).await?;
-    let page = state.store.events_after(cursor(&place.0)?, &visible, limit(place.0.limit)?).await?;
+    let page = state.store.events_after(cursor(Feed::Events, &place.0)?, &visible, limit(place.0.limit)?).await?;
     let names = Names::look_up(&state.store, page.items.iter().map(|it| it.0.list)).await?;
-    let items = page.items.into_iter().map(|(it, to)| EventView::new(it, to, &names)).collect();
-    Ok(web::Json(Feed { items, next: page.next.to_string(), more: page.more }))
+    let items = page.items.into_iter().map(|(it, to)| EventView::new(it, to.address, &names).at_revision(to.revision)).collect();
+    Ok(web::Json(FeedPage { items, next: page.next.of(Feed::Events), more: page.more }))
 }
 
 /// What lists say since, in the order of commit.
@@ -71,10 +71,10 @@ pub(super) async fn get_events(
 /// itself emits nothing. After `erased` it drops the plain address of that `subject_id` and keeps what stands; after
 /// `forgotten` it drops everything it has under that `subject_id`.
 #[utoipa::path(get, path = "/v1/changes", tag = "feeds", security(("bearer" = ["read"])), params(Place), responses(
-    (status = 200, description = "a page", body = Feed<ChangeView>, example = json!({
+    (status = 200, description = "a page", body = FeedPage<ChangeView>, example = json!({
         "items": [{"change_id": "0199c0de-7a11-7000-8000-000000000003", "change": "added", "recipient": "jane@example.org",
             "list": "acme", "cause": "hard", "reason": "user_unknown", "provisional": false, "revision": 1}],
-        "next": "42.0199c0de7a1170008000000000000003", "more": false})),
+        "next": "c42.0199c0de7a1170008000000000000003", "more": false})),
     (status = 400, description = "not a cursor", body = ProblemView, content_type = "application/problem+json"),
     (status = 401, description = "no valid key", body = ProblemView, content_type = "application/problem+json"),
     (status = 403, description = "the key lacks the scope read", body = ProblemView, content_type = "application/problem+json"),
@@ -84,12 +84,12 @@ pub(super) async fn get_changes(
     state: web::Data<State>,
     caller: Caller,
     place: Params<Place>,
-) -> Result<web::Json<Feed<ChangeView>>, Problem> {
+) -> Result<web::Json<FeedPage<ChangeView>>, Problem> {
     let visible = visible(&state, &caller, place.0.list.as_deref()).await?;
-    let page = state.store.changes_after(cursor(&place.0)?, &visible, limit(place.0.limit)?).await?;
+    let page = state.store.changes_after(cursor(Feed::Changes, &place.0)?, &visible, limit(place.0.limit)?).await?;
     let names = Names::look_up(&state.store, page.items.iter().map(|it| it.0.list)).await?;
-    let items = page.items.into_iter().map(|(it, to)| ChangeView::new(it, to, &names)).collect();
-    Ok(web::Json(Feed { items, next: page.next.to_string(), more: page.more }))
+    let items = page.items.into_iter().map(|(it, to)| ChangeView::new(it, to.address, &names)).collect();
+    Ok(web::Json(FeedPage { items, next: page.next.of(Feed::Changes), more: page.more }))
 }
 
 async fn visible(state: &State, caller: &Caller, list: Option<&str>) -> Result<Visible, Problem> {
@@ -100,6 +100,6 @@ async fn visible(state: &State, caller: &Caller, list: Option<&str>) -> Result<V
     })
 }
 
-fn cursor(place: &Place) -> Result<Cursor, BadCursor> {
-    place.after.as_deref().map_or(Ok(Cursor::START), str::parse)
+fn cursor(feed: Feed, place: &Place) -> Result<Cursor, BadCursor> {
+    place.after.as_deref().map_or(Ok(Cursor::START), |it| Cursor::read(feed, it))
 }

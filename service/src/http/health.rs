@@ -53,7 +53,8 @@ pub(super) async fn get_readyz(state: web::Data<State>) -> HttpResponse {
 
 /// All figures in the text format of Prometheus. Asks for the bearer token `telemetry.metrics_token`, if that is set.
 #[utoipa::path(get, path = "/metrics", tag = "operation", security((), ("bearer" = [])), responses(
-    (status = 200, description = "the figures", body = String, content_type = "text/plain; version=0.0.4"),
+    (status = 200, description = "the figures", body = String, content_type = "text/plain; version=0.0.4",
+        example = "rebound_receipts_stored_total{source=\"ses-prod\",outcome=\"processed\"} 117\n"),
     (status = 401, description = "no token, or not the right one", body = super::problem::ProblemView, content_type = "application/problem+json"),
 ))]
 pub(super) async fn get_metrics(telemetry: web::Data<Telemetry>) -> HttpResponse {

@@ -43,7 +43,7 @@ pub(super) struct ImportsAsked {
     #[param(example = "acme")]
     list: Option<String>,
     /// `next` of the page before; from the newest if left out.
-    #[param(value_type = Option<Uuid>)]
+    #[param(value_type = Option<Uuid>, example = "0199c0de-7a11-7000-8000-000000000004")]
     before: Option<Uuid>,
     /// Most imports of the page, 1 to 1000; 100 if left out.
     #[param(example = 100)]

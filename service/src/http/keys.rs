@@ -2,6 +2,7 @@
 //! for each request and goes on for a while when the database is away. A revoked key may therefore work for up to
 //! [`KEPT_FOR`] longer. Keys that are not known are never kept.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,13 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use aws_lc_rs::constant_time;
 use futures_util::future::{Ready, ready};
+use governor::clock::{Clock as _, MonotonicClock};
+use governor::{DefaultDirectRateLimiter, Quota};
 use moka::future::Cache;
 use time::OffsetDateTime;
 
 use crate::http::problem::{Problem, ProblemKind};
-use crate::store::{ApiKey, List, Scope, Store, StoreError, sha256};
+use crate::store::{ApiKey, KeyId, List, Scope, Store, StoreError, sha256};
 
 /// How long a key that was found is believed without asking again.
 const KEPT_FOR: Duration = Duration::from_secs(30);
@@ -29,11 +32,17 @@ const CHALLENGE_AGAIN: &str = "Bearer realm=\"rebound\", error=\"invalid_token\"
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     found: Cache<[u8; 32], Arc<ApiKey>>,
+    /// How many requests keys have made lately, by key and limit.
+    limiters: Cache<(KeyId, NonZeroU32), Arc<DefaultDirectRateLimiter>>,
 }
 
 impl Keys {
     pub(super) fn new() -> Self {
-        Self { found: Cache::builder().max_capacity(KEPT).time_to_live(KEPT_FOR).build() }
+        Self {
+            found: Cache::builder().max_capacity(KEPT).time_to_live(KEPT_FOR).build(),
+            // After a minute of rest a limiter is as good as new.
+            limiters: Cache::builder().max_capacity(KEPT).time_to_idle(Duration::from_mins(2)).build(),
+        }
     }
 
     /// The live key that a request shows.
@@ -48,10 +57,22 @@ impl Keys {
             key
         } else {
             let key = Arc::new(store.find_key(secret).await?.ok_or_else(unknown)?);
+            if key.is_live(now) {
+                // The request matters more than the note of it.
+                drop(store.key_used(&key, now).await);
+            }
             self.found.insert(hash, key.clone()).await;
             key
         };
         if key.is_live(now) { Ok(Caller(key)) } else { Err(unknown()) }
+    }
+
+    /// Holds a key to the number of requests that it may make; `common` is that of the configuration, 0 for any.
+    pub(super) async fn hold(&self, caller: &Caller, common: u32) -> Result<(), Problem> {
+        let Some(limit) = NonZeroU32::new(caller.0.rate_limit.unwrap_or(common)) else { return Ok(()) };
+        let new = async { Arc::new(DefaultDirectRateLimiter::direct(Quota::per_minute(limit))) };
+        let limiter = self.limiters.get_with((caller.0.id, limit), new).await;
+        limiter.check().map_err(|early| Problem::too_many(limit.get(), early.wait_time_from(MonotonicClock.now())))
     }
 }
 

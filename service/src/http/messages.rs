@@ -104,6 +104,7 @@ async fn take(state: &State, list: Arc<List>, request: &HttpRequest, payload: we
 
 /// A message uploaded by a form.
 #[derive(Debug, ToSchema)]
+#[schema(example = json!({"message": "From: MAILER-DAEMON@mx.example.net\r\n…"}))]
 #[expect(dead_code, reason = "it describes the form; `bounce` reads it")]
 pub(super) struct Upload {
     /// The message.

@@ -17,8 +17,12 @@ mod keys;
 mod lists;
 mod messages;
 mod parameters;
+mod policy;
 mod problem;
+mod receipts;
+mod release;
 mod routes;
+mod story;
 mod suppressions;
 mod views;
 mod webhooks;
@@ -42,7 +46,9 @@ use crate::telemetry::{RelayState, RequestSpan, Telemetry};
 use crate::transfer::Transfers;
 
 pub(crate) use disclosure::{Raw, disclosure};
+pub use policy::PolicyView;
 pub use problem::{Problem, ProblemKind};
+pub use story::StoryView;
 
 /// What handlers work with.
 #[derive(Debug, Clone)]

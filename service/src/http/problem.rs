@@ -49,6 +49,8 @@ bounce::vocabulary! {
         TooLarge = "too-large",
         /// Not a content type or encoding that is taken here.
         UnsupportedMediaType = "unsupported-media-type",
+        /// More requests than the key may make.
+        TooManyRequests = "too-many-requests",
         /// A fault of the service.
         Internal = "internal",
         /// Come again: the service has too much to do.
@@ -72,6 +74,7 @@ impl ProblemKind {
             Self::Conflict => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Busy | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -92,6 +95,7 @@ impl ProblemKind {
             Self::Conflict => "Conflict",
             Self::TooLarge => "Too large",
             Self::UnsupportedMediaType => "Content type not taken",
+            Self::TooManyRequests => "Too many requests",
             Self::Internal => "Internal error",
             Self::Busy => "Too busy",
             Self::Unavailable => "Temporarily unavailable",
@@ -113,6 +117,7 @@ impl ProblemKind {
             Self::Conflict => "The detail says what stands in the way; where a list is, `list` names it.",
             Self::TooLarge => "The detail names the limit and the key of the configuration that sets it.",
             Self::UnsupportedMediaType => "The detail names the content types that are taken.",
+            Self::TooManyRequests => "The key has made as many requests as it may. Come again after `Retry-After` seconds.",
             Self::Internal => "A fault of the service. The log has the cause under the request id.",
             Self::Busy => "Nothing was recorded. Send the same again after `Retry-After` seconds.",
             Self::Unavailable => "Nothing may have been recorded. Send the same again after `Retry-After` seconds; that is always safe.",
@@ -185,6 +190,15 @@ impl Problem {
     #[must_use]
     pub fn come_again(kind: ProblemKind, detail: impl Into<String>, after: u32) -> Self {
         Self::new(kind, detail).with(header::RETRY_AFTER, after.to_string())
+    }
+
+    /// 429, to come again after so long.
+    #[must_use]
+    pub fn too_many(limit: u32, after: std::time::Duration) -> Self {
+        let detail = format!("this key may make {limit} requests a minute");
+        // A second more, rather than to come too early again.
+        let seconds = u32::try_from(after.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        Self::come_again(ProblemKind::TooManyRequests, detail, seconds)
     }
 
     /// A request that did not end in time.
@@ -276,6 +290,18 @@ impl Problem {
         Self::come_again(ProblemKind::Unavailable, "this post cannot be verified at the moment", DATABASE_AWAY)
     }
 
+    /// The document, where it stands inside an answer that has begun.
+    pub(super) fn told(&self) -> ProblemView {
+        ProblemView {
+            kind: format!("/problems/{}", self.kind),
+            title: self.kind.title(),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            list: self.list.clone(),
+            request_id: None,
+        }
+    }
+
     /// The answer, and the one line of the log that a fault of ours gets.
     pub(super) fn answer(&self, id: Option<&RequestId>, telemetry: Option<&Telemetry>) -> HttpResponse {
         if let (Some(cause), Some(telemetry)) = (&self.cause, telemetry) {
@@ -285,14 +311,7 @@ impl Problem {
         for (name, value) in &self.headers {
             answer.insert_header((name.clone(), value.as_str()));
         }
-        let view = ProblemView {
-            kind: format!("/problems/{}", self.kind),
-            title: self.kind.title(),
-            status: self.status.as_u16(),
-            detail: self.detail.clone(),
-            list: self.list.clone(),
-            request_id: id.map(|it| it.as_str().to_owned()),
-        };
+        let view = ProblemView { request_id: id.map(|it| it.as_str().to_owned()), ..self.told() };
         answer.content_type("application/problem+json").body(serde_json::to_string(&view).unwrap_or_default())
     }
 }

@@ -7,7 +7,8 @@ use actix_web::{HttpRequest, Route, web};
 use crate::http::edge::{self, Access, Patience};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::{
-    addresses, check, codes, diagnose, disclosure, docs, export, feeds, health, imports, lists, messages, suppressions, webhooks,
+    addresses, check, codes, diagnose, disclosure, docs, export, feeds, health, imports, lists, messages, policy, receipts, release, story,
+    suppressions, webhooks,
 };
 use crate::store::Scope;
 
@@ -45,6 +46,7 @@ use Access::{Key, Metrics, Open};
 use Scope::{Admin, Ingest, Read, Write};
 use Verb::{Any, Delete, Get, Post, Put};
 
+const LIST: &str = "/v1/lists/{list}";
 const SUPPRESSION: &str = "/v1/lists/{list}/suppressions/{address}";
 
 /// The page. Lines of one path stand together.
@@ -60,6 +62,10 @@ pub(super) const ROUTES: &[Entry] = &[
     route(Get, "/v1/check", Key(Read), || web::to(check::get_check)),
     route(Post, "/v1/check", Key(Read), || web::to(check::post_check)),
     route(Get, "/v1/lists", Key(Read), || web::to(lists::get_lists)),
+    route(Get, LIST, Key(Read), || web::to(lists::get_list)),
+    route(Put, LIST, Key(Admin), || web::to(lists::put_list)),
+    route(Get, "/v1/lists/{list}/policy", Key(Read), || web::to(policy::get_policy)),
+    route(Post, "/v1/lists/{list}/release", Key(Write), || web::to(release::post_release)),
     route(Get, SUPPRESSION, Key(Read), || web::to(suppressions::get_suppression)),
     route(Put, SUPPRESSION, Key(Write), || web::to(suppressions::put_suppression)),
     route(Delete, SUPPRESSION, Key(Write), || web::to(suppressions::delete_suppression)),
@@ -71,6 +77,8 @@ pub(super) const ROUTES: &[Entry] = &[
     route(Get, "/v1/addresses/{address}", Key(Read), || web::to(addresses::get_address)),
     route(Delete, "/v1/addresses/{address}", Key(Admin), || web::to(addresses::delete_address)),
     route(Get, "/v1/addresses/{address}/export", Key(Admin), || web::to(disclosure::get_disclosure)),
+    route(Get, "/v1/addresses/{address}/why", Key(Read), || web::to(story::get_why)),
+    route(Get, "/v1/receipts/{id}/raw", Key(Admin), || web::to(receipts::get_raw)),
     route(Get, "/v1/events", Key(Read), || web::to(feeds::get_events)),
     route(Get, "/v1/changes", Key(Read), || web::to(feeds::get_changes)),
     route(Post, "/v1/diagnose", Key(Read), || web::to(diagnose::post_diagnose)),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};
 use bounce::address::Address;
-use bounce::policy::{Act, Cause};
+use bounce::policy::{Act, Cause, Deed};
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::http::State;
@@ -13,8 +14,8 @@ use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
 use crate::http::parameters::{self, Params};
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
-use crate::http::views::{Names, SuppressionView};
-use crate::store::{ActRequest, Acted, Answer, List, Scope};
+use crate::http::views::{CauseWord, Moment, Names, SuppressionView};
+use crate::store::{ActRequest, Acted, Answer, Blocked, List, Scope, SuppressionChange, lifting};
 
 /// Characters a note may have.
 const NOTE_LIMIT: usize = 2000;
@@ -23,7 +24,8 @@ const NOTE_LIMIT: usize = 2000;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "address": "jane@example.org", "list": "acme.weekly", "suppressed": true,
-    "causes": [{"list": "acme", "cause": "hard", "reason": "user_unknown", "holds": true, "provisional": false,
+    "decided_by": {"cause": "hard", "list": "acme", "by_domain": false},
+    "causes": [{"list": "acme", "cause": "hard", "reason": "user_unknown", "holds": true, "by_domain": false, "provisional": false,
         "overrides_consent": false, "since": "2026-11-22T10:00:00Z", "expires_at": null, "released_at": null,
         "event_id": "0199c0de-7a11-7000-8000-000000000002", "note": null, "revision": 3}]
 }))]
@@ -34,8 +36,29 @@ pub(super) struct Standing {
     list: String,
     /// Whether the list may not mail it.
     suppressed: bool,
-    /// Everything that stands for it on the list and on those above, lifted and expired causes included.
+    /// The weightiest cause why, if it may not.
+    decided_by: Option<Decided>,
+    /// Everything that stands for it on the list and on those above, and for its domain; lifted and expired causes included.
     causes: Vec<SuppressionView>,
+}
+
+/// What decides that an address may not be mailed.
+#[derive(Debug, Serialize, ToSchema)]
+struct Decided {
+    /// The cause.
+    #[schema(value_type = CauseWord)]
+    cause: Cause,
+    /// The list where it stands: the one asked for or one above it.
+    list: String,
+    /// Whether it is the entry of the whole domain.
+    by_domain: bool,
+}
+
+fn decided(answer: Answer) -> Option<Decided> {
+    match answer {
+        Answer::Clear => None,
+        Answer::Suppressed(Blocked { cause, list, by_domain, .. }) => Some(Decided { cause, list, by_domain }),
+    }
 }
 
 /// A manual entry.
@@ -47,6 +70,10 @@ pub(super) struct ManualEntry {
     action: Action,
     /// Of an allow: whether it overrides complaint and unsubscribe too. Needs the scope `admin`.
     overrides_consent: bool,
+    /// Until when; for good if left out.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<Moment>)]
+    expires_at: Option<OffsetDateTime>,
     /// Why, for the audit.
     note: Option<String>,
 }
@@ -67,20 +94,12 @@ enum Action {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Lift {
-    /// `manual_block` or `manual_allow` for that entry only; if left out, everything that blocks: a manual block and what
-    /// automatic causes have put.
-    #[param(value_type = Option<String>, example = "manual_allow")]
-    cause: Option<Manual>,
+    /// Only this cause; if left out, everything that blocks: a manual block and what automatic causes have put.
+    #[param(value_type = Option<CauseWord>, example = "hard")]
+    cause: Option<Cause>,
     /// Why, for the audit.
+    #[param(example = "asked by telephone")]
     note: Option<String>,
-}
-
-/// The causes that a person puts.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Manual {
-    ManualBlock,
-    ManualAllow,
 }
 
 /// Says what stands here for an address, or for a whole domain (`@example.org`).
@@ -143,7 +162,7 @@ pub(super) async fn put_suppression(
         (status = 401, description = "no valid key", body = ProblemView, content_type = "application/problem+json"),
         (status = 403, description = "the key lacks the scope write", body = ProblemView, content_type = "application/problem+json"),
         (status = 404, description = "no such list, or nothing stands here", body = ProblemView, content_type = "application/problem+json"),
-        (status = 409, description = "it stands on a list above, which `list` names", body = ProblemView, content_type = "application/problem+json"),
+        (status = 409, description = "it stands on a list above, or the whole domain is blocked; `list` names where", body = ProblemView, content_type = "application/problem+json"),
         (status = 503, description = "the database is away; nothing was recorded", body = ProblemView, content_type = "application/problem+json"),
     ))]
 pub(super) async fn delete_suppression(
@@ -153,12 +172,8 @@ pub(super) async fn delete_suppression(
     lift: Params<Lift>,
 ) -> Result<web::Json<Standing>, Problem> {
     let (list, address) = target(&state, &caller, &path).await?;
-    let acts: &[Act] = match lift.0.cause {
-        None => &[Act::Unblock, Act::Release],
-        Some(Manual::ManualBlock) => &[Act::Unblock],
-        Some(Manual::ManualAllow) => &[Act::Disallow],
-    };
-    act(&state, ActRequest { list: list.clone(), address: &address, acts, actor: caller.name(), note: note(lift.0.note)? }).await?;
+    let acts = lift.0.cause.map_or_else(|| vec![Act::Unblock.into(), Act::Release.into()], |it| vec![lifting(it)]);
+    act(&state, ActRequest { list: list.clone(), address: &address, acts: &acts, actor: caller.name(), note: note(lift.0.note)? }).await?;
     Ok(web::Json(standing(&state, &list, &address).await?))
 }
 
@@ -171,17 +186,21 @@ async fn standing(state: &State, list: &Arc<List>, address: &Address) -> Result<
     let now = state.clock.now();
     let answers = state.store.check(list, std::slice::from_ref(address), now).await?;
     let causes = state.store.standing(list, address).await?;
-    let names = Names::look_up(&state.store, causes.iter().map(|it| it.list)).await?;
+    let of_domain = if address.is_domain_entry() { Vec::new() } else { state.store.standing(list, &address.domain_entry()).await? };
+    let names = Names::look_up(&state.store, causes.iter().chain(&of_domain).map(|it| it.list)).await?;
+    let view = |it| SuppressionView::new(it, &names, now);
+    let domain = of_domain.into_iter().map(|it| view(it).of_domain());
     Ok(Standing {
         address: address.expose().to_owned(),
         list: list.name.clone(),
         suppressed: answers.iter().any(|it| matches!(it, Answer::Suppressed(_))),
-        causes: causes.into_iter().map(|it| SuppressionView::new(it, &names, now)).collect(),
+        decided_by: answers.into_iter().find_map(decided),
+        causes: causes.into_iter().map(view).chain(domain).collect(),
     })
 }
 
 /// The acts that a manual entry takes. It comes in the place of its opposite, if that stands on the same list.
-async fn acts_of(state: &State, caller: &Caller, list: &Arc<List>, address: &Address, entry: &ManualEntry) -> Result<Vec<Act>, Problem> {
+async fn acts_of(state: &State, caller: &Caller, list: &Arc<List>, address: &Address, entry: &ManualEntry) -> Result<Vec<Deed>, Problem> {
     let (act, opposite, lift) = match (entry.action, entry.overrides_consent) {
         (Action::Block, false) => (Act::Block, Cause::ManualAllow, Act::Disallow),
         (Action::Allow, false) => (Act::Allow, Cause::ManualBlock, Act::Unblock),
@@ -191,35 +210,48 @@ async fn acts_of(state: &State, caller: &Caller, list: &Arc<List>, address: &Add
         }
         (Action::Block, true) => return Err(Problem::new(ProblemKind::InvalidBody, "`overrides_consent` goes with the action `allow`")),
     };
+    if entry.expires_at.is_some_and(|it| it <= state.clock.now()) {
+        return Err(Problem::new(ProblemKind::InvalidBody, "`expires_at` is over already"));
+    }
+    let act = Deed { expires_at: entry.expires_at, ..act.into() };
     let standing = state.store.standing(list, address).await?;
     let stands = standing.iter().any(|it| it.list == list.id && it.cause == opposite && it.released_at.is_none());
-    Ok(if stands { vec![lift, act] } else { vec![act] })
+    Ok(if stands { vec![lift.into(), act] } else { vec![act] })
 }
 
 /// Carries out what a person wants, counts what it changed, and wakes the relay.
 async fn act(state: &State, request: ActRequest<'_>) -> Result<(), Problem> {
-    let list = request.list.clone();
+    let (list, address) = (request.list.clone(), request.address.clone());
     match state.store.act(request, state.clock.now()).await? {
-        Acted::Done { changes, .. } => {
-            for change in &changes {
-                let at = state.store.list_by_id(change.list).await?;
-                let cause = change.cause.map_or("none", Cause::as_str);
-                state.telemetry.suppression_changed(&at.name, cause, change.change.as_str());
-            }
-            state.nudge.notify_one();
-            Ok(())
-        }
+        Acted::Done { changes, .. } => tell(state, &changes).await,
         Acted::Inherited { from } => {
             let detail = format!("it stands on {from}, above {}; lift it there", list.name);
             Err(Problem::new(ProblemKind::Conflict, detail).at_list(from))
         }
         Acted::Nothing => {
+            // Whoever wants the address free is told what holds it.
+            let answers = state.store.check(&list, std::slice::from_ref(&address), state.clock.now()).await?;
+            if let Some(Decided { by_domain: true, list, .. }) = answers.into_iter().find_map(decided) {
+                let detail = format!("the entry @{} on {list} blocks the whole domain; lift it, or allow the address", address.domain());
+                return Err(Problem::new(ProblemKind::Conflict, detail).at_list(list));
+            }
             Err(Problem::new(ProblemKind::NotFound, format!("nothing of this kind stands on {} for this address", list.name)))
         }
     }
 }
 
-fn note(text: Option<String>) -> Result<Option<String>, Problem> {
+/// Counts what changed, and wakes the relay.
+pub(super) async fn tell(state: &State, changes: &[SuppressionChange]) -> Result<(), Problem> {
+    for change in changes {
+        let at = state.store.list_by_id(change.list).await?;
+        let cause = change.cause.map_or("none", Cause::as_str);
+        state.telemetry.suppression_changed(&at.name, cause, change.change.as_str());
+    }
+    state.nudge.notify_one();
+    Ok(())
+}
+
+pub(super) fn note(text: Option<String>) -> Result<Option<String>, Problem> {
     let too_long = text.as_ref().is_some_and(|it| it.chars().count() > NOTE_LIMIT);
     if too_long {
         Err(Problem::new(ProblemKind::InvalidRequest, format!("the note has more than {NOTE_LIMIT} characters")))

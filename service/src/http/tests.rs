@@ -13,6 +13,8 @@ mod messages;
 mod posts;
 mod problems;
 mod refusals;
+mod release;
+mod story;
 
 use std::time::Duration;
 

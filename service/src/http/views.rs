@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bounce::classify::codes::Disposition;
 use bounce::classify::reason::{Fault, Reason};
 use bounce::kind::{Attribution, BounceType, FeedbackType, Kind};
-use bounce::policy::{Act, Cause};
+use bounce::policy::{Act, Cause, Weight};
 use bounce::status::{SmtpReply, Stage};
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
@@ -26,6 +26,13 @@ impl Serialize for Moment {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = self.0.to_offset(UtcOffset::UTC).format(&Rfc3339).map_err(serde::ser::Error::custom)?;
         serializer.serialize_str(&text)
+    }
+}
+
+impl std::fmt::Display for Moment {
+    /// Whole seconds, for sentences.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.to_offset(UtcOffset::UTC).truncate_to_second().format(&Rfc3339).unwrap_or_default())
     }
 }
 
@@ -70,13 +77,14 @@ words! {
     FormatWord = Format;
     ImportStateWord = ImportState;
     AttributionWord = Attribution;
+    WeightWord = Weight;
     FeedbackTypeWord = FeedbackType;
     DispositionWord = Disposition;
     RelayStateWord = RelayState;
 }
 
 /// A recorded fact.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct EventView {
     /// Its id; the CloudEvents id of its message is the same.
     event_id: Uuid,
@@ -128,6 +136,9 @@ pub(super) struct EventView {
     /// How well it is attributed, weakest first.
     #[schema(value_type = AttributionWord)]
     attribution: Attribution,
+    /// How much it may do to lists: `none`, `provisional` or `full`.
+    #[schema(value_type = WeightWord)]
+    weight: Weight,
     /// The rule that decided.
     #[schema(example = "gmail.no_such_user")]
     rule: String,
@@ -137,6 +148,9 @@ pub(super) struct EventView {
     occurred_at: Moment,
     /// When it was recorded.
     received_at: Moment,
+    /// In the feed: revision of the address when the page was read; the higher one is the newer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
 }
 
 impl EventView {
@@ -163,11 +177,34 @@ impl EventView {
             source: event.source,
             receipt_id: event.receipt.0,
             attribution: event.attribution,
+            weight: event.weight,
             rule: said.rule,
             rules_version: said.rules_version,
             occurred_at: Moment(event.occurred_at),
             received_at: Moment(event.received_at),
+            revision: None,
         }
+    }
+}
+
+impl EventView {
+    /// The same as an item of the feed.
+    pub(super) fn at_revision(self, revision: i64) -> Self {
+        Self { revision: Some(revision), ..self }
+    }
+
+    /// The same in words.
+    pub(super) fn summary(&self) -> String {
+        let mut text = self.kind.to_string();
+        let words = [self.bounce_type.map(BounceType::as_str), self.reason.map(Reason::as_str)];
+        words.into_iter().flatten().for_each(|it| text.extend([", ", it]));
+        let codes: Vec<String> = self.status.iter().cloned().chain(self.reply.map(|it| it.to_string())).collect();
+        if !codes.is_empty() {
+            text.extend([" (", &codes.join(", "), ")"]);
+        }
+        text.extend([", judged by ", &self.rule, ", from ", &self.source, " (", self.attribution.as_str(), "), receipt "]);
+        text.push_str(&self.receipt_id.to_string());
+        text
     }
 }
 
@@ -185,6 +222,8 @@ pub(super) struct SuppressionView {
     reason: Option<Reason>,
     /// Whether it holds now: not released and not expired.
     holds: bool,
+    /// Whether it is the entry of the whole domain.
+    by_domain: bool,
     /// Whether it holds only for some days, until a fact of another day confirms it.
     provisional: bool,
     /// Of a manual allow: whether it overrides complaint and unsubscribe.
@@ -210,6 +249,7 @@ impl SuppressionView {
             cause: it.cause,
             reason: it.reason,
             holds: it.holds_at(now),
+            by_domain: false,
             provisional: it.provisional,
             overrides_consent: it.overrides_consent,
             since: Moment(it.since),
@@ -219,6 +259,27 @@ impl SuppressionView {
             note: it.note,
             revision: it.revision,
         }
+    }
+}
+
+impl SuppressionView {
+    /// The same, of the entry of the domain.
+    pub(super) fn of_domain(self) -> Self {
+        Self { by_domain: true, ..self }
+    }
+
+    /// Whether it holds now.
+    pub(super) fn holds(&self) -> bool {
+        self.holds
+    }
+
+    /// The same in words.
+    pub(super) fn summary(&self) -> String {
+        let reason = self.reason.map(|it| format!(" ({it})")).unwrap_or_default();
+        let surely = if self.provisional { ", provisionally" } else { "" };
+        let end = self.expires_at.map_or_else(|| ", for good".to_owned(), |it| format!(", until {it}"));
+        let note = self.note.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+        format!("{}{reason} on {}{surely}, since {}{end}{note}", self.cause, self.list.as_deref().unwrap_or_default(), self.since)
     }
 }
 
@@ -237,7 +298,7 @@ pub(super) struct ChangeView {
     subject_id: String,
     /// Name of the list.
     list: Option<String>,
-    /// Which cause.
+    /// Which cause; of an act only where it names one.
     #[schema(value_type = Option<CauseWord>)]
     cause: Option<Cause>,
     /// Reason of the deciding event.
@@ -262,10 +323,10 @@ pub(super) struct ChangeView {
     expires_at: Option<Moment>,
     /// When it was lifted.
     released_at: Option<Moment>,
-    /// The import it belongs to.
-    import_id: Option<Uuid>,
     /// Revision of the address; the higher one is the newer.
     revision: i64,
+    /// The import or bulk request that it belongs to.
+    import_id: Option<Uuid>,
     /// When it was recorded.
     at: Moment,
 }

@@ -168,7 +168,7 @@ impl Bench {
 
     async fn recipients(&self) -> Vec<String> {
         let page = self.store.events_after(Cursor::START, &Visible::All, 100).await.unwrap();
-        page.items.into_iter().filter_map(|(_, address)| address).collect()
+        page.items.into_iter().filter_map(|(_, who)| who.address).collect()
     }
 }
 
@@ -322,7 +322,7 @@ async fn a_release_and_an_erasure_outlast_reading_again() {
     }
     let root = bench.store.list("acme").await.unwrap();
     let address = |who: &str| Address::parse(who).unwrap();
-    let release = ActRequest { list: root, address: &address("jane@example.org"), acts: &[Act::Release], actor: "ann", note: None };
+    let release = ActRequest { list: root, address: &address("jane@example.org"), acts: &[Act::Release.into()], actor: "ann", note: None };
     bench.store.act(release, NOW).await.unwrap();
     for (who, block) in [("john@example.org", Erased::Kept), ("jim@example.org", Erased::Forgotten)] {
         let request = ErasureRequest { address: &address(who), block, actor: "ann", erasing: Erasing::Do };

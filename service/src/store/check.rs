@@ -47,6 +47,8 @@ pub struct Blocked {
     pub expires_at: Option<OffsetDateTime>,
     /// The event that led to it.
     pub event: Option<crate::store::ids::EventId>,
+    /// What a person said of it.
+    pub note: Option<String>,
 }
 
 impl Store {
@@ -87,6 +89,7 @@ impl Store {
                     since: it.since,
                     expires_at: it.expires_at,
                     event: it.event,
+                    note: it.note.clone(),
                 }),
             });
         }

@@ -184,6 +184,12 @@ impl Store {
         self.lists.refresh(&self.db).await
     }
 
+    /// The policy that holds for a list.
+    #[must_use]
+    pub fn policy(&self, list: &List) -> &bounce::policy::Policy {
+        self.policies.of(&list.name)
+    }
+
     /// Derives subject ids.
     #[must_use]
     pub const fn identity(&self) -> &Identity {

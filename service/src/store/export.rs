@@ -75,15 +75,15 @@ impl Store {
             standing.pop_last();
         }
         let next = standing.last_key_value().filter(|_| is_full).map(|it| *it.0);
-        let addresses = self.addresses(standing.keys().copied()).await?;
+        let subjects = self.subjects(standing.keys().copied()).await?;
         let mut page = ExportPage { next, ..ExportPage::default() };
         let domains = match extent {
             Extent::Everything => HashMap::new(),
-            Extent::Blocked => self.domains(list, addresses.values().flatten()).await?,
+            Extent::Blocked => self.domains(list, subjects.values().filter_map(|it| it.address.as_ref())).await?,
         };
         for (subject, mut held) in standing {
             held.retain(|it| it.holds_at(as_of));
-            let Some(Some(address)) = addresses.get(&subject) else {
+            let Some(address) = subjects.get(&subject).and_then(|it| it.address.as_ref()) else {
                 page.erased += held.len() as u64;
                 continue;
             };

@@ -22,9 +22,41 @@ pub struct Cursor {
     id: Uuid,
 }
 
+/// The feeds. Each knows its own cursors: a place in one means nothing in the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feed {
+    /// The facts.
+    Events,
+    /// What lists say.
+    Changes,
+}
+
+impl Feed {
+    const fn letter(self) -> char {
+        match self {
+            Self::Events => 'e',
+            Self::Changes => 'c',
+        }
+    }
+}
+
 impl Cursor {
     /// Before everything.
     pub const START: Self = Self { position: 0, id: Uuid::nil() };
+
+    /// The cursor as a client of that feed gets it.
+    #[must_use]
+    pub fn of(self, feed: Feed) -> String {
+        format!("{}{self}", feed.letter())
+    }
+
+    /// Reads what a client of that feed gives back.
+    ///
+    /// # Errors
+    /// When that feed did not give it out.
+    pub fn read(feed: Feed, text: &str) -> Result<Self, BadCursor> {
+        text.strip_prefix(feed.letter()).ok_or(BadCursor)?.parse()
+    }
 }
 
 impl std::fmt::Display for Cursor {
@@ -50,12 +82,21 @@ impl FromStr for Cursor {
 /// A page of a feed.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
-    /// In the order of commit, each with its plain address if there is one.
-    pub items: Vec<(T, Option<String>)>,
+    /// In the order of commit, each with whom it is about.
+    pub items: Vec<(T, Who)>,
     /// Where to go on.
     pub next: Cursor,
     /// Whether there was more than the page holds.
     pub more: bool,
+}
+
+/// Whom an item of a feed is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Who {
+    /// The plain address; none once erased.
+    pub address: Option<String>,
+    /// Its revision when the page was read.
+    pub revision: i64,
 }
 
 /// Which tree of lists a reader may see.
@@ -90,8 +131,9 @@ impl Store {
             events.push(rows::event_from_row(row, Vec::new())?);
         }
         let next = events.last().map_or(after, |it| Cursor { position: it.position, id: it.id.0 });
-        let addresses = self.addresses(events.iter().map(|it| it.subject)).await?;
-        let items = events.into_iter().map(|it| (addresses.get(&it.subject).cloned().flatten(), it)).map(|(a, it)| (it, a)).collect();
+        let subjects = self.subjects(events.iter().map(|it| it.subject)).await?;
+        let items =
+            events.into_iter().map(|it| (subjects.get(&it.subject).cloned().unwrap_or_default(), it)).map(|(a, it)| (it, a)).collect();
         Ok(Page { items, next, more })
     }
 
@@ -118,8 +160,9 @@ impl Store {
             changes.push(rows::change_from_row(row)?);
         }
         let next = changes.last().map_or(after, |it| Cursor { position: it.position, id: it.id.0 });
-        let addresses = self.addresses(changes.iter().map(|it| it.subject)).await?;
-        let items = changes.into_iter().map(|it| (addresses.get(&it.subject).cloned().flatten(), it)).map(|(a, it)| (it, a)).collect();
+        let subjects = self.subjects(changes.iter().map(|it| it.subject)).await?;
+        let items =
+            changes.into_iter().map(|it| (subjects.get(&it.subject).cloned().unwrap_or_default(), it)).map(|(a, it)| (it, a)).collect();
         Ok(Page { items, next, more })
     }
 
@@ -138,23 +181,21 @@ impl Store {
         Ok(last.map_or(Cursor::START, |it| Cursor { position: it.position, id: it.id }))
     }
 
-    /// Plain addresses of subjects; none for those that were erased.
-    pub(super) async fn addresses(
-        &self,
-        subjects: impl Iterator<Item = SubjectId>,
-    ) -> Result<HashMap<SubjectId, Option<String>>, StoreError> {
+    /// Who subjects are.
+    pub(super) async fn subjects(&self, subjects: impl Iterator<Item = SubjectId>) -> Result<HashMap<SubjectId, Who>, StoreError> {
         let mut ids: Vec<SubjectId> = subjects.collect();
         ids.sort_unstable();
         ids.dedup();
-        let mut addresses = HashMap::new();
+        let mut known = HashMap::new();
         for chunk in ids.chunks(1000) {
             let found =
                 subject::Entity::find().filter(subject::Column::Id.is_in(chunk.iter().map(|it| it.0.to_vec()))).all(&self.db).await?;
             for row in found {
-                addresses.insert(SubjectId(rows::sixteen("subject", &row.id)?), row.address);
+                let who = Who { address: row.address, revision: row.revision };
+                known.insert(SubjectId(rows::sixteen("subject", &row.id)?), who);
             }
         }
-        Ok(addresses)
+        Ok(known)
     }
 
     pub(super) async fn visible_lists(&self, visible: &Visible) -> Result<Option<Vec<ListId>>, StoreError> {
@@ -179,6 +220,8 @@ mod tests {
     fn a_cursor_survives_the_way_to_the_client_and_back() {
         let cursor = Cursor { position: 42, id: Uuid::now_v7() };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        assert_eq!(Cursor::read(Feed::Events, &cursor.of(Feed::Events)), Ok(cursor));
+        assert_eq!(Cursor::read(Feed::Events, &cursor.of(Feed::Changes)), Err(BadCursor));
         for wrong in ["", "42", "42.", ".0", "x.y", "42.zz"] {
             assert_eq!(wrong.parse::<Cursor>(), Err(BadCursor), "{wrong:?}");
         }

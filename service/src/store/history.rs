@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use aws_lc_rs::digest;
 use bounce::kind::{FeedbackType, Kind};
-use bounce::policy::{Act, Cause, Fact, FactKey, Imported, Matter, Policy, Standing, decide};
+use bounce::policy::{Act, Cause, Fact, FactKey, Imported, Matter, Policy, Standing, Step, decide, explain};
 use time::OffsetDateTime;
 
 use crate::store::ids::{ChangeId, EventId, ListId, ReceiptId, SubjectId};
@@ -198,6 +198,11 @@ impl History {
         changes
     }
 
+    /// What each fact did, events first, then deliveries, then acts: the place that a step names counts in this order.
+    pub(super) fn steps(&self, policy: &Policy) -> Vec<Step> {
+        explain(&self.facts(), self.boundary.key(), policy)
+    }
+
     /// Everything that is known, as the policy wants it.
     pub(super) fn facts(&self) -> Vec<Fact> {
         let events = self.events.iter().map(|it| Fact {
@@ -223,7 +228,7 @@ impl History {
             let (at, matter) = match it.act? {
                 // A list knows since when; what lies ahead is the clock of another machine.
                 Act::Import => (it.since.map_or(it.at, |since| since.min(it.at)), Matter::Import(it.imported()?)),
-                act => (it.at, Matter::Act(act)),
+                _ => (it.at, Matter::Act(it.deed()?)),
             };
             Some(Fact { at, key: it.fact_key(), list: it.list.key(), matter })
         });
@@ -399,14 +404,4 @@ fn words(said: &Testimony) -> [Option<String>; 14] {
         said.provider_event_id.clone(),
         Some(said.rule.clone()),
     ]
-}
-
-/// Which causes an act lifts; used to tell whether it would do anything.
-pub(super) fn lifts(act: Act, cause: Cause) -> bool {
-    match act {
-        Act::Release => cause.is_automatic(),
-        Act::Unblock => cause == Cause::ManualBlock,
-        Act::Disallow => cause == Cause::ManualAllow,
-        _ => false,
-    }
 }

@@ -15,6 +15,9 @@ use crate::store::identity::sha256;
 use crate::store::ids::{KeyId, ListId};
 use crate::store::lists::List;
 
+/// Characters that the name of a key may have.
+const NAME_LIMIT: usize = 100;
+
 bounce::vocabulary! {
     /// What a key may do.
     pub enum Scope, "scope" {
@@ -48,6 +51,10 @@ pub struct ApiKey {
     pub expires_at: Option<OffsetDateTime>,
     /// When it was revoked.
     pub revoked_at: Option<OffsetDateTime>,
+    /// Requests a minute it may make; `None` for what the configuration says.
+    pub rate_limit: Option<u32>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<OffsetDateTime>,
 }
 
 impl ApiKey {
@@ -105,6 +112,8 @@ impl Store {
             created_at: now,
             expires_at,
             revoked_at: None,
+            rate_limit: None,
+            last_used_at: None,
         };
         let row = api_key::Model {
             id: key.id.0,
@@ -116,6 +125,8 @@ impl Store {
             created_at: now,
             expires_at,
             revoked_at: None,
+            rate_limit: None,
+            last_used_at: None,
         };
         match api_key::Entity::insert(row.into_active_model()).exec_without_returning(&self.db).await {
             Ok(_) => Ok(NewKey { key, secret: SecretString::from(secret) }),
@@ -135,6 +146,37 @@ impl Store {
             Some(row) => Ok(Some(self.key_from_row(row).await?)),
             None => Ok(None),
         }
+    }
+
+    /// Sets how many requests a minute a key may make; `None` for what the configuration says.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn limit_key(&self, id: KeyId, rate_limit: Option<u32>) -> Result<(), StoreError> {
+        let limited = api_key::ActiveModel {
+            id: ActiveValue::Unchanged(id.0),
+            rate_limit: ActiveValue::Set(rate_limit.map(|it| i32::try_from(it).unwrap_or(i32::MAX))),
+            ..<api_key::ActiveModel as Default>::default()
+        };
+        api_key::Entity::update(limited).exec(&self.db).await?;
+        Ok(())
+    }
+
+    /// Remembers that a key was used, once a minute.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn key_used(&self, key: &ApiKey, now: OffsetDateTime) -> Result<(), StoreError> {
+        if key.last_used_at.is_some_and(|it| now - it < time::Duration::MINUTE) {
+            return Ok(());
+        }
+        let used = api_key::ActiveModel {
+            id: ActiveValue::Unchanged(key.id.0),
+            last_used_at: ActiveValue::Set(Some(crate::store::rows::kept(now))),
+            ..<api_key::ActiveModel as Default>::default()
+        };
+        api_key::Entity::update(used).exec(&self.db).await?;
+        Ok(())
     }
 
     /// Every key, oldest first.
@@ -184,10 +226,41 @@ impl Store {
             created_at: row.created_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
+            rate_limit: row.rate_limit.and_then(|it| u32::try_from(it).ok()),
+            last_used_at: row.last_used_at,
         })
+    }
+}
+
+/// Reads the name of a key. It stands in the audit, so it must be one line that tells who it was.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub fn key_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    match name {
+        "" => Err("the name is empty".to_owned()),
+        "rebound" | "command line" => Err(format!("the audit calls somebody else {name:?}; choose another name")),
+        _ if name.starts_with("rbk_") => Err("a name that begins with rbk_ looks like a secret; choose another name".to_owned()),
+        _ if name.chars().count() > NAME_LIMIT => Err(format!("the name has more than {NAME_LIMIT} characters")),
+        _ if name.chars().any(char::is_control) => Err("the name has a control character".to_owned()),
+        _ => Ok(name.to_owned()),
     }
 }
 
 fn hash(secret: &str) -> Vec<u8> {
     sha256(&[secret.as_bytes()]).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_who_it_was() {
+        assert_eq!(key_name(" newsletter 2 "), Ok("newsletter 2".to_owned()));
+        for wrong in ["", "  ", "rebound", "command line", "rbk_abc", "a\nb", "\u{1b}[2J", &"x".repeat(101)] {
+            assert!(key_name(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

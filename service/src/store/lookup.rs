@@ -1,5 +1,6 @@
 //! Everything about one address: what happened, what lists say, and why.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bounce::address::Address;
@@ -8,7 +9,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::store::Store;
 use crate::store::error::{StoreError, bad_row};
-use crate::store::ids::ReceiptId;
+use crate::store::ids::{EventId, ReceiptId};
 use crate::store::lists::List;
 use crate::store::record::{Event, ReceiptState, Suppression, SuppressionChange};
 use crate::store::rows;
@@ -70,6 +71,21 @@ impl Store {
             suppressions: suppressions.into_iter().map(rows::suppression_from_row).collect::<Result<_, _>>()?,
             changes: changes.into_iter().map(rows::change_from_row).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Events by their ids.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn events(&self, ids: &[EventId]) -> Result<HashMap<EventId, Event>, StoreError> {
+        let mut events = HashMap::new();
+        for chunk in ids.chunks(1000) {
+            for row in event::Entity::find().filter(event::Column::Id.is_in(chunk.iter().map(|it| it.0))).all(&self.db).await? {
+                let event = rows::event_from_row(row, Vec::new())?;
+                events.insert(event.id, event);
+            }
+        }
+        Ok(events)
     }
 
     /// What became of a receipt; `None` when there is none of that id.

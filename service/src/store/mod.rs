@@ -28,11 +28,13 @@ mod outbox;
 mod policies;
 mod receipts;
 mod record;
+mod release;
 mod reprocess;
 mod retain;
 mod retell;
 mod rows;
 mod scrub;
+mod story;
 mod tokens;
 
 use sea_orm::DatabaseConnection;
@@ -46,12 +48,12 @@ pub use disclose::{DisclosedEvent, DisclosedReceipt, Disclosure};
 pub use erase::{Erasing, Erasure, ErasureRequest};
 pub use error::StoreError;
 pub use export::{ExportPage, Extent};
-pub use feed::{BadCursor, Cursor, Page, Visible};
+pub use feed::{BadCursor, Cursor, Feed, Page, Visible, Who};
 pub use identity::{Identity, sha256};
 pub use ids::{ChangeId, EventId, ImportId, KeyId, ListId, ReceiptId, SubjectId};
 pub use import::{ImportRow, ImportStep};
 pub use imports::{Begun, Import, ImportCounts, ImportMode, ImportState, NewImport, Undo};
-pub use keys::{ApiKey, NewKey, Scope};
+pub use keys::{ApiKey, NewKey, Scope, key_name};
 pub use lists::List;
 pub use lookup::{Known, SubjectHistory};
 pub use messages::{EVENT_RECORDED, EVENT_WITHDRAWN, IMPORT_COMPLETED, IMPORT_UNDONE, SUBJECT_ERASED, SUPPRESSION_CHANGED};
@@ -61,9 +63,11 @@ pub use receipts::{Selection, StoredReceipt};
 pub use record::{
     Change, Event, Incoming, IncomingDelivery, IncomingFact, IncomingToken, Keep, ReceiptState, Suppression, SuppressionChange, Testimony,
 };
+pub use release::{BulkRelease, Counts, ReleaseFilter, Selected, lifting};
 pub use reprocess::{Difference, Foresight, Reprocessed, Reprocessing, Said};
 pub use retain::{Outgrown, Step};
 pub use rows::{kept, without_nul};
+pub use story::{Chapter, Happening, RawReceipt, ReceiptBrief, Story};
 
 /// The database, with what is needed to read it: the pepper, the policy and the tree of lists.
 #[derive(Debug)]

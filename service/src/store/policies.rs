@@ -15,7 +15,8 @@ pub struct Policies {
 
 impl Policies {
     /// The policy of the tree that a list belongs to.
-    pub(super) fn of(&self, list: &str) -> &Policy {
+    #[must_use]
+    pub fn of(&self, list: &str) -> &Policy {
         let root = list.split('.').next().unwrap_or(list);
         self.by_root.get(root).unwrap_or(&self.default)
     }

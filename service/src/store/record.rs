@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bounce::address::Address;
 use bounce::classify::reason::{Fault, Reason};
 use bounce::kind::{Attribution, BounceType, FeedbackType, Kind};
-use bounce::policy::{Act, Cause, FactKey, Weight};
+use bounce::policy::{Act, Cause, Deed, FactKey, Weight};
 use bounce::status::{EnhancedStatus, SmtpReply, Stage};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -251,7 +251,7 @@ pub struct SuppressionChange {
     pub boundary: ListId,
     /// What happened.
     pub change: Change,
-    /// The cause; none for an act that is no import, and for an erasure.
+    /// The cause; of an act only where it names one, as every import does; none for an erasure.
     pub cause: Option<Cause>,
     /// Reason of the deciding fact.
     pub reason: Option<Reason>,
@@ -279,6 +279,14 @@ pub struct SuppressionChange {
     pub import: Option<Uuid>,
     /// When it was recorded.
     pub at: OffsetDateTime,
+}
+
+impl SuppressionChange {
+    /// What the person did, if it is an act.
+    #[must_use]
+    pub fn deed(&self) -> Option<Deed> {
+        self.act.map(|act| Deed { act, cause: self.cause, expires_at: self.expires_at })
+    }
 }
 
 /// A delivery that may still matter.

@@ -16,11 +16,11 @@ pub(super) fn sixteen(table: &'static str, bytes: &[u8]) -> Result<[u8; 16], Sto
     bytes.try_into().map_err(|_| bad_row(table, format!("a key has {} octets instead of 16", bytes.len())))
 }
 
-fn word<T: FromStr<Err = bounce::status::CodeError>>(table: &'static str, text: &str) -> Result<T, StoreError> {
+pub(super) fn word<T: FromStr<Err = bounce::status::CodeError>>(table: &'static str, text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|it| bad_row(table, it))
 }
 
-fn words<T: FromStr<Err = bounce::status::CodeError>>(table: &'static str, text: Option<&str>) -> Result<Option<T>, StoreError> {
+pub(super) fn words<T: FromStr<Err = bounce::status::CodeError>>(table: &'static str, text: Option<&str>) -> Result<Option<T>, StoreError> {
     text.map(|it| word(table, it)).transpose()
 }
 

@@ -7,7 +7,7 @@ use futures_util::{Stream, stream};
 use time::OffsetDateTime;
 
 use crate::listing::{Format, Trailer, Writer, Written};
-use crate::store::{Extent, List, Store, StoreError, SubjectId, kept};
+use crate::store::{Extent, Feed, List, Store, StoreError, SubjectId, kept};
 
 /// Where an export stands.
 enum Stand {
@@ -36,7 +36,7 @@ pub async fn export(
     format: Format,
     as_of: OffsetDateTime,
 ) -> Result<impl Stream<Item = Result<Bytes, StoreError>>, StoreError> {
-    let changes_after = store.changes_end().await?.to_string();
+    let changes_after = store.changes_end().await?.of(Feed::Changes);
     let trailer = Trailer { entries: 0, erased: 0, as_of: kept(as_of), changes_after };
     let mut export = Export { store, list, format, trailer, stand: Stand::Begin };
     let mut first = Vec::new();

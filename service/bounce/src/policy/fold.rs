@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use time::{Date, Duration, OffsetDateTime};
 
-use super::{Act, Cause, Fact, FactKey, Imported, ListKey, Matter, Policy, Reach, Standing, Weight};
+use super::effect::{Effect, Ignored, Step};
+use super::streak::{Streak, is_enough};
+use super::{Act, Cause, Deed, Fact, FactKey, Imported, ListKey, Matter, Policy, Reach, Standing, Weight};
 use crate::classify::reason::Reason;
 use crate::kind::{BounceType, Kind};
 
@@ -34,35 +36,38 @@ use crate::kind::{BounceType, Kind};
 /// ```
 #[must_use]
 pub fn decide(facts: &[Fact], boundary: ListKey, policy: &Policy) -> Vec<Standing> {
-    let mut sorted: Vec<&Fact> = facts.iter().collect();
-    sorted.sort_by_key(|it| (it.at, order_of(&it.matter), it.key));
-    sorted.dedup_by_key(|it| (it.at, order_of(&it.matter), it.key));
-    let bounced: BTreeSet<FactKey> = sorted.iter().flat_map(|it| bounced_messages(it)).copied().collect();
-    let mut fold = Fold {
-        boundary,
-        policy,
-        standings: BTreeMap::new(),
-        strikes: BTreeMap::new(),
-        days: BTreeSet::new(),
-        told: BTreeMap::new(),
-        imported: BTreeSet::new(),
-    };
-    for fact in sorted {
-        match &fact.matter {
-            Matter::Event { kind, bounce_type, reason, weight, received, .. } if *weight != Weight::None => {
+    fold(facts, boundary, policy, |_, _| ())
+}
+
+/// The same fold, telling what each fact did, in the order in which they count. A fact that was given twice is told once.
+#[must_use]
+pub fn explain(facts: &[Fact], boundary: ListKey, policy: &Policy) -> Vec<Step> {
+    let mut steps = Vec::with_capacity(facts.len());
+    fold(facts, boundary, policy, |index, effect| steps.push(Step { index, effect }));
+    steps
+}
+
+fn fold(facts: &[Fact], boundary: ListKey, policy: &Policy, mut tell: impl FnMut(usize, Effect)) -> Vec<Standing> {
+    let mut sorted: Vec<(usize, &Fact)> = facts.iter().enumerate().collect();
+    sorted.sort_by_key(|(_, it)| (it.at, order_of(&it.matter), it.key));
+    sorted.dedup_by_key(|(_, it)| (it.at, order_of(&it.matter), it.key));
+    let bounced: BTreeSet<FactKey> = sorted.iter().flat_map(|(_, it)| bounced_messages(it)).copied().collect();
+    let mut fold =
+        Fold { boundary, policy, standings: BTreeMap::new(), streaks: BTreeMap::new(), told: BTreeMap::new(), imported: BTreeSet::new() };
+    for (index, fact) in sorted {
+        let effect = match &fact.matter {
+            Matter::Event { weight: Weight::None, .. } => Effect::Ignored(Ignored::NoWeight),
+            Matter::Event { kind, bounce_type, reason, weight, received, .. } => {
                 let told = Told { weight: *weight, at: if *weight == Weight::Provisional { *received } else { fact.at } };
-                fold.event(fact, *kind, *bounce_type, *reason, told);
+                fold.event(fact, *kind, *bounce_type, *reason, told)
             }
-            Matter::Event { .. } => {}
-            Matter::Delivery { messages } => {
-                // A message that bounced in the end was not delivered, whatever the clocks of two servers say of the order.
-                if !messages.iter().any(|it| bounced.contains(it)) {
-                    fold.delivered(fact.at);
-                }
-            }
-            Matter::Act(act) => fold.act(fact, *act),
+            // A message that bounced in the end was not delivered, whatever the clocks of two servers say of the order.
+            Matter::Delivery { messages } if messages.iter().any(|it| bounced.contains(it)) => Effect::Ignored(Ignored::Bounced),
+            Matter::Delivery { .. } => fold.delivered(fact.at),
+            Matter::Act(deed) => fold.act(fact, *deed),
             Matter::Import(entry) => fold.import(fact, *entry),
-        }
+        };
+        tell(index, effect);
     }
     fold.standings.into_values().collect()
 }
@@ -95,8 +100,7 @@ struct Fold<'a> {
     boundary: ListKey,
     policy: &'a Policy,
     standings: BTreeMap<(ListKey, Cause), Standing>,
-    strikes: BTreeMap<(ListKey, Reason), Vec<OffsetDateTime>>,
-    days: BTreeSet<(ListKey, Date)>,
+    streaks: BTreeMap<(ListKey, Reason), Streak>,
     /// Days on which a provisional block was told.
     told: BTreeMap<(ListKey, Cause), BTreeSet<Date>>,
     /// Standings for which an import is all the evidence there is.
@@ -104,20 +108,21 @@ struct Fold<'a> {
 }
 
 impl Fold<'_> {
-    fn event(&mut self, fact: &Fact, kind: Kind, bounce_type: Option<BounceType>, reason: Option<Reason>, told: Told) {
+    fn event(&mut self, fact: &Fact, kind: Kind, bounce_type: Option<BounceType>, reason: Option<Reason>, told: Told) -> Effect {
         match (kind, bounce_type) {
             (Kind::Bounce, Some(BounceType::Hard)) => {
                 let rule = self.policy.of(reason.unwrap_or(Reason::Undetermined));
-                if rule.counts {
-                    let weight = if rule.provisional { Weight::Provisional } else { told.weight };
-                    self.block(fact, self.reached(fact, rule.reach), Cause::Hard, reason, Told { weight, ..told });
+                if !rule.counts {
+                    return Effect::Ignored(Ignored::NotCounted);
                 }
+                let weight = if rule.provisional { Weight::Provisional } else { told.weight };
+                self.block(fact, self.reached(fact, rule.reach), Cause::Hard, reason, Told { weight, ..told })
             }
             (Kind::Bounce, _) => self.strike(fact, reason.unwrap_or(Reason::Undetermined), told),
             (Kind::Complaint, _) => self.block(fact, self.boundary, Cause::Complaint, reason, told),
             (Kind::Unsubscribe, _) => self.block(fact, fact.list, Cause::Unsubscribe, reason, told),
             (Kind::Suppressed, _) => self.block(fact, self.boundary, Cause::Provider, reason, told),
-            _ => {}
+            _ => Effect::Ignored(Ignored::NoFailure),
         }
     }
 
@@ -129,173 +134,161 @@ impl Fold<'_> {
     }
 
     /// Puts a block, or makes a provisional one permanent when another day or a stronger fact says so too.
-    fn block(&mut self, fact: &Fact, list: ListKey, cause: Cause, reason: Option<Reason>, told: Told) {
-        let held = self.standings.get(&(list, cause)).filter(|it| it.released_at.is_none());
+    fn block(&mut self, fact: &Fact, list: ListKey, cause: Cause, reason: Option<Reason>, told: Told) -> Effect {
+        let is_held = self.standings.get(&(list, cause)).is_some_and(|it| it.released_at.is_none());
         let days = self.told.entry((list, cause)).or_default();
-        if held.is_none() {
+        if !is_held {
             days.clear();
         }
         days.insert(told.at.date());
         let provisional = told.weight == Weight::Provisional && days.len() < 2;
         let lifetime = reason.filter(|_| cause == Cause::Hard).and_then(|it| self.policy.of(it).lifetime);
-        let end = if provisional { Some(later(fact.at, self.policy.provisional_for)) } else { lifetime.map(|it| later(fact.at, it)) };
-        let held = held.filter(|it| it.holds_at(fact.at));
-        let standing = Standing {
-            list,
-            cause,
-            reason,
-            fact: fact.key,
-            provisional,
-            overrides_consent: false,
-            since: held.map_or(fact.at, |it| it.since),
-            expires_at: end,
-            released_at: None,
-        };
-        self.settle(fact.at, standing);
+        let lifetime = if provisional { Some(self.unconfirmed(lifetime)) } else { lifetime };
+        let end = lifetime.map(|it| fact.at.saturating_add(it));
+        self.settle(Standing { provisional, ..standing(fact, (list, cause), reason, end) })
     }
 
-    /// Puts what an event led to, unless what holds is as sure and as long. Then it stays, but evidence is a better witness
-    /// than an import: the event takes its place as the deciding fact.
-    fn settle(&mut self, at: OffsetDateTime, standing: Standing) {
-        let slot = (standing.list, standing.cause);
-        match self.standings.get_mut(&slot).filter(|it| it.holds_at(at)) {
-            Some(held) if !goes_beyond(&standing, held) => {
-                if !goes_beyond(held, &standing) && self.imported.remove(&slot) {
-                    (held.fact, held.reason) = (standing.fact, standing.reason);
-                }
-            }
-            _ => {
-                self.imported.remove(&slot);
-                self.standings.insert(slot, standing);
-            }
-        }
+    /// How long a provisional block lasts: never longer than a sure one would.
+    fn unconfirmed(&self, lifetime: Option<Duration>) -> Duration {
+        lifetime.map_or(self.policy.provisional_for, |it| it.min(self.policy.provisional_for))
     }
 
-    /// Counts a soft failure: one a day and list, within the window of its reason.
-    fn strike(&mut self, fact: &Fact, reason: Reason, told: Told) {
+    /// Counts a soft failure: one strike a day, list and reason, within the window of the reason.
+    fn strike(&mut self, fact: &Fact, reason: Reason, told: Told) -> Effect {
         let rule = self.policy.of(reason);
         if !rule.counts {
-            return;
+            return Effect::Ignored(Ignored::NotCounted);
         }
-        let list = self.reached(fact, rule.reach);
-        if !self.days.insert((list, told.at.date())) {
-            return;
-        }
-        let strikes = self.strikes.entry((list, reason)).or_default();
-        strikes.push(told.at);
-        strikes.sort_unstable();
-        let last = strikes.last().copied().unwrap_or(told.at);
-        strikes.retain(|it| last - *it <= rule.window);
-        let span = strikes.first().map_or(Duration::ZERO, |first| last - *first);
-        if strikes.len() < rule.strikes as usize || span < rule.least_span {
-            return;
+        let (list, unconfirmed) = (self.reached(fact, rule.reach), self.unconfirmed(rule.lifetime));
+        let streak = self.streaks.entry((list, reason)).or_default();
+        let is_first = streak.add(told.at);
+        let count = streak.count(told.at, &rule);
+        if !is_enough(&count) && !streak.is_on_probation(fact.at, &rule) {
+            return if is_first { Effect::Strike(count) } else { Effect::Ignored(Ignored::SameDay) };
         }
         // Several days confirm one another; a single day that nobody vouches for does not.
-        let provisional = told.weight == Weight::Provisional && strikes.len() < 2;
-        let end = if provisional { Some(later(fact.at, self.policy.provisional_for)) } else { rule.lifetime.map(|it| later(fact.at, it)) };
-        let held = self.standings.get(&(list, Cause::Soft)).filter(|it| it.holds_at(fact.at));
-        let standing = Standing {
-            list,
-            cause: Cause::Soft,
-            reason: Some(reason),
-            fact: fact.key,
-            provisional,
-            overrides_consent: false,
-            since: held.map_or(fact.at, |it| it.since),
-            expires_at: end,
-            released_at: None,
+        let provisional = told.weight == Weight::Provisional && count.strikes < 2;
+        let own = provisional.then(|| fact.at.saturating_add(unconfirmed));
+        let end = match rule.lifetime {
+            Some(lifetime) => Some(streak.block(fact.at, lifetime, own)),
+            None => own,
         };
-        self.settle(fact.at, standing);
+        match self.settle(Standing { provisional, ..standing(fact, (list, Cause::Soft), Some(reason), end) }) {
+            Effect::Put { list, cause, provisional, expires_at, .. } => {
+                Effect::Put { list, cause, provisional, expires_at, count: Some(count) }
+            }
+            other => other,
+        }
     }
 
-    /// Puts what a list says that was imported. It goes by the same rule as everything else of its cause: what goes beyond what
-    /// holds takes its place, and the time since when it stands remains.
-    fn import(&mut self, fact: &Fact, entry: Imported) {
+    /// Puts what a fact led to. What holds and what comes are joined: as sure as the surer, as long as the longer; so no fact,
+    /// in whatever order they come, makes another one's block weaker. Where nothing changes the older fact stays the deciding
+    /// one, but evidence is a better witness than an import and takes its place.
+    fn settle(&mut self, new: Standing) -> Effect {
+        let slot = (new.list, new.cause);
+        let Some(held) = self.standings.get_mut(&slot).filter(|it| it.holds_at(new.since)) else {
+            self.imported.remove(&slot);
+            return self.put(slot, new);
+        };
+        if goes_beyond(&new, held) {
+            let joined = joined(&new, held);
+            self.imported.remove(&slot);
+            return self.put(slot, joined);
+        }
+        if !goes_beyond(held, &new) && self.imported.remove(&slot) {
+            (held.fact, held.reason) = (new.fact, new.reason);
+        }
+        Effect::Stands { list: slot.0, cause: slot.1 }
+    }
+
+    fn put(&mut self, slot: (ListKey, Cause), it: Standing) -> Effect {
+        let effect = Effect::Put { list: slot.0, cause: slot.1, provisional: it.provisional, expires_at: it.expires_at, count: None };
+        self.standings.insert(slot, it);
+        effect
+    }
+
+    /// Puts what a list says that was imported. It goes by the same rule as everything else of its cause, and the time since
+    /// when it stands remains.
+    fn import(&mut self, fact: &Fact, entry: Imported) -> Effect {
         let slot = (fact.list, entry.cause);
         let overrides_consent = entry.overrides_consent && entry.cause == Cause::ManualAllow;
+        let provisional = entry.provisional && entry.expires_at.is_some();
+        let new = Standing { provisional, overrides_consent, ..standing(fact, slot, entry.reason, entry.expires_at) };
         // An allow of the other kind is another word, which takes its place from then on.
         let held = self.standings.get(&slot).filter(|it| it.holds_at(fact.at) && it.overrides_consent == overrides_consent);
-        let standing = Standing {
-            list: fact.list,
-            cause: entry.cause,
-            reason: entry.reason,
-            fact: fact.key,
-            provisional: entry.provisional && entry.expires_at.is_some(),
-            overrides_consent,
-            since: held.map_or(fact.at, |it| it.since),
-            expires_at: entry.expires_at,
-            released_at: None,
+        let new = match held {
+            Some(held) if !goes_beyond(&new, held) => return Effect::Stands { list: slot.0, cause: slot.1 },
+            Some(held) => joined(&new, held),
+            None => new,
         };
-        if held.is_some_and(|it| !goes_beyond(&standing, it)) {
-            return;
-        }
         self.imported.insert(slot);
-        self.standings.insert(slot, standing);
+        self.put(slot, new)
     }
 
     /// The mailbox works: strikes are forgotten and soft blocks lifted. Nothing else is touched.
-    fn delivered(&mut self, at: OffsetDateTime) {
-        self.strikes.clear();
-        self.days.clear();
-        for standing in self.standings.values_mut().filter(|it| it.cause == Cause::Soft && it.released_at.is_none()) {
+    fn delivered(&mut self, at: OffsetDateTime) -> Effect {
+        self.streaks.clear();
+        self.lift(at, |it| it.cause == Cause::Soft)
+    }
+
+    fn act(&mut self, fact: &Fact, deed: Deed) -> Effect {
+        match deed.act {
+            Act::Block => self.word(fact, Cause::ManualBlock, deed),
+            Act::Allow | Act::AllowConsent => self.word(fact, Cause::ManualAllow, deed),
+            Act::Import => self.word(fact, Cause::Import, deed),
+            Act::Unblock | Act::Disallow | Act::Release => {
+                if deed.lifts(Cause::Soft) {
+                    self.streaks.retain(|(list, _), _| *list != fact.list);
+                }
+                self.lift(fact.at, |it| it.list == fact.list && deed.lifts(it.cause))
+            }
+        }
+    }
+
+    /// Puts what a person says. The last word counts: it may end sooner than the one before.
+    fn word(&mut self, fact: &Fact, cause: Cause, deed: Deed) -> Effect {
+        let slot = (fact.list, cause);
+        let overrides_consent = deed.act == Act::AllowConsent;
+        let held = self.standings.get(&slot).filter(|it| it.holds_at(fact.at) && it.overrides_consent == overrides_consent);
+        if held.is_some_and(|it| it.expires_at == deed.expires_at) {
+            return Effect::Stands { list: slot.0, cause };
+        }
+        let since = held.map_or(fact.at, |it| it.since);
+        self.imported.remove(&slot);
+        self.put(slot, Standing { overrides_consent, since, ..standing(fact, slot, None, deed.expires_at) })
+    }
+
+    fn lift(&mut self, at: OffsetDateTime, which: impl Fn(&Standing) -> bool) -> Effect {
+        let mut lifted = Vec::new();
+        for standing in self.standings.values_mut().filter(|it| it.released_at.is_none() && which(it)) {
+            if standing.holds_at(at) {
+                lifted.push((standing.list, standing.cause));
+            }
             standing.released_at = Some(at);
         }
-    }
-
-    fn act(&mut self, fact: &Fact, act: Act) {
-        match act {
-            Act::Block => self.put(fact, Cause::ManualBlock, act),
-            Act::Allow | Act::AllowConsent => self.put(fact, Cause::ManualAllow, act),
-            Act::Import => self.put(fact, Cause::Import, act),
-            Act::Unblock => self.release(fact, |it| it == Cause::ManualBlock),
-            Act::Disallow => self.release(fact, |it| it == Cause::ManualAllow),
-            Act::Release => {
-                self.strikes.retain(|(list, _), _| *list != fact.list);
-                self.release(fact, Cause::is_automatic);
-            }
-        }
-    }
-
-    fn put(&mut self, fact: &Fact, cause: Cause, act: Act) {
-        let overrides_consent = act == Act::AllowConsent;
-        let held = self.standings.get(&(fact.list, cause)).filter(|it| it.released_at.is_none());
-        if held.is_some_and(|it| it.overrides_consent == overrides_consent) {
-            return;
-        }
-        let standing = Standing {
-            list: fact.list,
-            cause,
-            reason: None,
-            fact: fact.key,
-            provisional: false,
-            overrides_consent,
-            since: fact.at,
-            expires_at: None,
-            released_at: None,
-        };
-        self.standings.insert((fact.list, cause), standing);
-    }
-
-    fn release(&mut self, fact: &Fact, which: impl Fn(Cause) -> bool) {
-        for standing in self.standings.values_mut() {
-            if standing.list == fact.list && which(standing.cause) && standing.released_at.is_none() {
-                standing.released_at = Some(fact.at);
-            }
-        }
+        Effect::Lifted(lifted)
     }
 }
 
-/// Whether the new standing goes beyond the old one: surer, or, as sure, for longer. A provisional block is not drawn out by
-/// its own kind; the second day decides.
+/// What a fact puts, as if nothing were there yet.
+fn standing(fact: &Fact, (list, cause): (ListKey, Cause), reason: Option<Reason>, expires_at: Option<OffsetDateTime>) -> Standing {
+    let (fact, since) = (fact.key, fact.at);
+    Standing { list, cause, reason, fact, provisional: false, overrides_consent: false, since, expires_at, released_at: None }
+}
+
+/// Whether the new standing goes beyond the old one: surer, or for longer.
 fn goes_beyond(new: &Standing, old: &Standing) -> bool {
-    match (old.provisional, new.provisional) {
-        (true, is_provisional) => !is_provisional,
-        (false, true) => false,
-        (false, false) => old.expires_at.is_some_and(|it| new.expires_at.is_none_or(|end| it < end)),
-    }
+    (old.provisional && !new.provisional) || ends_before(old.expires_at, new.expires_at)
 }
 
-/// Adds without leaving the calendar.
-fn later(at: OffsetDateTime, by: Duration) -> OffsetDateTime {
-    at.saturating_add(by)
+/// What two facts say together, by the witness of the new one.
+fn joined(new: &Standing, old: &Standing) -> Standing {
+    let provisional = new.provisional && old.provisional;
+    let expires_at = if ends_before(new.expires_at, old.expires_at) { old.expires_at } else { new.expires_at };
+    Standing { provisional, since: old.since, expires_at, ..new.clone() }
+}
+
+/// Whether one end comes before another; no end comes last.
+fn ends_before(one: Option<OffsetDateTime>, other: Option<OffsetDateTime>) -> bool {
+    one.is_some_and(|one| other.is_none_or(|other| one < other))
 }

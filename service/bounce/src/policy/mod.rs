@@ -2,7 +2,9 @@
 //! and key, the same facts in any order and with any repetition end in the same standings. Nothing here counts on what
 //! the lists said before.
 
+mod effect;
 mod fold;
+mod streak;
 mod table;
 
 use time::OffsetDateTime;
@@ -10,7 +12,8 @@ use time::OffsetDateTime;
 use crate::classify::reason::Reason;
 use crate::kind::{BounceType, Kind};
 
-pub use fold::decide;
+pub use effect::{Count, Effect, Ignored, Step};
+pub use fold::{decide, explain};
 pub use table::{Policy, PolicyError, Reach, ReasonPolicy};
 
 crate::vocabulary! {
@@ -81,6 +84,14 @@ crate::vocabulary! {
     }
 }
 
+impl Act {
+    /// Whether it takes away rather than puts.
+    #[must_use]
+    pub const fn is_lifting(self) -> bool {
+        matches!(self, Self::Unblock | Self::Disallow | Self::Release)
+    }
+}
+
 /// Opaque id of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListKey(pub [u8; 16]);
@@ -127,9 +138,39 @@ pub enum Matter {
         messages: Vec<FactKey>,
     },
     /// A person acted.
-    Act(Act),
+    Act(Deed),
     /// A list that was imported says so. Its age does not matter: lists are imported for what happened long ago.
     Import(Imported),
+}
+
+/// What a person did, with all that belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deed {
+    /// What.
+    pub act: Act,
+    /// Of a release: the one automatic cause that is meant; all of them if none is named.
+    pub cause: Option<Cause>,
+    /// Of what is put: until when; `None` is for good.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+impl From<Act> for Deed {
+    fn from(act: Act) -> Self {
+        Self { act, cause: None, expires_at: None }
+    }
+}
+
+impl Deed {
+    /// Whether it lifts that cause where it stands.
+    #[must_use]
+    pub fn lifts(&self, cause: Cause) -> bool {
+        match self.act {
+            Act::Release => cause.is_automatic() && self.cause.is_none_or(|it| it == cause),
+            Act::Unblock => cause == Cause::ManualBlock,
+            Act::Disallow => cause == Cause::ManualAllow,
+            Act::Block | Act::Allow | Act::AllowConsent | Act::Import => false,
+        }
+    }
 }
 
 /// What an imported list says of an address. It stands where the fact says, whatever its cause.

@@ -1,7 +1,9 @@
 use proptest::prelude::*;
-use time::{Duration, OffsetDateTime, macros::datetime};
+use time::{Duration, OffsetDateTime, PrimitiveDateTime, macros::datetime};
 
 use super::*;
+
+mod histories;
 
 const ROOT: ListKey = ListKey([1; 16]);
 const LEAF: ListKey = ListKey([2; 16]);
@@ -43,7 +45,7 @@ fn bounce(number: u8, at: OffsetDateTime, reason: Reason) -> Fact {
 }
 
 fn act(number: u8, at: OffsetDateTime, list: ListKey, act: Act) -> Fact {
-    Fact { at, key: key(number), list, matter: Matter::Act(act) }
+    Fact { at, key: key(number), list, matter: Matter::Act(act.into()) }
 }
 
 fn delivery(number: u8, at: OffsetDateTime, message: u8) -> Fact {
@@ -90,7 +92,7 @@ fn an_unattributed_bounce_blocks_for_a_week_until_another_day_confirms_it() {
 #[test]
 fn forged_mails_that_come_together_do_not_confirm_one_another_by_their_dates() {
     let forged = |number, at| told(number, at, day(9), Kind::Bounce, Some(BounceType::Hard), Reason::UserUnknown, Weight::Provisional);
-    assert_eq!(standing(&[forged(1, day(7)), forged(2, day(8))]), ["root hard provisionally for 7 days"]);
+    assert_eq!(standing(&[forged(1, day(7)), forged(2, day(8))]), ["root hard provisionally for 8 days"], "a week from the later one");
     let soft = |number, at| told(number, at, day(9), Kind::Bounce, Some(BounceType::Soft), Reason::UserUnknown, Weight::Provisional);
     assert_eq!(standing(&[soft(1, day(5)), soft(2, day(6)), soft(3, day(7))]), Vec::<String>::new(), "one strike: they came on one day");
 }
@@ -267,7 +269,11 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         let at = START + Duration::hours(at * 17);
         let bounce_type = (kind == Kind::Bounce).then_some(if number % 2 == 0 { BounceType::Hard } else { BounceType::Soft });
         let fact = match choice {
-            0..=1 => Matter::Act(act),
+            0..=1 => Matter::Act(Deed {
+                act,
+                cause: (number % 3 == 0).then_some(Cause::ALL[usize::from(number) % Cause::ALL.len()]),
+                expires_at: (number % 7 == 0).then(|| at + Duration::days(5)),
+            }),
             2..=3 => Matter::Delivery { messages: vec![key(number)] },
             4 => Matter::Import(Imported {
                 cause: Cause::ALL[usize::from(number) % Cause::ALL.len()],
@@ -286,6 +292,32 @@ fn any_fact() -> impl Strategy<Value = Fact> {
 fn distinct(facts: Vec<Fact>) -> Vec<Fact> {
     let mut seen = std::collections::BTreeSet::new();
     facts.into_iter().filter(|it| seen.insert(it.key)).collect()
+}
+
+/// Reasons of which a few days of chance make blocks, by [`hasty`].
+const OFTEN: &[Reason] = &[Reason::MailboxFull, Reason::ServerError, Reason::UserUnknown, Reason::DomainUnknown, Reason::RecipientRefused];
+
+/// A policy under which blocks come and go within days.
+fn hasty() -> Policy {
+    let mut policy = Policy::default();
+    for (reason, days) in [(Reason::MailboxFull, 3), (Reason::ServerError, 2)] {
+        let quick = ReasonPolicy {
+            strikes: 2,
+            window: Duration::days(5),
+            least_span: Duration::days(1),
+            lifetime: Some(Duration::days(days)),
+            ..policy.of(reason)
+        };
+        policy.set(reason, quick).unwrap();
+    }
+    policy
+}
+
+fn of_few_reasons(mut fact: Fact) -> Fact {
+    if let Matter::Event { reason: Some(reason), .. } = &mut fact.matter {
+        *reason = OFTEN[*reason as usize % OFTEN.len()];
+    }
+    fact
 }
 
 proptest! {
@@ -315,6 +347,78 @@ proptest! {
         let after = decide(&more, ROOT, &Policy::default());
         for held in before.iter().filter(|it| it.holds_at(end)) {
             prop_assert!(after.iter().any(|it| it.list == held.list && it.cause == held.cause && it.holds_at(end)));
+        }
+    }
+
+    #[test]
+    fn one_more_failure_whenever_it_happened_never_lifts_or_shortens_a_block(
+        facts in prop::collection::vec(any_fact(), 0..30).prop_map(distinct),
+        hour in 0i64..1100,
+        delay in 0i64..200,
+        is_hard in any::<bool>(),
+        reason in prop::sample::select(OFTEN),
+        weight in prop::sample::select(Weight::ALL),
+    ) {
+        let at = START + Duration::hours(hour);
+        let bounce_type = Some(if is_hard { BounceType::Hard } else { BounceType::Soft });
+        let facts: Vec<Fact> = facts.into_iter().map(of_few_reasons).collect();
+        let before = decide(&facts, ROOT, &hasty());
+        let mut more = facts;
+        more.push(told(251, at, at + Duration::hours(delay), Kind::Bounce, bounce_type, reason, weight));
+        let after = decide(&more, ROOT, &hasty());
+        for held in before.iter().filter(|it| it.cause.is_automatic() && it.released_at.is_none()) {
+            let still = after.iter().find(|it| it.list == held.list && it.cause == held.cause && it.released_at.is_none());
+            let end = |it: &Standing| it.expires_at.unwrap_or(PrimitiveDateTime::MAX.assume_utc());
+            prop_assert!(still.is_some_and(|it| end(it) >= end(held) && (held.provisional || !it.provisional)), "{held:?}\n{still:?}");
+        }
+    }
+
+    #[test]
+    fn what_people_put_outlives_whatever_machines_say(
+        facts in prop::collection::vec(any_fact(), 0..40).prop_map(distinct),
+        put in prop::sample::select(&[Act::Block, Act::Allow, Act::AllowConsent]),
+        list in prop::sample::select(&[ROOT, LEAF]),
+    ) {
+        let mut facts: Vec<Fact> = facts.into_iter().filter(|it| matches!(it.matter, Matter::Event { .. } | Matter::Delivery { .. })).collect();
+        facts.push(act(200, day(20), list, put));
+        let cause = if put == Act::Block { Cause::ManualBlock } else { Cause::ManualAllow };
+        let standings = decide(&facts, ROOT, &Policy::default());
+        let manual: Vec<&Standing> = standings.iter().filter(|it| !it.cause.is_automatic()).collect();
+        prop_assert_eq!(manual.len(), 1);
+        let expected = (list, cause, key(200), None, None, put == Act::AllowConsent);
+        let found = (manual[0].list, manual[0].cause, manual[0].fact, manual[0].expires_at, manual[0].released_at, manual[0].overrides_consent);
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_release_sticks_whatever_older_facts_come_late(
+        facts in prop::collection::vec(any_fact(), 0..40).prop_map(distinct),
+        late in prop::collection::vec(any_fact(), 0..10).prop_map(distinct),
+    ) {
+        let end = START + Duration::days(60);
+        let known = facts.len();
+        let mut all = facts;
+        all.extend(late.into_iter().map(|it| Fact { key: FactKey([it.key.0[0] + 100; 16]), ..it }));
+        all.extend([act(240, end, ROOT, Act::Release), act(241, end, LEAF, Act::Release)]);
+        for part in [&all[..known], &all[..]] {
+            let mut part = part.to_vec();
+            part.extend([act(240, end, ROOT, Act::Release), act(241, end, LEAF, Act::Release)]);
+            let standings = decide(&part, ROOT, &Policy::default());
+            prop_assert!(standings.iter().all(|it| !it.cause.is_automatic() || it.released_at.is_some()));
+            // Nor does what happened before count towards what comes after.
+            part.push(bounce(249, end + Duration::HOUR, Reason::MailboxFull));
+            let standings = decide(&part, ROOT, &Policy::default());
+            prop_assert!(standings.iter().all(|it| !it.cause.is_automatic() || it.released_at.is_some()));
+        }
+    }
+
+    #[test]
+    fn the_story_has_a_step_for_every_fact_and_decides_the_same(facts in prop::collection::vec(any_fact(), 0..30).prop_map(distinct)) {
+        let steps = explain(&facts, ROOT, &Policy::default());
+        prop_assert_eq!(steps.len(), facts.len());
+        for standing in decide(&facts, ROOT, &Policy::default()) {
+            let puts = |it: &Step| matches!(it.effect, Effect::Put { list, cause, .. } if list == standing.list && cause == standing.cause);
+            prop_assert!(steps.iter().any(puts), "{standing:?}");
         }
     }
 

@@ -1,68 +1,191 @@
 //! Checks as NDJSON: one address on each line in, one line out for each that is suppressed or invalid, and a last line
-//! without which the check has failed.
+//! without which the check has failed. Lines are read, asked about and answered in steps, so that there may be any number of
+//! them; a line that is no address is named and costs the others nothing.
 
-use actix_web::HttpResponse;
-use bytes::Bytes;
-use futures_util::stream;
-use serde::Serialize;
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::{Buf as _, Bytes, BytesMut};
+use futures_util::{StreamExt as _, stream};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::http::check::{Asked, Check, Checked, STEP};
+use crate::http::check::{Check, Checked, Question, STEP};
 use crate::http::problem::{Problem, ProblemKind};
-use crate::store::StoreError;
 use crate::telemetry::Stage;
 
 /// The media type.
 pub(super) const NDJSON: &str = "application/x-ndjson";
+/// Octets of a line; no address is nearly as long.
+const LINE_LIMIT: usize = 8192;
 
-/// The addresses of a body: each line one, as a JSON text or as it is. Empty lines are none.
-pub(super) fn addresses(body: &[u8]) -> Result<Vec<Asked>, Problem> {
-    let text = std::str::from_utf8(body).map_err(|_| Problem::new(ProblemKind::InvalidBody, "the body is not UTF-8"))?;
-    Ok(text.lines().map(str::trim).filter(|it| !it.is_empty()).map(|it| Asked::Text(plain(it))).collect())
+/// What is asked, as it comes.
+pub(super) struct Lines {
+    payload: Option<web::Payload>,
+    known: Vec<Question>,
+    buffer: BytesMut,
+    /// Lines read.
+    number: usize,
+    /// Whether the rest of an overlong line is being skipped.
+    skipping: bool,
+    /// How long the client may pause.
+    patience: Duration,
 }
 
-/// A JSON text without its quotes. A quoted local part is no JSON text: more comes after its closing quote.
-fn plain(line: &str) -> String {
-    serde_json::from_str(line).unwrap_or_else(|_| line.to_owned())
+impl Lines {
+    /// The lines of a body.
+    pub(super) fn new(request: &HttpRequest, payload: web::Payload, patience: Duration) -> Result<Self, Problem> {
+        let encoding = request.headers().get(header::CONTENT_ENCODING).and_then(|it| it.to_str().ok());
+        if encoding.is_some_and(|it| !it.trim().eq_ignore_ascii_case("identity")) {
+            return Err(Problem::new(ProblemKind::UnsupportedMediaType, "a body with Content-Encoding is not taken; send it as it is"));
+        }
+        Ok(Self { payload: Some(payload), known: Vec::new(), buffer: BytesMut::new(), number: 0, skipping: false, patience })
+    }
+
+    /// What is known already.
+    pub(super) fn known(mut questions: Vec<Question>) -> Self {
+        questions.reverse();
+        Self { payload: None, known: questions, buffer: BytesMut::new(), number: 0, skipping: false, patience: Duration::ZERO }
+    }
+
+    /// The next questions; none when there are no more.
+    pub(super) async fn take(&mut self, most: usize) -> Result<Vec<Question>, Problem> {
+        let mut questions = self.known.split_off(self.known.len().saturating_sub(most));
+        questions.reverse();
+        while questions.len() < most {
+            self.cut(&mut questions, most);
+            if questions.len() == most {
+                break;
+            }
+            let Some(payload) = &mut self.payload else { break };
+            let chunk = tokio::time::timeout(self.patience, payload.next()).await;
+            let chunk = chunk
+                .map_err(|_| Problem::new(ProblemKind::RequestTimeout, "the next line did not arrive in time (http.request_timeout)"))?;
+            match chunk {
+                Some(Ok(chunk)) => self.buffer.extend_from_slice(&chunk),
+                Some(Err(_)) => return Err(Problem::new(ProblemKind::InvalidBody, "the body ended before its announced end")),
+                None => {
+                    self.payload = None;
+                    let rest = self.buffer.split();
+                    self.line(&rest, &mut questions);
+                }
+            }
+        }
+        Ok(questions)
+    }
+
+    /// Cuts whole lines off what was read.
+    fn cut(&mut self, questions: &mut Vec<Question>, most: usize) {
+        while questions.len() < most {
+            let Some(end) = self.buffer.iter().position(|it| *it == b'\n') else {
+                if self.buffer.len() > LINE_LIMIT {
+                    if !self.skipping {
+                        questions.push(Question { line: Some(self.number + 1), text: Err("the line is too long for an address") });
+                    }
+                    self.skipping = true;
+                    self.buffer.clear();
+                }
+                return;
+            };
+            let line = self.buffer.split_to(end);
+            self.buffer.advance(1);
+            self.line(&line, questions);
+        }
+    }
+
+    fn line(&mut self, line: &[u8], questions: &mut Vec<Question>) {
+        self.number += 1;
+        if std::mem::take(&mut self.skipping) {
+            return;
+        }
+        let line = line.trim_ascii();
+        // A mark of the byte order is none of the address.
+        let line = if self.number == 1 { line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line) } else { line };
+        if !line.is_empty() {
+            questions.push(Question { line: Some(self.number), text: plain(line) });
+        }
+    }
+}
+
+/// An address as an object of its own.
+#[derive(Deserialize)]
+struct Object {
+    address: String,
+}
+
+/// What a line asks about: the address as it is, as a JSON text, or as an object with `address`. A quoted local part is no JSON
+/// text: more comes after its closing quote.
+fn plain(line: &[u8]) -> Result<String, &'static str> {
+    if line.len() > LINE_LIMIT {
+        return Err("the line is too long for an address");
+    }
+    let text = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8")?;
+    if text.starts_with('{') {
+        let object: Result<Object, _> = serde_json::from_str(text);
+        return object.map(|it| it.address).map_err(|_| "the line is not a JSON object with the text `address`");
+    }
+    Ok(serde_json::from_str(text).unwrap_or_else(|_| text.to_owned()))
 }
 
 /// Where the stream stands.
 enum Step {
-    Found(Check, Checked, std::vec::IntoIter<Asked>),
+    Found(Box<(Check, Checked, Lines)>),
+    Failed,
     End,
 }
 
+/// The stream ends here, and not well.
+#[derive(Debug, thiserror::Error)]
+#[error("the check failed on the way")]
+struct Broken;
+
 /// Answers line by line. The first step is made before the status is sent, so that an outage is told as one.
-pub(super) async fn answer(mut check: Check, addresses: Vec<Asked>) -> Result<HttpResponse, Problem> {
-    let mut rest = addresses.into_iter();
-    let first = check.step(rest.by_ref().take(STEP).collect()).await?;
-    let lines = stream::unfold(Step::Found(check, first, rest), |step| async {
-        let Step::Found(mut check, found, mut rest) = step else { return None };
+pub(super) async fn answer(mut check: Check, mut lines: Lines) -> Result<HttpResponse, Problem> {
+    let first = lines.take(STEP).await?;
+    let first = check.step(first).await?;
+    let answered = stream::unfold(Step::Found(Box::new((check, first, lines))), |step| async {
+        let (mut check, found, mut lines) = match step {
+            Step::Found(it) => *it,
+            // The connection is cut, so that no proxy makes a whole answer of half a one.
+            Step::Failed => return Some((Err(Broken), Step::End)),
+            Step::End => return None,
+        };
         let mut text = lines_of(&found);
-        let next: Vec<Asked> = rest.by_ref().take(STEP).collect();
-        if next.is_empty() {
-            let counts = check.counts;
-            check.tell();
-            let (checked, suppressed, invalid) = (counts.checked, counts.suppressed, counts.invalid);
-            push(&mut text, &json!({"done": true, "checked": checked, "suppressed": suppressed, "invalid": invalid}));
-            return Some((Ok(Bytes::from(text)), Step::End));
-        }
-        match check.step(next).await {
-            Ok(found) => Some((Ok(Bytes::from(text)), Step::Found(check, found, rest))),
-            Err(error) => {
-                // The status is out; the missing last line tells the client.
+        let next = match lines.take(STEP).await {
+            Ok(next) if next.is_empty() => {
+                let counts = check.counts;
+                check.tell();
+                let (checked, suppressed, invalid) = (counts.checked, counts.suppressed, counts.invalid);
+                push(&mut text, &json!({"done": true, "checked": checked, "suppressed": suppressed, "invalid": invalid}));
+                return Some((Ok(Bytes::from(text)), Step::End));
+            }
+            Ok(next) => check.step(next).await.map_err(|error| {
                 check.state.telemetry.failed(Stage::Http, "going on with a check", &error);
-                Some((Err(error), Step::End))
+                Problem::from(error)
+            }),
+            Err(problem) => Err(problem),
+        };
+        match next {
+            Ok(found) => Some((Ok(Bytes::from(text)), Step::Found(Box::new((check, found, lines))))),
+            Err(problem) => {
+                // The status is out; what stands in the place of the last line tells the client.
+                push(&mut text, &json!({"done": false, "problem": problem.told()}));
+                Some((Ok(Bytes::from(text)), Step::Failed))
             }
         }
     });
-    Ok(HttpResponse::Ok().content_type(NDJSON).streaming::<_, StoreError>(lines))
+    Ok(HttpResponse::Ok().content_type(NDJSON).streaming::<_, Broken>(answered))
 }
 
 fn lines_of(found: &Checked) -> String {
     let mut text = String::new();
-    found.suppressed.iter().for_each(|it| push(&mut text, it));
-    found.invalid.iter().for_each(|it| push(&mut text, it));
+    for it in &found.suppressed {
+        push(&mut text, it);
+    }
+    for it in &found.invalid {
+        push(&mut text, it);
+    }
     text
 }
 

@@ -18,6 +18,10 @@ const TABLE: &[(&str, &str, &str, Option<Scope>)] = &[
     ("GET", "/v1/check", "/v1/check?list=acme.weekly&address=jane@example.org", Some(Read)),
     ("POST", "/v1/check", "/v1/check", Some(Read)),
     ("GET", "/v1/lists", "/v1/lists", Some(Read)),
+    ("GET", "/v1/lists/{list}", "/v1/lists/acme", Some(Read)),
+    ("PUT", "/v1/lists/{list}", "/v1/lists/acme", Some(Scope::Admin)),
+    ("GET", "/v1/lists/{list}/policy", "/v1/lists/acme/policy", Some(Read)),
+    ("POST", "/v1/lists/{list}/release", "/v1/lists/acme/release", Some(Write)),
     ("GET", "/v1/lists/{list}/suppressions/{address}", "/v1/lists/acme/suppressions/jane@example.org", Some(Read)),
     ("PUT", "/v1/lists/{list}/suppressions/{address}", "/v1/lists/acme/suppressions/jane@example.org", Some(Write)),
     ("DELETE", "/v1/lists/{list}/suppressions/{address}", "/v1/lists/acme/suppressions/jane@example.org", Some(Write)),
@@ -29,6 +33,8 @@ const TABLE: &[(&str, &str, &str, Option<Scope>)] = &[
     ("GET", "/v1/addresses/{address}", "/v1/addresses/jane@example.org", Some(Read)),
     ("DELETE", "/v1/addresses/{address}", "/v1/addresses/jane@example.org", Some(Scope::Admin)),
     ("GET", "/v1/addresses/{address}/export", "/v1/addresses/jane@example.org/export", Some(Scope::Admin)),
+    ("GET", "/v1/addresses/{address}/why", "/v1/addresses/jane@example.org/why", Some(Read)),
+    ("GET", "/v1/receipts/{id}/raw", "/v1/receipts/0199c0de-7a11-7000-8000-000000000001/raw", Some(Scope::Admin)),
     ("GET", "/v1/events", "/v1/events", Some(Read)),
     ("GET", "/v1/changes", "/v1/changes", Some(Read)),
     ("POST", "/v1/diagnose", "/v1/diagnose", Some(Read)),
@@ -150,6 +156,96 @@ async fn a_key_confined_to_a_list_sees_that_list_and_those_below() {
 }
 
 #[tokio::test]
+async fn a_key_of_one_tree_neither_reads_nor_learns_of_another() {
+    let bench = Bench::new().await;
+    bench.state.store.ensure_list("other.hidden", None, NOW).await.unwrap();
+    let foreign = HARD.replace("jane@", "foreign@").replace("mx.example.net", "mx.hidden.example").replace("<1@", "<2@");
+    for (list, message) in
+        [("acme.weekly", HARD), ("other.hidden", &foreign), ("other.hidden", &HARD.replace("mx.example.net", "mx.hidden.example"))]
+    {
+        let path = format!("/v1/messages?list={list}");
+        assert_eq!(bench.ask("POST", &path, "message/rfc822", message.to_owned()).await.status, 200);
+    }
+    for address in ["foreign@example.org", "jane@example.org", "@hidden.example"] {
+        let path = format!("/v1/lists/other.hidden/suppressions/{address}");
+        bench.json("PUT", &path, serde_json::json!({"note": "hidden"})).await;
+    }
+    let receipt = bench.get("/v1/events?list=other").await.json()["items"][0]["receipt_id"].as_str().unwrap().to_owned();
+    let key = bench.key_of("confined", &[Scope::Admin], Some("acme")).await;
+    let send = async |method: &str, path: &str, body: &str| {
+        let request = bench
+            .request(method, path)
+            .bearer_auth(&key)
+            .header("content-type", if path.contains("messages") { "message/rfc822" } else { "application/json" });
+        bench.send(request.body(body.to_owned())).await
+    };
+    for (method, route, own, _) in TABLE.iter().filter(|it| it.3.is_some()) {
+        let bodies: &[&str] = match *method {
+            "GET" | "DELETE" => &[""],
+            _ => &["", "{}", r#"{"list":"LIST","addresses":["foreign@example.org"]}"#, r#"{"cause":"hard"}"#],
+        };
+        for body in bodies {
+            for address in ["jane@example.org", "foreign@example.org"] {
+                let path = own.replace("jane@example.org", address).replace("0199c0de-7a11-7000-8000-000000000001", &receipt);
+                let answered = send(method, &path, &body.replace("LIST", "acme")).await;
+                assert!(!answered.text.contains("hidden"), "{method} {path} {answered:?}");
+                // A list out of reach is answered as one that is not there.
+                let at = |list: &str| {
+                    path.replace("acme.weekly", list).replace("/acme", &format!("/{list}")).replace("list=acme", &format!("list={list}"))
+                };
+                if *route == "/v1/events" || *route == "/v1/changes" || at("nowhere") != path || body.contains("LIST") {
+                    let query = if route.starts_with("/v1/events") || route.starts_with("/v1/changes") { "?list=LIST" } else { "" };
+                    let asked = async |list: &str| {
+                        let answered =
+                            send(method, &format!("{}{}", at(list), query.replace("LIST", list)), &body.replace("LIST", list)).await;
+                        (answered.status, answered.json()["detail"].as_str().unwrap_or_default().replace(list, "LIST"))
+                    };
+                    let (hidden, nowhere) = (asked("other.hidden").await, asked("never.heard").await);
+                    assert_eq!(hidden, nowhere, "{method} {path} {body}");
+                    assert!((400..500).contains(&hidden.0), "{method} {path} {body} {hidden:?}");
+                }
+            }
+        }
+    }
+    assert_eq!(bench.get("/v1/lists/never.heard").await.status, 404, "and nothing was made of a list that is not there");
+    let known = async |address: &str| send("GET", &format!("/v1/addresses/{address}"), "").await.json()["known"].clone();
+    assert_eq!((known("jane@example.org").await, known("@never.example").await), ("known".into(), "never".into()));
+    let fresh = bench.key_of("fresh", &[Read], Some("acme.daily")).await;
+    let answered = bench.send(bench.request("GET", "/v1/addresses/foreign@example.org/why").bearer_auth(fresh)).await.json();
+    assert!(answered["known"] == "never" || answered["causes"].as_array().is_some_and(|it| !it.is_empty()), "{answered}");
+}
+
+#[tokio::test]
+async fn a_key_that_asks_too_often_is_told_when_to_come_again() {
+    let bench = Bench::with(|config| config.http.rate_limit = 3).await;
+    let common = bench.key_of("common", &[Read], None).await;
+    let own = bench.key_of("own", &[Read], None).await;
+    let id = bench.state.store.keys().await.unwrap().iter().find(|it| it.name == "own").unwrap().id;
+    bench.state.store.limit_key(id, Some(5)).await.unwrap();
+    for (key, limit) in [(&common, 3), (&own, 5)] {
+        for _ in 0..limit {
+            assert_eq!(bench.send(bench.request("GET", "/v1/codes/550").bearer_auth(key)).await.status, 200);
+        }
+        let answered = bench.send(bench.request("GET", "/v1/codes/550").bearer_auth(key)).await;
+        assert_eq!((answered.status, answered.problem().as_str()), (429, "too-many-requests"));
+        let after: u64 = answered.header("retry-after").parse().unwrap();
+        assert!((1..=60).contains(&after) && answered.text.contains(&format!("{limit} requests")), "{answered:?}");
+    }
+    assert_eq!(bench.send(bench.request("GET", "/healthz")).await.status, 200);
+}
+
+#[tokio::test]
+async fn when_a_key_was_last_used_is_known() {
+    let bench = Bench::new().await;
+    let idle = bench.key_of("idle", &[Read], None).await;
+    bench.get("/v1/lists").await;
+    let keys = bench.state.store.keys().await.unwrap();
+    let used = |name: &str| keys.iter().find(|it| it.name == name).unwrap().last_used_at;
+    assert_eq!((used("tester"), used("idle")), (Some(NOW), None));
+    assert!(!idle.is_empty());
+}
+
+#[tokio::test]
 async fn the_metrics_ask_for_their_token_if_one_is_set() {
     let bench = Bench::with(|config| config.telemetry.metrics_token = Some(SecretString::from("figures"))).await;
     for (given, status) in [(None, 401), (Some("wrong"), 401), (Some("figures"), 200)] {
@@ -177,11 +273,33 @@ async fn the_description_names_every_route() {
         assert_eq!(scopes, scope.iter().map(|it| it.as_str()).collect::<Vec<_>>(), "{method} {route}");
         assert!(operation["responses"].as_object().is_some_and(|it| !it.is_empty()), "{method} {route}");
     }
+    let operations =
+        document["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
+            item.as_object().unwrap().iter().map(move |(method, operation)| (format!("{method} {path}"), operation))
+        });
+    let bare: Vec<String> = operations.flat_map(|(name, operation)| without_example(&document, operation, &name)).collect();
+    assert_eq!(bare, [] as [String; 0]);
     assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     let about = document["info"]["description"].as_str().unwrap();
     for kind in ProblemKind::ALL {
         assert!(about.contains(&format!("`/problems/{kind}`")), "{kind}");
     }
+}
+
+/// Parameters, bodies and answers without an example: whoever reads the description sees what goes over the wire.
+fn without_example(document: &Value, operation: &Value, name: &str) -> Vec<String> {
+    let shows = |content: &Value| {
+        let schema = &content["schema"];
+        let of_reference = schema["$ref"].as_str().map(|it| &document["components"]["schemas"][it.rsplit('/').next().unwrap()]);
+        let schema = of_reference.unwrap_or(schema);
+        content.get("example").is_some() || ["example", "examples", "enum"].iter().any(|it| schema.get(it).is_some())
+    };
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let parameters = parameters.filter(|it| it.get("example").is_none() && !shows(it)).map(|it| it["name"].to_string());
+    let answers = operation["responses"].as_object().unwrap().values().filter_map(|it| it["content"].as_object());
+    let contents = operation["requestBody"]["content"].as_object().into_iter().chain(answers).flatten();
+    let contents = contents.filter(|(_, content)| !shows(content)).map(|(media_type, content)| format!("{media_type} {content}"));
+    parameters.chain(contents).map(|it| format!("{name}: {it}")).collect()
 }
 
 #[tokio::test]
@@ -191,6 +309,7 @@ async fn the_page_comes_from_here() {
     assert_eq!((home.status, home.header("location")), (308, "/docs/"));
     let page = bench.send(bench.request("GET", "/docs/")).await;
     assert!(page.status == 200 && page.header("content-type").starts_with("text/html"), "{page:?}");
+    assert!(page.text.contains("<title>Rebound API</title>"), "{page:?}");
     let initializer = bench.send(bench.request("GET", "/docs/swagger-initializer.js")).await;
     assert!(initializer.text.contains("/openapi.json") && initializer.text.contains("\"validatorUrl\": \"none\""), "{initializer:?}");
     for text in [&page.text, &initializer.text] {

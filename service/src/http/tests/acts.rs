@@ -17,7 +17,10 @@ fn causes(standing: &Value) -> Vec<(&str, bool)> {
 async fn a_block_stands_until_it_is_lifted() {
     let bench = Bench::new().await;
     let nothing = bench.get(JANE).await.json();
-    assert_eq!(nothing, json!({"address": "jane@example.org", "list": "acme.weekly", "suppressed": false, "causes": []}));
+    assert_eq!(
+        nothing,
+        json!({"address": "jane@example.org", "list": "acme.weekly", "suppressed": false, "decided_by": null, "causes": []})
+    );
     let blocked = bench.json("PUT", JANE, json!({"note": "asked by \0telephone"})).await.json();
     assert_eq!((&blocked["suppressed"], causes(&blocked)), (&true.into(), vec![("manual_block", true)]));
     assert_eq!(blocked["causes"][0]["note"], "asked by ␀telephone");

@@ -85,3 +85,18 @@ async fn a_confined_key_sees_its_part_of_a_history() {
     assert_eq!(seen("acme.daily").await, (0, 1), "the event was said of another list");
     assert_eq!(seen("other").await, (0, 1));
 }
+
+#[tokio::test]
+async fn each_feed_knows_its_own_cursors() {
+    let bench = Bench::new().await;
+    bench.hand_in(HARD).await;
+    let events = bench.get("/v1/events").await.json();
+    let changes = bench.get("/v1/changes").await.json();
+    let (event, change) = (&items(&events)[0], &items(&changes)[0]);
+    assert_eq!((&event["revision"], &change["revision"], &event["weight"]), (&1.into(), &1.into(), &"provisional".into()));
+    assert!(event["subject_id"].as_str().is_some_and(|it| it.len() == 32) && event["subject_id"] == change["subject_id"]);
+    let place = |page: &Value| page["next"].as_str().unwrap().to_owned();
+    assert_eq!(bench.get(&format!("/v1/events?after={}", place(&changes))).await.problem(), "invalid-request");
+    assert_eq!(bench.get(&format!("/v1/changes?after={}", place(&events))).await.problem(), "invalid-request");
+    assert_eq!(bench.get(&format!("/v1/changes?after={}", place(&changes))).await.status, 200);
+}

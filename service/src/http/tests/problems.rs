@@ -63,6 +63,7 @@ async fn every_error_has_its_status() {
         (TransferError::Panicked.into(), 500, "internal", ""),
         (BadCursor.into(), 400, "invalid-request", ""),
         (Problem::internal(io::Error::other("secret")), 500, "internal", ""),
+        (Problem::too_many(60, Duration::from_millis(900)), 429, "too-many-requests", "1"),
         (Problem::too_slow(), 503, "unavailable", "5"),
     ];
     for (problem, status, kind, retry) in rows {
