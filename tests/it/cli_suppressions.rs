@@ -47,8 +47,8 @@ async fn a_person_asks_why_and_sets_it_right() {
         let why = said(folder, &["why", GONE]);
         assert!(why.contains("bounce, hard, user_unknown") && why.contains("puts hard on acme, provisionally, until"), "{why}");
         let story = json(folder, &["why", GONE, "--list", "acme.weekly"]);
-        let receipts = story["story"].as_array().unwrap().iter().filter_map(|it| it["receipt"]["receipt_id"].as_str());
-        let receipt = receipts.last().unwrap().to_owned();
+        let mut receipts = story["story"].as_array().unwrap().iter().filter_map(|it| it["receipt"]["receipt_id"].as_str());
+        let receipt = receipts.next_back().unwrap().to_owned();
         assert_eq!(said(folder, &["why", "--raw", &receipt]), BOUNCE);
         assert!(said(folder, &["why", "never@corp.example"]).contains("never heard of"));
         assert_eq!(run(folder, &["why", "nobody"]).status.code(), Some(65));
