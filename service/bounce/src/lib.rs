@@ -17,3 +17,4 @@ pub mod mta;
 pub mod policy;
 pub mod report;
 pub mod status;
+pub mod token;

@@ -31,6 +31,8 @@ pub const ENCODED_WORD_BYTES: usize = 1_000;
 pub const HINT_HEADERS: usize = 64;
 /// Octets kept of one such header.
 pub const HINT_BYTES: usize = 1_000;
+/// Texts of a mail that are looked at as possible tokens of ours.
+pub const TOKENS: usize = 8;
 /// Octets kept of all of them together: every report on a message carries them.
 pub const HINTS_BYTES: usize = 16 * 1024;
 

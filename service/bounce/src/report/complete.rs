@@ -10,8 +10,9 @@ use super::{Hints, Note, Reading, Report, dialect, dsn, human, original, recipie
 use crate::address::Address;
 use crate::kind::Kind;
 use crate::limits;
-use crate::mail::{Mail, Message};
+use crate::mail::{Headers, Mail, Message};
 use crate::mta::{self, Bounce};
+use crate::token;
 
 /// Note on a mail that names too many.
 const TOO_MANY: &str = "there are more recipients than the limit; the rest was left out";
@@ -199,6 +200,36 @@ pub(super) fn tie_by_thread(reports: &mut [Report], mail: &Mail<'_>) {
     let id = ["in-reply-to", "references"].iter().find_map(|it| mail.header(it).map(Cow::into_owned).and_then(last));
     for report in reports.iter_mut().filter(untied) {
         report.message_id.clone_from(&id);
+    }
+}
+
+/// Headers that name where a mail was delivered; most servers write one of them.
+const DELIVERED: &[&str] = &["delivered-to", "x-original-to", "envelope-to", "x-envelope-to", "to"];
+/// Headers of the returned message where a token of ours may stand.
+const RETURNED: &[&str] = &[token::HEADER, "return-path", "x-envelope-from"];
+
+/// Collects what may be tokens of ours, for every report alike: the mail carries them, not the recipient.
+pub(super) fn find_tokens(reports: &mut [Report], mail: &Mail<'_>, returned: Option<&Message<'_>>) {
+    if reports.is_empty() {
+        return;
+    }
+    let mut found: Vec<String> = Vec::new();
+    let mut take = |headers: &Headers<'_>, names: &[&str]| {
+        for value in names.iter().flat_map(|name| headers.all(name)) {
+            for text in value.split([',', ' ', '\t']).take(limits::TOKENS).filter_map(token::candidate) {
+                if found.len() < limits::TOKENS && !found.iter().any(|it| it.eq_ignore_ascii_case(text)) {
+                    found.push(text.to_owned());
+                }
+            }
+        }
+    };
+    take(&mail.headers(), DELIVERED);
+    take(&mail.headers(), &[token::HEADER]);
+    if let Some(returned) = returned {
+        take(&returned.headers(), RETURNED);
+    }
+    for report in reports {
+        report.hints.tokens.extend(found.iter().cloned());
     }
 }
 

@@ -125,6 +125,18 @@ impl Report {
             hints: Hints::default(),
         }
     }
+
+    /// Everybody whom the report may mean: the recipient and the other names it gives for it; and where the report is `alone`
+    /// on its message, whoever stands in the returned To.
+    #[must_use]
+    pub fn candidates(&self, alone: bool) -> Vec<Address> {
+        let stated = [&self.original_recipient, &self.final_recipient].into_iter().flatten().filter_map(|it| recipient::from_text(it));
+        let mut all: Vec<Address> = self.recipient.iter().cloned().chain(stated).collect();
+        if alone {
+            all.extend(self.hints.headers.get("to").map(|it| original::addresses(it)).unwrap_or_default());
+        }
+        all
+    }
 }
 
 /// What a provider's label states about a failure.
@@ -145,6 +157,9 @@ pub struct Hints {
     pub headers: BTreeMap<String, String>,
     /// Tags and custom fields of a provider, by name.
     pub tags: BTreeMap<String, String>,
+    /// What may be tokens of ours ([`crate::token`]): in the address that the report came to, and in the return path and the
+    /// header [`crate::token::HEADER`] of the returned message. Nothing is proved of them yet.
+    pub tokens: Vec<String>,
 }
 
 /// Reads a mail: bounces, delays, complaints, auto-replies, and what is none of these.

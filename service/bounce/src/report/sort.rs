@@ -30,6 +30,7 @@ fn read_at(mail: &Mail<'_>, wrapping: Wrapping) -> Reading {
         complete::tie(&mut reading.reports, returned);
     }
     complete::tie_by_thread(&mut reading.reports, mail);
+    complete::find_tokens(&mut reading.reports, mail, returned.as_ref());
     reading
 }
 

@@ -43,6 +43,7 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
             list_id: event.text("list_id").as_deref().and_then(list_id).or_else(|| headers.list_id()),
             headers: headers.hints(),
             tags: tag_hints(&[event.at("feedback_id")]).into_values().map(|it| ("feedback_id".to_owned(), it)).collect(),
+            ..Hints::default()
         },
         ..Report::new(kind, Some(recipient))
     };

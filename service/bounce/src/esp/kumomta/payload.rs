@@ -67,7 +67,7 @@ pub(super) fn common(record: Json<'_>, kind: Kind) -> Report {
         provider_message_id: record.text("id"),
         remote_mta: peer.filter(|_| of_delivery),
         stage: stage(&record.at("response").word("command")),
-        hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags: tag_hints(&[record.at("meta")]) },
+        hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags: tag_hints(&[record.at("meta")]), ..Hints::default() },
         ..Report::new(kind, None)
     }
 }

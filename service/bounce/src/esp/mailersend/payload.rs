@@ -48,7 +48,7 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         message_id: headers.message_id(),
         provider_message_id: email.at("message").text("id"),
         provider_event_id: data.text("id"),
-        hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags: tag_hints(&[email.at("tags")]) },
+        hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags: tag_hints(&[email.at("tags")]), ..Hints::default() },
         ..Report::new(kind, Some(recipient))
     };
     weighed(with_words(report, &Words { text: reason.or(readable), ..Words::default() }, notes)).into()

@@ -55,6 +55,7 @@ fn common(post: Json<'_>, event: Json<'_>, report: Report) -> Report {
             headers: ["from", "subject"].into_iter().filter_map(header).collect::<BTreeMap<_, _>>(),
             // A text in the place of the variables says that they could not be had.
             tags: tag_hints(&[event.at("tags"), if variables.verbatim().is_some() { Json::default() } else { variables }]),
+            ..Hints::default()
         },
         ..report
     }

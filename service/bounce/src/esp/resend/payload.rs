@@ -54,7 +54,7 @@ pub(super) fn meaning(event: Json<'_>, id: Option<&str>, notes: &mut Notes) -> M
         message_id: data.text("message_id").as_deref().and_then(bare_message_id).or_else(|| headers.message_id()),
         provider_message_id: data.text("email_id"),
         provider_event_id: id.map(str::to_owned),
-        hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags },
+        hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags, ..Hints::default() },
         ..Report::new(kind, Some(recipient))
     };
     weighed(with_words(report, &words, notes)).into()

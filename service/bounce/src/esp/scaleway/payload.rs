@@ -39,7 +39,7 @@ pub(super) fn meaning(event: Json<'_>, notes: &mut Notes) -> Meaning {
         provider_message_id: event.text("email_id"),
         provider_event_id: event.text("id"),
         claim,
-        hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags: tags.into_iter().collect() },
+        hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags: tags.into_iter().collect(), ..Hints::default() },
         ..Report::new(kind, Some(recipient))
     };
     weighed(with_words(report, &Words { status: None, reply, text }, notes)).into()

@@ -222,7 +222,12 @@ impl<'a> Event<'a> {
             provider_message_id: self.mail.text("messageId"),
             // The id of SNS is that of this notification; a bare one has only the feedback's, which two notifications may share.
             provider_event_id: self.publication.id.clone().or_else(|| object.text("feedbackId")),
-            hints: Hints { list_id: headers.list_id(), headers: headers.hints(), tags: tag_hints(&[self.mail.at("tags")]) },
+            hints: Hints {
+                list_id: headers.list_id(),
+                headers: headers.hints(),
+                tags: tag_hints(&[self.mail.at("tags")]),
+                ..Hints::default()
+            },
             ..Report::new(kind, None)
         }
     }

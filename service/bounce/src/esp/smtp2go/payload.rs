@@ -66,6 +66,7 @@ fn report(event: Json<'_>, report: Report, notes: &mut Notes) -> Report {
             list_id: headers.get("list-id").and_then(|it| list_id(it)),
             tags: event.text("auth").map(|it| ("auth".to_owned(), hint(&it))).into_iter().collect(),
             headers,
+            ..Hints::default()
         },
         ..report
     };

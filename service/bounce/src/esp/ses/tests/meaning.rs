@@ -86,6 +86,7 @@ fn everything_known_of_a_bounce_is_taken() {
                 .map(|(name, value)| (name.into(), value.into()))
                 .into(),
             tags: [("list".into(), "weekly".into()), ("ses:configuration-set".into(), "main".into())].into(),
+            ..Hints::default()
         },
         ..Report::new(Kind::Bounce, Address::parse("jane@example.com").ok())
     };
