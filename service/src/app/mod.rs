@@ -93,7 +93,7 @@ impl App {
         }
         store.check_in().await?;
         declare_lists(&store, &config, &clock).await?;
-        let sources = Sources::open(&store, &config.sources, clock.now()).await?;
+        let sources = Sources::open(&store, &config, clock.now()).await?;
         let reloader = Reloader::open(&config.rules, telemetry.clone())?;
         let rules = reloader.rules();
         let nudge = Arc::new(Notify::new());

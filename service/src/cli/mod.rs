@@ -24,6 +24,7 @@ mod moment;
 mod page;
 mod release;
 mod reprocess;
+mod return_path;
 mod rules;
 mod serve;
 mod setup;
@@ -82,6 +83,7 @@ enum Command {
     SubjectExport(subject_export::Args),
     Migrate(migrate::Args),
     Reprocess(reprocess::Args),
+    ReturnPath(return_path::Args),
     Rules(rules::Args),
     Config(config::Args),
 }
@@ -136,6 +138,7 @@ pub fn main() -> ExitCode {
         Command::SubjectExport(args) => subject_export::run(args, file),
         Command::Migrate(migrate::Args {}) => migrate::run(file),
         Command::Reprocess(args) => reprocess::run(args, file),
+        Command::ReturnPath(args) => return_path::run(args, file),
         Command::Rules(args) => rules::run(args, file),
         Command::Config(args) => config::run(args, file),
     };

@@ -101,7 +101,7 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     setup::block_on(async {
         let store = Arc::new(setup::store(&config, &clock).await?);
         let reprocess = Reprocess {
-            sources: Sources::open(&store, &config.sources, clock.now()).await?,
+            sources: Sources::open(&store, &config, clock.now()).await?,
             rules: Arc::new(app::load_rules(&config)?),
             max_fact_age: config.intake.max_fact_age,
             store,

@@ -21,6 +21,8 @@ section! {
         pub commit_timeout: Duration = Duration::from_secs(10),
         /// Facts older than this are recorded but count for nothing.
         pub max_fact_age: Duration = Duration::from_hours(90 * 24),
+        /// How long the token of a signed return path holds.
+        pub token_max_age: Duration = Duration::from_hours(30 * 24),
     }
 }
 
@@ -31,6 +33,7 @@ impl IntakeConfig {
         checks.within("intake.batch", self.batch, 1..=10_000);
         checks.positive("intake.commit_timeout", self.commit_timeout);
         checks.positive("intake.max_fact_age", self.max_fact_age);
+        checks.positive("intake.token_max_age", self.token_max_age);
         checks.at_most("intake.batch_delay", self.batch_delay, self.commit_timeout, "intake.commit_timeout");
     }
 }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use bounce::token::{KeyError, TokenKey};
+use secrecy::SecretString;
+
 use super::policy::{self, PolicyOverrides};
 use super::problem::Checks;
 use super::read::{Reader, Section};
@@ -122,16 +125,35 @@ pub struct ListConfig {
     pub honours: Option<Vec<Honoured>>,
     /// Overrides of the policy for this list and those below it.
     pub policy: PolicyOverrides,
+    /// Keys of signed return paths, each `<four characters>:<secret>`.
+    pub token_keys: Vec<String>,
 }
 
 impl ListConfig {
     /// A list of which nothing but the name is set.
     #[must_use]
     pub const fn new(name: ListName) -> Self {
-        Self { name, honours: None, policy: PolicyOverrides::new() }
+        Self { name, honours: None, policy: PolicyOverrides::new(), token_keys: Vec::new() }
+    }
+
+    /// The keys of signed return paths that can be used; validation finds the others.
+    pub fn token_keys(&self) -> impl Iterator<Item = TokenKey> {
+        self.token_keys.iter().filter_map(|it| self.token_key(it).ok())
+    }
+
+    fn token_key(&self, text: &str) -> Result<TokenKey, KeyError> {
+        let (id, secret) = text.split_once(':').ok_or(KeyError::Id)?;
+        TokenKey::new(id, self.name.as_str(), secret)
     }
 
     pub(super) fn validate(&self, at: usize, checks: &mut Checks) {
+        for (index, key) in self.token_keys.iter().enumerate() {
+            if let Err(error) = self.token_key(key) {
+                let what = format!("cannot be used: {error}");
+                let remedy = "write it as \"k7ab:a long random secret\", for example with the output of `openssl rand -hex 20`";
+                checks.problem(&format!("list[{at}].token_keys[{index}]"), Some("…".to_owned()), &what, remedy);
+            }
+        }
         policy::validate(&self.policy, &format!("list[{at}]."), checks);
         if self.name.parent().is_some() && !self.policy.is_empty() {
             checks.problem(
@@ -150,7 +172,8 @@ impl Section for ListConfig {
         let all = !reader.is_set("honours");
         let honours = reader.get("honours", Vec::new());
         let policy = policy::read(reader);
-        Some(Self { name: name?, honours: if all { None } else { Some(honours) }, policy })
+        let token_keys = reader.plain_secrets("token_keys");
+        Some(Self { name: name?, honours: if all { None } else { Some(honours) }, policy, token_keys })
     }
 
     fn show(&self, page: &mut Page) {
@@ -159,6 +182,8 @@ impl Section for ListConfig {
             Some(honours) => page.key("honours", honours),
             None => page.key("honours", &None::<Honoured>),
         }
+        let secrets: Vec<SecretString> = self.token_keys.iter().map(|it| SecretString::from(it.as_str())).collect();
+        page.key_if_set("token_keys", &secrets);
         policy::show(&self.policy, "list.", page);
     }
 }

@@ -47,6 +47,8 @@ pub use self::telemetry::{LogFormat, TelemetryConfig};
 pub use self::units::{duration as show_duration, parse_duration};
 pub use self::values::{SecretUrl, Size};
 
+use bounce::token::TokenKeys;
+
 use self::problem::Checks;
 use self::read::{Findings, Reader, Section};
 use self::show::Page;
@@ -137,14 +139,27 @@ impl Config {
         if checks.problems.is_empty() { Ok(()) } else { Err(ConfigError { problems: checks.problems }) }
     }
 
+    /// The keys of signed return paths of all lists.
+    #[must_use]
+    pub fn token_keys(&self) -> TokenKeys {
+        let max_age = self.intake.token_max_age.try_into().unwrap_or(time::Duration::MAX);
+        TokenKeys::new(self.lists.iter().flat_map(ListConfig::token_keys), max_age)
+    }
+
     fn validate_lists(&self, checks: &mut Checks) {
         let mut names = HashSet::new();
+        let mut ids = HashSet::new();
         for (at, list) in self.lists.iter().enumerate() {
             list.validate(at, checks);
             let key = format!("list[{at}].name");
             let value = Some(format!("\"{}\"", list.name));
             if !names.insert(&list.name) {
                 checks.problem(&key, value, "is the name of an earlier list too", "keep one of them");
+            }
+            for key in list.token_keys().filter(|it| !ids.insert(it.id().to_owned())) {
+                let value = Some(format!("\"{}:…\"", key.id()));
+                let remedy = "give each key a name of its own: it tells the list";
+                checks.problem(&format!("list[{at}].token_keys"), value, "has the name of an earlier key", remedy);
             }
         }
     }

@@ -30,8 +30,9 @@ pub struct SourceConfig {
     pub within: ListName,
     /// Where a report may name its list, the first that does wins.
     pub list_from: Vec<ListFrom>,
-    /// What a failure is worth that anyone could have written.
-    pub unattributed: Unattributed,
+    /// What a failure is worth that anyone could have written; `None` for `record` once a list that it may be about has keys
+    /// of signed return paths, else `provisional`.
+    pub unattributed: Option<Unattributed>,
     /// What its posts are proved with.
     pub credentials: Credentials,
 }
@@ -95,8 +96,8 @@ impl SourceConfig {
             provider: provider.to_owned(),
             within: list.clone(),
             list,
-            list_from: Vec::new(),
-            unattributed: Unattributed::Provisional,
+            list_from: vec![ListFrom::Token],
+            unattributed: None,
             credentials: Credentials::default(),
         }
     }
@@ -201,8 +202,8 @@ impl Section for Interpreted {
         let name = reader.get("name", "interpret".to_owned());
         let list = reader.get("list", None).or_else(|| ListName::parse("interpret"));
         let within = reader.get("within", None);
-        let list_from = reader.get("list_from", Vec::new());
-        let unattributed = reader.get("unattributed", Unattributed::Provisional);
+        let list_from = reader.get("list_from", vec![ListFrom::Token]);
+        let unattributed = reader.get("unattributed", None);
         let credentials = Credentials { certificates: reader.texts("certificates"), ..read_credentials(reader) };
         let list = list?;
         let within = within.unwrap_or_else(|| list.clone());
@@ -228,8 +229,8 @@ impl Section for SourceConfig {
         let provider = reader.required("provider");
         let list = reader.required::<ListName>("list");
         let within = reader.get("within", None);
-        let list_from = reader.get("list_from", Vec::new());
-        let unattributed = reader.get("unattributed", Unattributed::Provisional);
+        let list_from = reader.get("list_from", vec![ListFrom::Token]);
+        let unattributed = reader.get("unattributed", None);
         let credentials = read_credentials(reader);
         let list = list?;
         Some(Self {
@@ -250,7 +251,7 @@ impl Section for SourceConfig {
         page.key("list", &self.list);
         page.key("within", &self.within);
         page.key("list_from", &self.list_from);
-        page.key("unattributed", &self.unattributed);
+        page.key_if_set("unattributed", &self.unattributed);
         page.key_if_set("secrets", &secrets(&self.credentials.secrets));
         page.key_if_set("public_keys", &self.credentials.public_keys);
         page.key_if_set("basic", &secrets(&self.credentials.basic));

@@ -14,8 +14,8 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
 use crate::http::{
-    addresses, check, codes, diagnose, disclosure, export, feeds, health, imports, lists, messages, policy, receipts, release, story,
-    suppressions, webhooks,
+    addresses, check, codes, diagnose, disclosure, export, feeds, health, imports, lists, messages, policy, receipts, release,
+    return_paths, story, suppressions, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -34,6 +34,7 @@ use crate::http::{
         suppressions::get_suppression,
         suppressions::put_suppression,
         suppressions::delete_suppression,
+        return_paths::post_return_paths,
         imports::post_import,
         export::get_export,
         imports::get_imports,
@@ -47,6 +48,7 @@ use crate::http::{
         feeds::get_events,
         feeds::get_changes,
         diagnose::post_diagnose,
+        return_paths::post_return_path_check,
         codes::get_codes,
         codes::get_code,
         get_problem,

@@ -21,6 +21,7 @@ mod policy;
 mod problem;
 mod receipts;
 mod release;
+mod return_paths;
 mod routes;
 mod story;
 mod suppressions;

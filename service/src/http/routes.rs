@@ -7,8 +7,8 @@ use actix_web::{HttpRequest, Route, web};
 use crate::http::edge::{self, Access, Patience};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::{
-    addresses, check, codes, diagnose, disclosure, docs, export, feeds, health, imports, lists, messages, policy, receipts, release, story,
-    suppressions, webhooks,
+    addresses, check, codes, diagnose, disclosure, docs, export, feeds, health, imports, lists, messages, policy, receipts, release,
+    return_paths, story, suppressions, webhooks,
 };
 use crate::store::Scope;
 
@@ -69,6 +69,7 @@ pub(super) const ROUTES: &[Entry] = &[
     route(Get, SUPPRESSION, Key(Read), || web::to(suppressions::get_suppression)),
     route(Put, SUPPRESSION, Key(Write), || web::to(suppressions::put_suppression)),
     route(Delete, SUPPRESSION, Key(Write), || web::to(suppressions::delete_suppression)),
+    route(Post, "/v1/lists/{list}/return-paths", Key(Write), || web::to(return_paths::post_return_paths)),
     upload(Post, "/v1/lists/{list}/import", Key(Write), || web::to(imports::post_import)),
     route(Get, "/v1/lists/{list}/export", Key(Read), || web::to(export::get_export)),
     route(Get, "/v1/imports", Key(Read), || web::to(imports::get_imports)),
@@ -82,6 +83,7 @@ pub(super) const ROUTES: &[Entry] = &[
     route(Get, "/v1/events", Key(Read), || web::to(feeds::get_events)),
     route(Get, "/v1/changes", Key(Read), || web::to(feeds::get_changes)),
     route(Post, "/v1/diagnose", Key(Read), || web::to(diagnose::post_diagnose)),
+    route(Post, "/v1/return-paths/check", Key(Read), || web::to(return_paths::post_return_path_check)),
     route(Get, "/v1/codes", Key(Read), || web::to(codes::get_codes)),
     route(Get, "/v1/codes/{code}", Key(Read), || web::to(codes::get_code)),
     route(Get, "/openapi.json", Open, || web::to(docs::get_openapi)),

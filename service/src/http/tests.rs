@@ -14,6 +14,7 @@ mod posts;
 mod problems;
 mod refusals;
 mod release;
+mod return_paths;
 mod story;
 
 use std::time::Duration;
@@ -125,7 +126,7 @@ impl Bench {
         let transfers = Transfers::new(store.clone(), rules.clone(), telemetry.clone(), nudge.clone(), clock.clone());
         let state = State {
             transfers,
-            sources: Sources::open(&store, &config.sources, NOW).await.unwrap(),
+            sources: Sources::open(&store, &config, NOW).await.unwrap(),
             fetcher: Fetcher::new(&config.fetch),
             relay: watch::channel(RelayState::Off).1,
             config: Arc::new(config),

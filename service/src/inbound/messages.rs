@@ -1,10 +1,11 @@
 //! A raw message that somebody hands in by the API. Whoever holds the key is known; who wrote the mail is not, so what it
-//! says stays unattributed.
+//! says stays unattributed unless it brings a token of ours back.
 
 use std::sync::Arc;
 
 use bounce::esp::{Refusal, Unverified, mime};
 use bounce::kind::Attribution;
+use bounce::token::TokenKeys;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
@@ -19,6 +20,7 @@ use crate::store::List;
 pub fn take_message(
     source: &str,
     list: Arc<List>,
+    tokens: Arc<TokenKeys>,
     content_type: Option<&str>,
     body: &Bytes,
     now: OffsetDateTime,
@@ -28,7 +30,7 @@ pub fn take_message(
     let bytes = shared(body, message);
     Ok(Arrival {
         tokens: Vec::new(),
-        source: Arc::new(Source::of_messages(source, list.clone())),
+        source: Arc::new(Source::of_messages(source, list.clone(), tokens)),
         media_type: "message/rfc822".to_owned(),
         bytes,
         attribution: Attribution::Unattributed,

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bounce::address::Address;
 use bounce::classify::Verdict;
 use bounce::esp::{Answer, Decoded, Request, SetAside};
 use bounce::kind::{Attribution, Kind};
 use bounce::policy::Weight;
 use bounce::report::{Note, Report};
+use bounce::token::TokenError;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
@@ -52,11 +54,13 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
         if verdict.kind == Kind::Other {
             continue;
         }
-        let Some(address) = report.recipient.clone() else {
+        let proved = proved(arrival, report, reading.reports.len() == 1, &mut notes);
+        let Some(address) = proved.as_ref().map(|it| it.address.clone()).or_else(|| report.recipient.clone()) else {
             nameless += 1;
             continue;
         };
-        let list = list_of(arrival, report, &mut notes);
+        let attribution = if proved.is_some() { Attribution::Attributed } else { arrival.attribution };
+        let list = list_of(arrival, report, proved.as_ref(), &mut notes);
         let (occurred_at, too_old) = occurred(report, arrival.received_at, max_fact_age);
         if too_old {
             notes.push(Note(format!(
@@ -69,7 +73,7 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
         if is_test {
             notes.push(Note("about a test recipient of the provider: recorded, but it counts for nothing".to_owned()));
         }
-        let weight = if too_old || is_test { Weight::None } else { weight(arrival.attribution, &arrival.source) };
+        let weight = if too_old || is_test { Weight::None } else { weight(attribution, &arrival.source) };
         if verdict.kind == Kind::Delivered {
             if weight != Weight::Full {
                 notes.push(Note("a delivery that nobody vouches for lifts nothing".to_owned()));
@@ -81,7 +85,7 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
         incoming.facts.push(IncomingFact {
             list,
             testimony: testimony(report, &verdict, rules_version),
-            attribution: arrival.attribution,
+            attribution,
             // Who complained is a guess where several are named: the provider names all it may have been.
             weight: if verdict.kind == Kind::Complaint && complainants > 1 { weight.min(Weight::Provisional) } else { weight },
             occurred_at,
@@ -154,11 +158,43 @@ fn aside(arrival: &Arrival, event: SetAside) -> Incoming {
     receipt(&alone, ReceiptState::Unrecognised, Some(event.why))
 }
 
+/// Whom and which list a token of ours names.
+struct Proved {
+    address: Address,
+    list: String,
+}
+
+/// What a token proves that the report brought back: that whoever wrote it had our message to one of those it names. The
+/// token then also tells which of them was mailed.
+fn proved(arrival: &Arrival, report: &Report, alone: bool, notes: &mut Vec<Note>) -> Option<Proved> {
+    let keys = &arrival.source.tokens;
+    if keys.is_empty() || report.hints.tokens.is_empty() {
+        return None;
+    }
+    let mut refusal = TokenError::UnknownKey;
+    for address in report.candidates(alone) {
+        for token in &report.hints.tokens {
+            match keys.check(token, &address, arrival.received_at) {
+                Ok(key) => return Some(Proved { list: key.list().to_owned(), address }),
+                Err(TokenError::UnknownKey | TokenError::Malformed) => {}
+                // A token that was made for this recipient once says more than one made for another.
+                Err(error) if refusal == TokenError::UnknownKey || error != TokenError::Mismatch => refusal = error,
+                Err(_) => {}
+            }
+        }
+    }
+    // Other people's return paths may look like ours, and say nothing about us.
+    if refusal != TokenError::UnknownKey {
+        notes.push(Note(format!("a token of a signed return path came back and proves nothing: {refusal}")));
+    }
+    None
+}
+
 /// The list that the report names, if the source may be believed in that; else the default one.
-fn list_of(arrival: &Arrival, report: &Report, notes: &mut Vec<Note>) -> Arc<List> {
+fn list_of(arrival: &Arrival, report: &Report, proved: Option<&Proved>, notes: &mut Vec<Note>) -> Arc<List> {
     let default = || arrival.list.clone().unwrap_or_else(|| arrival.source.list.clone());
     let named = arrival.source.list_from.iter().find_map(|from| match from {
-        ListFrom::Token => None,
+        ListFrom::Token => proved.map(|it| it.list.clone()),
         ListFrom::Tag(name) => report.hints.tags.get(name).cloned(),
         ListFrom::Header(name) if name == "list-id" => report.hints.list_id.clone(),
         ListFrom::Header(name) => report.hints.headers.get(name).cloned(),

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use bounce::esp::mime::Mime;
 use bounce::esp::{Credentials, Provider};
+use bounce::token::TokenKeys;
 use time::OffsetDateTime;
 
 use super::ListsByName;
-use crate::config::{ListFrom, SourceConfig, Unattributed};
+use crate::config::{Config, ListFrom, Unattributed};
 use crate::store::{List, Store, StoreError};
 
 /// One sender of reports.
@@ -28,20 +29,23 @@ pub struct Source {
     pub list_from: Vec<ListFrom>,
     /// What a failure is worth that anyone could have written.
     pub unattributed: Unattributed,
+    /// The keys of signed return paths.
+    pub tokens: Arc<TokenKeys>,
 }
 
 impl Source {
     /// Whoever hands in raw messages for a list, under a name: the holder of the key is known, who wrote the mail is not.
     #[must_use]
-    pub fn of_messages(name: &str, list: Arc<List>) -> Self {
+    pub fn of_messages(name: &str, list: Arc<List>, tokens: Arc<TokenKeys>) -> Self {
         Self {
             name: name.to_owned(),
             provider: &Mime,
             credentials: Credentials::default(),
+            unattributed: unattributed(None, &tokens, &list.name, &list.name),
             list,
             within: Arc::default(),
             list_from: Vec::new(),
-            unattributed: Unattributed::Provisional,
+            tokens,
         }
     }
 }
@@ -50,22 +54,24 @@ impl Source {
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     by_name: BTreeMap<String, Arc<Source>>,
+    tokens: Arc<TokenKeys>,
 }
 
 impl Sources {
     /// These sources, whatever the configuration says.
     #[cfg(test)]
     pub(super) fn of(sources: impl IntoIterator<Item = Arc<Source>>) -> Self {
-        Self { by_name: sources.into_iter().map(|it| (it.name.clone(), it)).collect() }
+        Self { by_name: sources.into_iter().map(|it| (it.name.clone(), it)).collect(), tokens: Arc::default() }
     }
 
     /// Looks up what the configuration names, making the lists that are not there yet.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn open(store: &Store, configured: &[SourceConfig], now: OffsetDateTime) -> Result<Self, StoreError> {
+    pub async fn open(store: &Store, config: &Config, now: OffsetDateTime) -> Result<Self, StoreError> {
         let mut by_name = BTreeMap::new();
-        for config in configured {
+        let tokens = Arc::new(config.token_keys());
+        for config in &config.sources {
             let Some(provider) = bounce::esp::provider(&config.provider) else { continue };
             let list = ensure(store, config.list.as_str(), now).await?;
             let root = ensure(store, config.within.as_str(), now).await?;
@@ -78,11 +84,18 @@ impl Sources {
                 list,
                 within: Arc::new(within),
                 list_from: config.list_from.clone(),
-                unattributed: config.unattributed,
+                unattributed: unattributed(config.unattributed, &tokens, config.list.as_str(), config.within.as_str()),
+                tokens: tokens.clone(),
             };
             by_name.insert(source.name.clone(), Arc::new(source));
         }
-        Ok(Self { by_name })
+        Ok(Self { by_name, tokens })
+    }
+
+    /// The keys of signed return paths.
+    #[must_use]
+    pub fn tokens(&self) -> Arc<TokenKeys> {
+        self.tokens.clone()
     }
 
     /// Names of those that take posts which nothing proves.
@@ -97,6 +110,14 @@ impl Sources {
     pub fn get(&self, name: &str) -> Option<Arc<Source>> {
         self.by_name.get(name).cloned()
     }
+}
+
+/// What a failure is worth that nothing proves: what the configuration says; else nothing as soon as a list that it may be
+/// about has keys of signed return paths, for then real ones bring a token back.
+fn unattributed(said: Option<Unattributed>, tokens: &TokenKeys, list: &str, within: &str) -> Unattributed {
+    let is_within = |it: &str, above: &str| it.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let is_signed = tokens.iter().any(|it| is_within(it.list(), within) || is_within(list, it.list()));
+    said.unwrap_or(if is_signed { Unattributed::Record } else { Unattributed::Provisional })
 }
 
 async fn ensure(store: &Store, name: &str, now: OffsetDateTime) -> Result<Arc<List>, StoreError> {

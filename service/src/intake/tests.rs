@@ -114,6 +114,7 @@ impl Bench {
             within: Arc::default(),
             list_from: vec![],
             unattributed: Unattributed::Provisional,
+            tokens: Arc::default(),
         };
         let telemetry = Arc::new(Telemetry::new(["plain"]));
         let (intake, committer) =

@@ -91,7 +91,7 @@ async fn ingest(args: &Args, config: Config) -> anyhow::Result<Exit> {
         Some(_) => {}
     }
     let store = Arc::new(setup::store(&config, &clock).await?);
-    let sources = Sources::open(&store, &config.sources, clock.now()).await?;
+    let sources = Sources::open(&store, &config, clock.now()).await?;
     let source = sources.get(&args.source).context("the source has gone")?;
     let list = match &args.list {
         Some(name) => Some(store.list(name).await?),

@@ -73,6 +73,7 @@ async fn take(fetcher: &Fetcher, method: &str, body: &str) -> Result<Answer, Pos
         within: Arc::default(),
         list_from: vec![],
         unattributed: Unattributed::Provisional,
+        tokens: Arc::default(),
     };
     let telemetry = Arc::new(Telemetry::new(["polite"]));
     let rules = RulesInForce::new(Rules::load(&[]).unwrap());
