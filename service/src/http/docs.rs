@@ -31,6 +31,7 @@ use crate::http::{
         lists::put_list,
         policy::get_policy,
         release::post_release,
+        suppressions::page::get_suppressions,
         suppressions::get_suppression,
         suppressions::put_suppression,
         suppressions::delete_suppression,

@@ -1,5 +1,7 @@
 //! What stands on a list for one address, and what a person does to it.
 
+pub(super) mod page;
+
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};

@@ -22,6 +22,7 @@ const TABLE: &[(&str, &str, &str, Option<Scope>)] = &[
     ("PUT", "/v1/lists/{list}", "/v1/lists/acme", Some(Scope::Admin)),
     ("GET", "/v1/lists/{list}/policy", "/v1/lists/acme/policy", Some(Read)),
     ("POST", "/v1/lists/{list}/release", "/v1/lists/acme/release", Some(Write)),
+    ("GET", "/v1/lists/{list}/suppressions", "/v1/lists/acme/suppressions", Some(Read)),
     ("GET", "/v1/lists/{list}/suppressions/{address}", "/v1/lists/acme/suppressions/jane@example.org", Some(Read)),
     ("PUT", "/v1/lists/{list}/suppressions/{address}", "/v1/lists/acme/suppressions/jane@example.org", Some(Write)),
     ("DELETE", "/v1/lists/{list}/suppressions/{address}", "/v1/lists/acme/suppressions/jane@example.org", Some(Write)),
