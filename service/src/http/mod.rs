@@ -22,6 +22,7 @@ mod problem;
 mod receipts;
 mod release;
 mod routes;
+mod schemas;
 mod story;
 mod suppressions;
 mod views;

@@ -100,7 +100,10 @@ impl FromStr for StandingPlace {
         let mut part = || parts.next().ok_or(BadCursor);
         let id = |text: &str| Uuid::try_parse(text).map_err(|_| BadCursor);
         let (list, subject, cause) = (id(part()?)?, id(part()?)?, part()?);
-        Ok(Self { list: ListId(list), subject: SubjectId(subject.into_bytes()), cause: cause.parse().map_err(|_| BadCursor)? })
+        let cause = cause.parse().map_err(|_| BadCursor)?;
+        let read = Self { list: ListId(list), subject: SubjectId(subject.into_bytes()), cause };
+        // Ids can be spelled in more ways than one; only ours is a place.
+        if read.to_string() == text { Ok(read) } else { Err(BadCursor) }
     }
 }
 

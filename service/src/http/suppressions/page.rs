@@ -11,6 +11,7 @@ use crate::http::State;
 use crate::http::keys::Caller;
 use crate::http::parameters::{Params, limit};
 use crate::http::problem::{Problem, ProblemView};
+use crate::http::schemas::{ListText, StandingCursor};
 use crate::http::views::{CauseWord, Names, ReasonWord, SuppressionView};
 use crate::store::{BadCursor, StandingFilter, StandingPlace, StandingRow, Whence};
 
@@ -36,7 +37,7 @@ pub(in crate::http) struct Asked {
     #[param(example = false)]
     own: bool,
     /// `next` of the page before; from the beginning if left out.
-    #[param(example = "s0199c0de7a1170008000000000000005.28dba94685e8032b8667719a1449c84a.hard")]
+    #[param(value_type = Option<StandingCursor>, example = "s0199c0de7a1170008000000000000005.28dba94685e8032b8667719a1449c84a.hard")]
     after: Option<String>,
     /// Most entries of the page, 1 to 1000; 100 if left out.
     #[param(minimum = 1, maximum = 1000, example = 100)]
@@ -76,7 +77,7 @@ struct SuppressionItem {
 /// is put meanwhile may come before the place where you are. To keep a copy read `GET /v1/changes`; to get all of a list at
 /// once take `GET /v1/lists/{list}/export`; whether an address may be mailed says `GET /v1/check`.
 #[utoipa::path(get, path = "/v1/lists/{list}/suppressions", tag = "suppressions", security(("bearer" = ["read"])),
-    params(("list" = String, Path, example = "acme.weekly"), Asked),
+    params(("list" = ListText, Path, example = "acme.weekly"), Asked),
     responses(
         (status = 200, description = "a page", body = SuppressionPage),
         (status = 400, description = "not a cursor of this list, or not what can be asked for", body = ProblemView, content_type = "application/problem+json"),
