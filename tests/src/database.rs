@@ -2,11 +2,11 @@
 
 use std::sync::LazyLock;
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 use tempfile::TempDir;
 use url::Url;
 
-use crate::{finish, server, unique_name};
+use crate::{eventually, finish, postgres_log, server, unique_name};
 
 /// An empty database of its own, gone when dropped.
 #[derive(Debug)]
@@ -53,6 +53,30 @@ impl TestDatabase {
     /// A connection past all of the service's code, to look at rows or to disturb them.
     pub async fn connect(&self) -> DatabaseConnection {
         connect(&self.url).await
+    }
+}
+
+impl TestDatabase {
+    /// Fails if PostgreSQL ever ended a transaction of this database to resolve a deadlock, retried or not. Its log tells, where it
+    /// can be read; else its statistics, to which a connection adds when it is closed.
+    pub async fn assert_no_deadlock(&self) {
+        let db = self.connect().await;
+        let sql = "select current_database()::text as name, deadlocks from pg_stat_database where datname = current_database()";
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap().unwrap();
+        let (name, deadlocks): (String, i64) = (row.try_get("", "name").unwrap(), row.try_get("", "deadlocks").unwrap());
+        assert_eq!(deadlocks, 0, "{name}");
+        let Some(log) = postgres_log() else { return };
+        db.execute_unprepared("do $$ begin raise log 'read until here'; end $$").await.unwrap();
+        let read = || async {
+            let log = String::from_utf8_lossy(&std::fs::read(&log).unwrap()).into_owned();
+            log.lines().filter(|it| it.contains(&format!(" {name} "))).map(str::to_owned).collect::<Vec<_>>()
+        };
+        eventually("the log is that of this server, and written", || async {
+            read().await.iter().any(|it| it.contains("read until here"))
+        })
+        .await;
+        let found: Vec<String> = read().await.into_iter().filter(|it| it.contains("deadlock detected")).collect();
+        assert_eq!(found, [] as [String; 0]);
     }
 }
 

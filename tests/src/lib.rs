@@ -31,6 +31,12 @@ fn server(variable: &str) -> String {
     }
 }
 
+/// The log of the PostgreSQL that `tests/run` started; none of a server that somebody else runs.
+fn postgres_log() -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "the servers of the tests are no part of the service's configuration")]
+    std::env::var("REBOUND_TEST_POSTGRES_LOG").ok().filter(|it| !it.is_empty())
+}
+
 /// A name that no other test has, now or in another run.
 fn unique_name(prefix: &str) -> String {
     format!("{prefix}_{}", uuid::Uuid::now_v7().simple())

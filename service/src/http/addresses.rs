@@ -11,6 +11,7 @@ use crate::http::State;
 use crate::http::keys::Caller;
 use crate::http::parameters::{self, Params, limit};
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
+use crate::http::schemas::AddressText;
 use crate::http::story::known_word;
 use crate::http::views::{ChangeView, EventView, Names, SuppressionView};
 use crate::store::{Erasing, ErasureRequest, Known, List, ListId, SubjectHistory};
@@ -22,7 +23,7 @@ use crate::telemetry::Erased;
 #[into_params(parameter_in = Query)]
 pub(super) struct HowMuch {
     /// Most events and most changes, 1 to 1000; 100 if left out.
-    #[param(example = 100)]
+    #[param(minimum = 1, maximum = 1000, example = 100)]
     limit: Option<u64>,
 }
 
@@ -66,7 +67,7 @@ struct Explained {
 ///
 /// A key that is confined to a list sees what happened on that list and below, and what blocks there.
 #[utoipa::path(get, path = "/v1/addresses/{address}", tag = "addresses", security(("bearer" = ["read"])),
-    params(("address" = String, Path, example = "jane@example.org"), HowMuch),
+    params(("address" = AddressText, Path, example = "jane@example.org"), HowMuch),
     responses(
         (status = 200, description = "what is known", body = History),
         (status = 400, description = "not an address", body = ProblemView, content_type = "application/problem+json"),
@@ -171,7 +172,7 @@ pub(super) struct ErasureView {
 /// What lists say stays under a pseudonym, so that a check answers as before, unless `forget_block` is set. Doing it again
 /// changes nothing. What erasure cannot reach is told in docs/privacy.md. Takes a key that is not confined to a list.
 #[utoipa::path(delete, path = "/v1/addresses/{address}", tag = "addresses", security(("bearer" = ["admin"])),
-    params(("address" = String, Path, example = "jane@example.org"), How),
+    params(("address" = AddressText, Path, example = "jane@example.org"), How),
     responses(
         (status = 200, description = "erased, or nothing was known of it", body = ErasureView),
         (status = 400, description = "not an address", body = ProblemView, content_type = "application/problem+json"),

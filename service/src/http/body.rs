@@ -119,6 +119,12 @@ pub(super) fn is_json(media_type: &str) -> bool {
     media_type.is_empty() || media_type == "application/json" || media_type.ends_with("+json")
 }
 
+/// A JSON body that may be left out: nothing at all, or `null`.
+pub(super) fn json_or_default<T: DeserializeOwned + Default>(request: &HttpRequest, body: &[u8]) -> Result<T, Problem> {
+    let is_left_out = body.is_empty() || (is_json(&media_type(request)) && body.trim_ascii() == b"null");
+    if is_left_out { Ok(T::default()) } else { json(request, body) }
+}
+
 /// A JSON body as what a route takes.
 pub(super) fn json<T: DeserializeOwned>(request: &HttpRequest, body: &[u8]) -> Result<T, Problem> {
     if !is_json(&media_type(request)) {

@@ -21,6 +21,7 @@ use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
 use crate::http::parameters::{self, Params};
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
+use crate::http::schemas::{AddressText, AnyJson, ListText, RawBody};
 use crate::http::views::{CauseWord, EventView, Moment, Names, ReasonWord};
 use crate::http::{
     State,
@@ -38,10 +39,10 @@ const STEP: usize = 2000;
 #[into_params(parameter_in = Query)]
 pub(super) struct AskedOne {
     /// The list that is about to be mailed.
-    #[param(example = "acme.weekly")]
+    #[param(value_type = ListText, example = "acme.weekly")]
     list: String,
     /// The address. A plus stands for itself.
-    #[param(example = "jane@example.org")]
+    #[param(value_type = AddressText, example = "jane@example.org")]
     address: String,
     /// Whether to say why too: the deciding event and what it means.
     #[serde(default)]
@@ -56,9 +57,10 @@ pub(super) struct AskedOne {
 pub(super) struct AskedMany {
     /// The list that is about to be mailed; it may stand in the query instead.
     #[serde(default)]
+    #[schema(value_type = Option<ListText>)]
     list: Option<String>,
-    /// The addresses; at most `http.max_check`.
-    #[schema(value_type = Vec<String>)]
+    /// The addresses, as texts; at most `http.max_check`. What is none is named under `invalid` and costs the others nothing.
+    #[schema(value_type = Vec<AnyJson>)]
     addresses: Vec<Asked>,
 }
 
@@ -68,7 +70,7 @@ pub(super) struct AskedMany {
 #[into_params(parameter_in = Query)]
 pub(super) struct Beside {
     /// The list that is about to be mailed, where the body does not name it.
-    #[param(example = "acme.weekly")]
+    #[param(value_type = Option<ListText>, example = "acme.weekly")]
     list: Option<String>,
     /// Whether to say why too: the deciding event and what it means.
     #[serde(default)]
@@ -207,7 +209,7 @@ pub(super) async fn get_check(state: web::Data<State>, caller: Caller, asked: Pa
 /// (it has `error`), and at last `{"done":true,"checked":…,"suppressed":…,"invalid":…}`. Without that last line the check
 /// failed on the way.
 #[utoipa::path(post, path = "/v1/check", tag = "check", security(("bearer" = ["read"])), params(Beside),
-    request_body(content((AskedMany = "application/json"), (String = "application/x-ndjson", example = "jane@example.org\njohn@example.org\n"))),
+    request_body(content((AskedMany = "application/json"), (RawBody = "application/x-ndjson", example = "jane@example.org\njohn@example.org\n"))),
     responses(
         (status = 200, description = "what is not named may be mailed", content((Checked = "application/json"),
             (String = "application/x-ndjson", example = "{\"address\":\"jane@example.org\",\"cause\":\"hard\",\"list\":\"acme\"}\n{\"done\":true,\"checked\":2,\"suppressed\":1,\"invalid\":0}\n"))),

@@ -17,6 +17,7 @@ use crate::http::State;
 use crate::http::body::{self, Limit};
 use crate::http::codes::{CodeView, MeaningView};
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
+use crate::http::schemas::{RawBody, ReplyText};
 use crate::http::views::{BounceTypeWord, FaultWord, KindWord, ReasonWord, StageWord};
 
 /// The most that a reply may have, of however many lines.
@@ -28,6 +29,7 @@ const REPLY_LIMIT: Limit = Limit(Size(64 << 10), "for a reply");
 #[schema(example = json!({"reply": "550 5.1.1 <jane@example.org>: Recipient address rejected: User unknown"}))]
 pub(super) struct Reply {
     /// What it said, with its code; of several lines if there are several.
+    #[schema(pattern = "[^ \\t\\r\\n]")]
     reply: String,
 }
 
@@ -112,8 +114,8 @@ struct Evidence {
 #[utoipa::path(post, path = "/v1/diagnose", tag = "diagnosis", security(("bearer" = ["read"])),
     request_body(content(
         (Reply = "application/json"),
-        (String = "text/plain", example = "550 5.1.1 User unknown"),
-        (String = "message/rfc822", example = "From: MAILER-DAEMON@mx.example.net\nSubject: Undelivered Mail\n…"),
+        (ReplyText = "text/plain", example = "550 5.1.1 User unknown"),
+        (RawBody = "message/rfc822", example = "From: MAILER-DAEMON@mx.example.net\nSubject: Undelivered Mail\n…"),
     )),
     responses(
         (status = 200, description = "what it means", body = Diagnosis),

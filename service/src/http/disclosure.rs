@@ -15,6 +15,7 @@ use crate::http::addresses::unconfined;
 use crate::http::keys::Caller;
 use crate::http::parameters::{self, Params};
 use crate::http::problem::{Problem, ProblemView};
+use crate::http::schemas::AddressText;
 use crate::http::views::{AttributionWord, ChangeView, EventView, Moment, Names, SuppressionView};
 use crate::store::{DisclosedEvent, DisclosedReceipt, Disclosure, Store, StoreError};
 
@@ -121,7 +122,7 @@ struct ReceiptOf {
 /// Raw bytes are included on request, of mails that tell of nobody else; a provider's post may name others, and is described
 /// only. Takes a key that is not confined to a list.
 #[utoipa::path(get, path = "/v1/addresses/{address}/export", tag = "addresses", security(("bearer" = ["admin"])),
-    params(("address" = String, Path, example = "jane@example.org"), HowMuch),
+    params(("address" = AddressText, Path, example = "jane@example.org"), HowMuch),
     responses(
         (status = 200, description = "everything that is held", body = DisclosureView),
         (status = 400, description = "not an address", body = ProblemView, content_type = "application/problem+json"),

@@ -13,6 +13,7 @@ use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
+use crate::http::schemas::{AddressText, ChangeCursor, EntryText, EventCursor, StandingCursor};
 use crate::http::{
     addresses, check, codes, diagnose, disclosure, export, feeds, health, imports, lists, messages, policy, receipts, release,
     return_paths, story, suppressions, webhooks,
@@ -31,6 +32,7 @@ use crate::http::{
         lists::put_list,
         policy::get_policy,
         release::post_release,
+        suppressions::page::get_suppressions,
         suppressions::get_suppression,
         suppressions::put_suppression,
         suppressions::delete_suppression,
@@ -56,6 +58,8 @@ use crate::http::{
         health::get_readyz,
         health::get_metrics,
     ),
+    // Named by parameters only, which the macro does not follow.
+    components(schemas(AddressText, EntryText, EventCursor, ChangeCursor, StandingCursor)),
     tags(
         (name = "check", description = "May this address be mailed?"),
         (name = "intake", description = "What comes back goes in here."),

@@ -9,6 +9,7 @@ use crate::http::State;
 use crate::http::keys::Caller;
 use crate::http::parameters::Params;
 use crate::http::problem::{Problem, ProblemView};
+use crate::http::schemas::ListText;
 use crate::http::views::FormatWord;
 use crate::listing::Format;
 use crate::store::StoreError;
@@ -34,7 +35,7 @@ pub(super) struct ExportHow {
 /// A stream that breaks off is not whole: NDJSON ends in `{"done":true,…}`, with the place in the feed of changes from which to
 /// go on; of the others the last chunk is missing (RFC 9112 section 7.1), which HTTP clients report as an error.
 #[utoipa::path(get, path = "/v1/lists/{list}/export", tag = "transfer", security(("bearer" = ["read"])),
-    params(("list" = String, Path, example = "acme.weekly"), ExportHow),
+    params(("list" = ListText, Path, example = "acme.weekly"), ExportHow),
     responses(
         (status = 200, description = "the list", content(
             (String = "text/csv", example = "address,list,cause,reason,provisional,overrides_consent,since,expires_at,note\r\njane@example.org,acme,hard,user_unknown,false,false,2026-11-22T10:00:00Z,,\r\n"),

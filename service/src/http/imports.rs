@@ -12,6 +12,7 @@ use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
 use crate::http::parameters::{Params, limit};
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
+use crate::http::schemas::{AnyJson, ListText, RawBody};
 use crate::http::views::{CauseWord, FormatWord, ImportStateWord, Moment};
 use crate::listing::Format;
 use crate::store::{Import, ImportId, ImportMode, ImportState, Scope, Undo, Visible};
@@ -40,13 +41,13 @@ pub(super) struct ImportHow {
 #[into_params(parameter_in = Query)]
 pub(super) struct ImportsAsked {
     /// Only those into this list and those below it.
-    #[param(example = "acme")]
+    #[param(value_type = Option<ListText>, example = "acme")]
     list: Option<String>,
     /// `next` of the page before; from the newest if left out.
     #[param(value_type = Option<Uuid>, example = "0199c0de-7a11-7000-8000-000000000004")]
     before: Option<Uuid>,
     /// Most imports of the page, 1 to 1000; 100 if left out.
-    #[param(example = 100)]
+    #[param(minimum = 1, maximum = 1000, example = 100)]
     limit: Option<u64>,
 }
 
@@ -59,7 +60,7 @@ pub(super) struct RefusedAsked {
     #[param(example = 1)]
     refused_after: Option<u64>,
     /// Most refused lines of the page, 1 to 1000; 100 if left out.
-    #[param(example = 100)]
+    #[param(minimum = 1, maximum = 1000, example = 100)]
     limit: Option<u64>,
 }
 
@@ -156,12 +157,13 @@ pub(super) struct Imports {
 /// the tree, and so hold for all of it, but for unsubscribes and manual entries, which stand on this list. The same file again
 /// changes nothing, and is answered 200 with the first import.
 #[utoipa::path(post, path = "/v1/lists/{list}/import", tag = "transfer", security(("bearer" = ["write"])),
-    params(("list" = String, Path, example = "acme.weekly"), ImportHow),
+    params(("list" = ListText, Path, example = "acme.weekly"), ImportHow),
     request_body(content(
-        (String = "text/csv", example = "address,cause,since\njane@example.org,unsubscribe,2026-11-22T10:00:00Z\n"),
-        (String = "application/x-ndjson", example = "{\"address\":\"jane@example.org\",\"cause\":\"unsubscribe\"}\n"),
-        (String = "application/json", example = "{\"Suppressions\":[{\"EmailAddress\":\"jane@example.org\",\"SuppressionReason\":\"HardBounce\",\"Origin\":\"Recipient\",\"CreatedAt\":\"2026-11-22T10:00:00Z\"}]}"),
-        (String = "text/plain", example = "jane@example.org\njohn@example.org\n"),
+        (RawBody = "text/csv", example = "address,cause,since\njane@example.org,unsubscribe,2026-11-22T10:00:00Z\n"),
+        (RawBody = "application/x-ndjson", example = "{\"address\":\"jane@example.org\",\"cause\":\"unsubscribe\"}\n"),
+        (AnyJson = "application/json", example = json!({"Suppressions": [{"EmailAddress": "jane@example.org",
+            "SuppressionReason": "HardBounce", "Origin": "Recipient", "CreatedAt": "2026-11-22T10:00:00Z"}]})),
+        (RawBody = "text/plain", example = "jane@example.org\njohn@example.org\n"),
     )),
     responses(
         (status = 200, description = "the same file was imported before and stands; nothing is to be done", body = ImportView),

@@ -11,6 +11,7 @@ use crate::http::State;
 use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
+use crate::http::schemas::{AutomaticCauseWord, ListText};
 use crate::http::views::{CauseWord, ReasonWord};
 use crate::store::List;
 
@@ -77,13 +78,13 @@ struct Standing {
 #[schema(example = json!({"honours": ["hard", "unsubscribe", "provider", "import"]}))]
 pub(super) struct ListWanted {
     /// Automatic causes that block here; all if left out or null. A transactional list may leave out `complaint`.
-    #[schema(value_type = Option<Vec<CauseWord>>)]
+    #[schema(value_type = Option<Vec<AutomaticCauseWord>>)]
     honours: Option<Vec<Cause>>,
 }
 
 /// Tells what a list honours and how many addresses stand on it.
 #[utoipa::path(get, path = "/v1/lists/{list}", tag = "suppressions", security(("bearer" = ["read"])),
-    params(("list" = String, Path, example = "acme.weekly")),
+    params(("list" = ListText, Path, example = "acme.weekly")),
     responses(
         (status = 200, description = "the list", body = ListDetail),
         (status = 401, description = "no valid key", body = ProblemView, content_type = "application/problem+json"),
@@ -99,8 +100,8 @@ pub(super) async fn get_list(state: web::Data<State>, caller: Caller, path: web:
 ///
 /// A list never moves and never goes. One that the configuration declares honours what stands there again at the next start.
 #[utoipa::path(put, path = "/v1/lists/{list}", tag = "suppressions", security(("bearer" = ["admin"])),
-    params(("list" = String, Path, example = "acme.receipts")),
-    request_body(content = ListWanted, description = "a list that honours everything, if left out"),
+    params(("list" = ListText, Path, example = "acme.receipts")),
+    request_body(content = Option<ListWanted>, description = "a list that honours everything, if left out"),
     responses(
         (status = 200, description = "the list as it is now", body = ListDetail),
         (status = 400, description = "not the name of a list, or not what is asked for", body = ProblemView, content_type = "application/problem+json"),
@@ -127,7 +128,7 @@ pub(super) async fn put_list(
         return Err(crate::store::StoreError::UnknownList(name.as_str().to_owned()).into());
     }
     let body = body::read(&request, payload, Limit(state.config.http.max_body, "http.max_body")).await?;
-    let wanted: ListWanted = if body.is_empty() { ListWanted::default() } else { body::json(&request, &body)? };
+    let wanted: ListWanted = body::json_or_default(&request, &body)?;
     if wanted.honours.iter().flatten().any(|it| !it.is_automatic()) {
         return Err(Problem::new(ProblemKind::InvalidBody, "`honours` names automatic causes; what a person puts always holds"));
     }

@@ -16,6 +16,7 @@ use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
 use crate::http::parameters::Params;
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
+use crate::http::schemas::{ListText, RawBody};
 use crate::http::views::{ChangeView, EventView, KindWord, Names};
 use crate::inbound::take_message;
 use crate::intake::Outcome;
@@ -27,7 +28,7 @@ use crate::store::{Accepted, List, ReceiptState, Store, StoreError, SubjectId};
 #[into_params(parameter_in = Query)]
 pub(super) struct For {
     /// The list that the message was sent for. May be left out if the key is confined to a list.
-    #[param(example = "acme.weekly")]
+    #[param(value_type = Option<ListText>, example = "acme.weekly")]
     list: Option<String>,
 }
 
@@ -69,7 +70,7 @@ pub(super) struct Recorded {
 /// recorded once. What it says is believed as far as a mail can be that anybody may have written.
 #[utoipa::path(post, path = "/v1/messages", tag = "intake", security(("bearer" = ["ingest"])), params(For),
     request_body(content(
-        (String = "message/rfc822", example = "From: MAILER-DAEMON@mx.example.net\nTo: bounces@example.com\nSubject: Undelivered Mail\n…"),
+        (RawBody = "message/rfc822", example = "From: MAILER-DAEMON@mx.example.net\nTo: bounces@example.com\nSubject: Undelivered Mail\n…"),
         (Upload = "multipart/form-data"),
     )),
     responses(

@@ -23,6 +23,7 @@ mod receipts;
 mod release;
 mod return_paths;
 mod routes;
+mod schemas;
 mod story;
 mod suppressions;
 mod views;

@@ -10,6 +10,7 @@ use crate::config::{Config, PolicyOverride, show_duration};
 use crate::http::State;
 use crate::http::keys::Caller;
 use crate::http::problem::{Problem, ProblemView};
+use crate::http::schemas::ListText;
 use crate::http::views::{FaultWord, ReasonWord};
 use crate::store::List;
 
@@ -69,7 +70,7 @@ pub struct Sourced {
 /// Tells the policy in force on a list: for each reason when it blocks an address, for how long and how far; and where each value
 /// comes from.
 #[utoipa::path(get, path = "/v1/lists/{list}/policy", tag = "suppressions", security(("bearer" = ["read"])),
-    params(("list" = String, Path, example = "acme.weekly")),
+    params(("list" = ListText, Path, example = "acme.weekly")),
     responses(
         (status = 200, description = "the policy", body = PolicyView),
         (status = 401, description = "no valid key", body = ProblemView, content_type = "application/problem+json"),

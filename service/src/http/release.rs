@@ -15,6 +15,7 @@ use crate::http::State;
 use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
+use crate::http::schemas::{DomainText, ListText};
 use crate::http::suppressions::{note, tell};
 use crate::http::views::{CauseWord, Moment, ReasonWord};
 use crate::store::{BulkRelease, Change, Counts, List, ReleaseFilter, Selected};
@@ -38,6 +39,7 @@ pub(super) struct Wanted {
     reason: Option<Reason>,
     /// Of addresses in these domains.
     #[serde(default)]
+    #[schema(value_type = Vec<DomainText>)]
     domains: Vec<String>,
     /// Standing since this moment or later.
     #[serde(default, with = "time::serde::rfc3339::option")]
@@ -116,7 +118,7 @@ struct SelectedView {
 /// Without `"dry_run": false` it only says what it would release. Released is what stands on this very list; what stands on a list
 /// above must be released there. What happened before no longer blocks; what happens from now on does.
 #[utoipa::path(post, path = "/v1/lists/{list}/release", tag = "suppressions", security(("bearer" = ["write"])),
-    params(("list" = String, Path, example = "acme")),
+    params(("list" = ListText, Path, example = "acme")),
     request_body(content = Wanted),
     responses(
         (status = 200, description = "what fits, and what became of it", body = Released),

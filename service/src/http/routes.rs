@@ -66,6 +66,7 @@ pub(super) const ROUTES: &[Entry] = &[
     route(Put, LIST, Key(Admin), || web::to(lists::put_list)),
     route(Get, "/v1/lists/{list}/policy", Key(Read), || web::to(policy::get_policy)),
     route(Post, "/v1/lists/{list}/release", Key(Write), || web::to(release::post_release)),
+    route(Get, "/v1/lists/{list}/suppressions", Key(Read), || web::to(suppressions::page::get_suppressions)),
     route(Get, SUPPRESSION, Key(Read), || web::to(suppressions::get_suppression)),
     route(Put, SUPPRESSION, Key(Write), || web::to(suppressions::put_suppression)),
     route(Delete, SUPPRESSION, Key(Write), || web::to(suppressions::delete_suppression)),

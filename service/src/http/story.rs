@@ -14,6 +14,7 @@ use crate::http::State;
 use crate::http::keys::Caller;
 use crate::http::parameters::{self, Params};
 use crate::http::problem::{Problem, ProblemView};
+use crate::http::schemas::{AddressText, ListText};
 use crate::http::views::{AttributionWord, CauseWord, ChangeView, EventView, Moment, Names, SuppressionView};
 use crate::store::{Chapter, Happening, Known, List, ListId, ReceiptBrief, Store, StoreError, Story, SuppressionChange};
 
@@ -23,7 +24,7 @@ use crate::store::{Chapter, Happening, Known, List, ListId, ReceiptBrief, Store,
 #[into_params(parameter_in = Query)]
 pub(super) struct OfList {
     /// Only the tree of lists that this one belongs to.
-    #[param(example = "acme.weekly")]
+    #[param(value_type = Option<ListText>, example = "acme.weekly")]
     list: Option<String>,
 }
 
@@ -145,7 +146,7 @@ struct ReceiptView {
 /// The effects are told by the policy in force now. A key that is confined to a list hears of what happened on that list and
 /// below, and of what blocks there.
 #[utoipa::path(get, path = "/v1/addresses/{address}/why", tag = "addresses", security(("bearer" = ["read"])),
-    params(("address" = String, Path, example = "jane@example.org"), OfList),
+    params(("address" = AddressText, Path, example = "jane@example.org"), OfList),
     responses(
         (status = 200, description = "the story", body = StoryView),
         (status = 400, description = "not an address", body = ProblemView, content_type = "application/problem+json"),

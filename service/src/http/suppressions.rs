@@ -1,5 +1,7 @@
 //! What stands on a list for one address, and what a person does to it.
 
+pub(super) mod page;
+
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};
@@ -14,6 +16,7 @@ use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
 use crate::http::parameters::{self, Params};
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
+use crate::http::schemas::{EntryText, ListText};
 use crate::http::views::{CauseWord, Moment, Names, SuppressionView};
 use crate::store::{ActRequest, Acted, Answer, Blocked, List, Scope, SuppressionChange, lifting};
 
@@ -104,7 +107,7 @@ pub(super) struct Lift {
 
 /// Says what stands here for an address, or for a whole domain (`@example.org`).
 #[utoipa::path(get, path = "/v1/lists/{list}/suppressions/{address}", tag = "suppressions", security(("bearer" = ["read"])),
-    params(("list" = String, Path, example = "acme.weekly"), ("address" = String, Path, example = "jane@example.org")),
+    params(("list" = ListText, Path, example = "acme.weekly"), ("address" = EntryText, Path, example = "jane@example.org")),
     responses(
         (status = 200, description = "what stands here, if anything", body = Standing),
         (status = 400, description = "not an address", body = ProblemView, content_type = "application/problem+json"),
@@ -126,8 +129,8 @@ pub(super) async fn get_suppression(
 /// A manual block outweighs everything. A manual allow outweighs what failures have put, but complaint and unsubscribe
 /// only with `overrides_consent`.
 #[utoipa::path(put, path = "/v1/lists/{list}/suppressions/{address}", tag = "suppressions", security(("bearer" = ["write"])),
-    params(("list" = String, Path, example = "acme.weekly"), ("address" = String, Path, example = "jane@example.org")),
-    request_body(content = ManualEntry, description = "a block without a note, if left out"),
+    params(("list" = ListText, Path, example = "acme.weekly"), ("address" = EntryText, Path, example = "jane@example.org")),
+    request_body(content = Option<ManualEntry>, description = "a block without a note, if left out"),
     responses(
         (status = 200, description = "what stands here now", body = Standing),
         (status = 400, description = "not an address, or not what is asked for", body = ProblemView, content_type = "application/problem+json"),
@@ -145,7 +148,7 @@ pub(super) async fn put_suppression(
 ) -> Result<web::Json<Standing>, Problem> {
     let (list, address) = target(&state, &caller, &path).await?;
     let body = body::read(&request, payload, Limit(state.config.http.max_body, "http.max_body")).await?;
-    let entry: ManualEntry = if body.is_empty() { ManualEntry::default() } else { body::json(&request, &body)? };
+    let entry: ManualEntry = body::json_or_default(&request, &body)?;
     let acts = acts_of(&state, &caller, &list, &address, &entry).await?;
     act(&state, ActRequest { list: list.clone(), address: &address, acts: &acts, actor: caller.name(), note: note(entry.note)? }).await?;
     Ok(web::Json(standing(&state, &list, &address).await?))
@@ -155,7 +158,7 @@ pub(super) async fn put_suppression(
 ///
 /// What happened before no longer blocks; what happens from now on does. What stands on a list above must be lifted there.
 #[utoipa::path(delete, path = "/v1/lists/{list}/suppressions/{address}", tag = "suppressions", security(("bearer" = ["write"])),
-    params(("list" = String, Path, example = "acme"), ("address" = String, Path, example = "jane@example.org"), Lift),
+    params(("list" = ListText, Path, example = "acme"), ("address" = EntryText, Path, example = "jane@example.org"), Lift),
     responses(
         (status = 200, description = "what stands here now", body = Standing),
         (status = 400, description = "not an address", body = ProblemView, content_type = "application/problem+json"),

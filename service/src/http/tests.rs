@@ -10,6 +10,7 @@ mod feeds;
 mod hostile;
 mod imports;
 mod messages;
+mod pages;
 mod posts;
 mod problems;
 mod refusals;

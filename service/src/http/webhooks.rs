@@ -10,6 +10,7 @@ use crate::http::State;
 use crate::http::body::{self, Limit};
 use crate::http::edge::Poster;
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
+use crate::http::schemas::{AnyJson, RawBody};
 use crate::inbound::{Door, Post};
 
 /// Takes a post of a configured source.
@@ -24,11 +25,11 @@ use crate::inbound::{Door, Post};
 #[utoipa::path(post, path = "/webhooks/{source}", tag = "intake", security(()),
     params(("source" = String, Path, description = "name of a `[[source]]`", example = "ses-prod")),
     request_body(description = "whatever the provider sends", content(
-        (String = "application/json", example = r#"{"type":"hard_bounce","recipient":"jane@example.org","timestamp":"2026-11-22T10:00:00Z"}"#),
-        (String = "text/plain", example = r#"{"Type":"Notification","MessageId":"…","TopicArn":"…","Message":"…"}"#),
-        (String = "application/x-www-form-urlencoded", example = "event=bounced&recipient=jane%40example.org&code=550"),
-        (String = "multipart/form-data", example = "--b\r\nContent-Disposition: form-data; name=\"event\"\r\n\r\nbounced\r\n--b--\r\n"),
-        (String = "message/rfc822", example = "From: MAILER-DAEMON@mx.example.net\r\n…"),
+        (AnyJson = "application/json", example = json!({"type": "hard_bounce", "recipient": "jane@example.org", "timestamp": "2026-11-22T10:00:00Z"})),
+        (RawBody = "text/plain", example = r#"{"Type":"Notification","MessageId":"…","TopicArn":"…","Message":"…"}"#),
+        (RawBody = "application/x-www-form-urlencoded", example = "event=bounced&recipient=jane%40example.org&code=550"),
+        (RawBody = "multipart/form-data", example = "--b\r\nContent-Disposition: form-data; name=\"event\"\r\n\r\nbounced\r\n--b--\r\n"),
+        (RawBody = "message/rfc822", example = "From: MAILER-DAEMON@mx.example.net\r\n…"),
     )),
     responses(
         (status = 200, description = "recorded, or known already, or nothing that matters"),

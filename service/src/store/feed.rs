@@ -75,7 +75,9 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, BadCursor> {
         let (position, id) = text.split_once('.').ok_or(BadCursor)?;
-        Ok(Self { position: position.parse().map_err(|_| BadCursor)?, id: Uuid::try_parse(id).map_err(|_| BadCursor)? })
+        let read = Self { position: position.parse().map_err(|_| BadCursor)?, id: Uuid::try_parse(id).map_err(|_| BadCursor)? };
+        // Numbers and ids can be spelled in more ways than one; only ours is a cursor.
+        if read.position >= 0 && read.to_string() == text { Ok(read) } else { Err(BadCursor) }
     }
 }
 

@@ -34,6 +34,7 @@ mod retain;
 mod retell;
 mod rows;
 mod scrub;
+mod standing;
 mod story;
 mod tokens;
 
@@ -67,6 +68,7 @@ pub use release::{BulkRelease, Counts, ReleaseFilter, Selected, lifting};
 pub use reprocess::{Difference, Foresight, Reprocessed, Reprocessing, Said};
 pub use retain::{Outgrown, Step};
 pub use rows::{kept, without_nul};
+pub use standing::{StandingFilter, StandingPlace, StandingRow, Whence};
 pub use story::{Chapter, Happening, RawReceipt, ReceiptBrief, Story};
 
 /// The database, with what is needed to read it: the pepper, the policy and the tree of lists.

@@ -250,7 +250,7 @@ pub fn lifting(cause: Cause) -> Deed {
     }
 }
 
-fn holding(now: OffsetDateTime) -> Condition {
+pub(super) fn holding(now: OffsetDateTime) -> Condition {
     use suppression::Column as C;
     let lasts = Condition::any().add(C::ExpiresAt.is_null()).add(C::ExpiresAt.gt(now));
     Condition::all().add(C::ReleasedAt.is_null()).add(lasts)

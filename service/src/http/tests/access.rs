@@ -22,6 +22,7 @@ const TABLE: &[(&str, &str, &str, Option<Scope>)] = &[
     ("PUT", "/v1/lists/{list}", "/v1/lists/acme", Some(Scope::Admin)),
     ("GET", "/v1/lists/{list}/policy", "/v1/lists/acme/policy", Some(Read)),
     ("POST", "/v1/lists/{list}/release", "/v1/lists/acme/release", Some(Write)),
+    ("GET", "/v1/lists/{list}/suppressions", "/v1/lists/acme/suppressions", Some(Read)),
     ("GET", "/v1/lists/{list}/suppressions/{address}", "/v1/lists/acme/suppressions/jane@example.org", Some(Read)),
     ("PUT", "/v1/lists/{list}/suppressions/{address}", "/v1/lists/acme/suppressions/jane@example.org", Some(Write)),
     ("DELETE", "/v1/lists/{list}/suppressions/{address}", "/v1/lists/acme/suppressions/jane@example.org", Some(Write)),
@@ -279,6 +280,14 @@ async fn the_description_names_every_route() {
         document["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
             item.as_object().unwrap().iter().map(move |(method, operation)| (format!("{method} {path}"), operation))
         });
+    let mut nowhere = Vec::new();
+    references(&document, &mut |it| {
+        let name = it.strip_prefix("#/components/schemas/").unwrap_or_else(|| panic!("{it} leads out of the document"));
+        if document["components"]["schemas"].get(name).is_none() {
+            nowhere.push(name.to_owned());
+        }
+    });
+    assert_eq!(nowhere, [] as [String; 0], "what is named is there");
     let bare: Vec<String> = operations.flat_map(|(name, operation)| without_example(&document, operation, &name)).collect();
     assert_eq!(bare, [] as [String; 0]);
     assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
@@ -288,10 +297,21 @@ async fn the_description_names_every_route() {
     }
 }
 
+/// Everything that a part of the document refers to.
+fn references(part: &Value, found: &mut impl FnMut(&str)) {
+    if let Some(reference) = part["$ref"].as_str() {
+        found(reference);
+    }
+    let (items, fields) = (part.as_array().into_iter().flatten(), part.as_object().into_iter().flat_map(|it| it.values()));
+    items.chain(fields).for_each(|it| references(it, found));
+}
+
 /// Parameters, bodies and answers without an example: whoever reads the description sees what goes over the wire.
 fn without_example(document: &Value, operation: &Value, name: &str) -> Vec<String> {
     let shows = |content: &Value| {
         let schema = &content["schema"];
+        // What may be left out is one of two, itself or null.
+        let schema = schema["oneOf"].get(0).unwrap_or(schema);
         let of_reference = schema["$ref"].as_str().map(|it| &document["components"]["schemas"][it.rsplit('/').next().unwrap()]);
         let schema = of_reference.unwrap_or(schema);
         content.get("example").is_some() || ["example", "examples", "enum"].iter().any(|it| schema.get(it).is_some())
