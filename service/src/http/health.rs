@@ -45,7 +45,7 @@ pub(super) async fn get_readyz(state: web::Data<State>) -> HttpResponse {
         database: if pending.is_ok() { "reachable" } else { "unreachable" },
         migrations_pending: pending.ok(),
         relay: *state.relay.borrow(),
-        insecure_sources: state.sources.insecure().into_iter().map(str::to_owned).collect(),
+        insecure_sources: state.sources.insecure(),
     };
     let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     answer.json(readiness)

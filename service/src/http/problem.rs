@@ -360,7 +360,7 @@ impl From<IntakeError> for Problem {
         match error {
             IntakeError::Full(_) => Self::come_again(ProblemKind::Busy, "too much is waiting to be recorded; nothing was recorded", BUSY),
             IntakeError::Stopping => Self::come_again(ProblemKind::Unavailable, "the service is stopping; nothing was recorded", BUSY),
-            IntakeError::Unavailable(_) | IntakeError::TooSlow(_) => {
+            IntakeError::Unavailable(_) | IntakeError::TooSlow(_) | IntakeError::Away => {
                 Self::come_again(ProblemKind::Unavailable, "the database did not take it in time; send it again", DATABASE_AWAY)
             }
         }

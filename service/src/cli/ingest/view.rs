@@ -74,6 +74,7 @@ mod tests {
     fn taken(accepted: Option<Accepted>, state: Option<ReceiptState>) -> Taken {
         let outcome = Outcome {
             accepted,
+            spooled: None,
             state,
             kind: Kind::Bounce,
             dialect: "postfix",

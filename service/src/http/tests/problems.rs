@@ -39,6 +39,7 @@ async fn every_error_has_its_status() {
         (IntakeError::Full(1).into(), 503, "busy", "1"),
         (IntakeError::Stopping.into(), 503, "unavailable", "1"),
         (IntakeError::TooSlow(Duration::from_secs(1)).into(), 503, "unavailable", "5"),
+        (IntakeError::Away.into(), 503, "unavailable", "5"),
         (IntakeError::Unavailable(Arc::new(bad_row())).into(), 503, "unavailable", "5"),
         (PostError::Intake(&Mime, IntakeError::Full(1)).into(), 503, "busy", "1"),
         (PostError::Certificate(&Mime, Arc::new(fetch())).into(), 503, "unavailable", "5"),
