@@ -172,6 +172,9 @@ impl Intake {
         if let Some(shelter) = self.shelter_for(&arrival) {
             return self.accept_into(shelter, arrival).await;
         }
+        if arrival.is_named_only() {
+            return Err(IntakeError::Away);
+        }
         let place = self.queue.clone().try_reserve_owned().map_err(|it| match it {
             mpsc::error::TrySendError::Full(_) => IntakeError::Full(self.capacity),
             mpsc::error::TrySendError::Closed(_) => IntakeError::Stopping,
@@ -221,6 +224,13 @@ impl Intake {
 
     fn read(&self, arrival: &Arrival) -> interpret::Read {
         read(arrival, &self.rules.now(), self.max_fact_age)
+    }
+}
+
+impl Arrival {
+    /// Whether it came before the database could say what its lists are, so that it cannot be recorded as it is.
+    fn is_named_only(&self) -> bool {
+        self.source.list.is_named_only() || self.list.as_ref().is_some_and(|it| it.is_named_only())
     }
 }
 

@@ -45,8 +45,7 @@ impl Intake {
 
     /// The spool, where an arrival needs it: the database is away, or was never there to say what its lists are.
     pub(super) fn shelter_for(&self, arrival: &Arrival) -> Option<&Shelter> {
-        let is_named_only = arrival.source.list.is_named_only() || arrival.list.as_ref().is_some_and(|it| it.is_named_only());
-        self.shelter.as_ref().filter(|it| is_named_only || !it.presence.is_there())
+        self.shelter.as_ref().filter(|it| arrival.is_named_only() || !it.presence.is_there())
     }
 
     /// As [`Intake::accept`], without the database.

@@ -20,7 +20,7 @@ use std::sync::Mutex;
 use uuid::Uuid;
 
 /// Name of the file that whoever empties the folder holds locked.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
 /// Where files lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

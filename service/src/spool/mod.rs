@@ -12,7 +12,7 @@ mod presence;
 mod writer;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -81,7 +81,7 @@ pub enum SpoolError {
 pub enum Role {
     /// It does, and no other process may.
     Keeper,
-    /// It only puts things in.
+    /// It only puts things in, where a keeper has been.
     Guest,
 }
 
@@ -141,6 +141,7 @@ impl Spool {
         let path = config.path.clone();
         let failed = |source| SpoolError::Folder { path: path.clone(), source };
         let folder = match role {
+            Role::Guest if !is_kept(&path) => return Err(failed(io::ErrorKind::NotFound.into())),
             Role::Guest => Folder::open(&path).map_err(failed)?,
             Role::Keeper => match Folder::own(&path) {
                 Ok((folder, strangers)) => {
@@ -301,6 +302,12 @@ impl Drop for Spool {
             let _ = writer.join();
         }
     }
+}
+
+/// Whether somebody has emptied this folder, and will again.
+#[must_use]
+pub fn is_kept(folder: &Path) -> bool {
+    folder.join(folder::LOCK).is_file()
 }
 
 impl SpoolError {

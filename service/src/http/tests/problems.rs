@@ -110,7 +110,7 @@ async fn an_outage_is_told_as_one_by_every_route_that_needs_the_database() {
 async fn ready_says_what_the_relay_does() {
     let ready = Bench::new().await.get("/readyz").await;
     let expected = serde_json::json!({"status": "ready", "database": "reachable", "migrations_pending": 0, "relay": "off",
-        "insecure_sources": []});
+        "spool": null, "insecure_sources": []});
     assert_eq!((ready.status, ready.json()), (200, expected));
 }
 
