@@ -10,7 +10,7 @@
 //!
 //! An edge (`http`, and later SMTP and mailboxes) proves who brings something and hands it to [`intake`], which has the crate
 //! `bounce` read and judge it, and commits receipt, events, decisions and messages in one transaction of [`store`]. Only then
-//! is the sender told 2xx. [`outbox`] publishes what was committed. [`app`] puts the parts together, [`cli`] is the program;
+//! is the sender told 2xx; while the database is away, once the receipt is safe in the [`spool`]. [`outbox`] publishes what was committed. [`app`] puts the parts together, [`cli`] is the program;
 //! [`transfer`] brings whole lists in and out, written as [`listing`] reads and writes them;
 //! [`config`] is read once at the start, and [`telemetry`] and [`clock`] serve all.
 
@@ -20,6 +20,7 @@ pub mod telemetry;
 pub mod listing;
 pub mod store;
 pub mod outbox;
+pub mod spool;
 pub mod intake;
 pub mod inbound;
 pub mod transfer;

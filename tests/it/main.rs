@@ -24,6 +24,8 @@ mod retention;
 mod river;
 mod river_killed;
 mod servers;
+mod spool;
+mod spool_killed;
 mod store_commit;
 mod store_convergence;
 mod store_schema;

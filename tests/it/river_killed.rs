@@ -57,6 +57,7 @@ async fn killed_between_post_and_publication_it_loses_nothing() {
             ("REBOUND__IDENTITY__PEPPER", "0123456789abcdef0123456789abcdef".to_owned()),
             ("REBOUND__HTTP__LISTEN", "127.0.0.1:0".to_owned()),
             ("REBOUND__TELEMETRY__LOG_FORMAT", "json".to_owned()),
+            ("REBOUND__SPOOL__ENABLED", "false".to_owned()),
             ("REBOUND__LIST", "[{ name = \"acme.weekly\" }]".to_owned()),
         ],
     };

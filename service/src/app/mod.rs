@@ -1,7 +1,9 @@
 //! Puts the parts together. [`App::build`] opens the database, brings the schema up to date and binds the address;
 //! [`App::run`] serves until told to stop, and then stops in the order of the river: first no more comes in, then what waits
-//! is committed, then what was committed is published. Tests and the program use the same two.
+//! is committed, then what was committed is published. Tests and the program use the same two. Where there is a spool, the
+//! database may come later than the service.
 
+mod meeting;
 mod pepper;
 mod policy;
 mod rules;
@@ -16,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::meeting::Meeting;
 use self::rules::Reloader;
 use self::upkeep::{Upkeep, Walk};
 use crate::clock::Clock;
@@ -24,8 +27,9 @@ use crate::http::{self, State};
 use crate::inbound::Fetcher;
 use crate::intake::{self, Committer, Sources};
 use crate::outbox::Relay;
+use crate::spool::{Found, Presence, Role, Spool, SpoolError};
 use crate::store::{Announces, Connect, Identity, Store, StoreError};
-use crate::telemetry::{self, Telemetry};
+use crate::telemetry::{self, Stage, Telemetry};
 use crate::transfer::Transfers;
 
 pub use pepper::PepperError;
@@ -53,6 +57,9 @@ pub enum AppError {
     /// A rules file does not hold.
     #[error("the rules of the operator cannot be used (rules.files)")]
     Rules(#[source] bounce::classify::rules::RulesError),
+    /// The spool cannot be used.
+    #[error("the service has no place for receipts while the database is away")]
+    Spool(#[from] SpoolError),
     /// The database.
     #[error("the database (database.url) cannot be used")]
     Store(#[from] StoreError),
@@ -87,17 +94,27 @@ impl App {
     /// When the service cannot start; the error says which key is to blame.
     pub async fn build(config: Config, clock: Clock) -> Result<Self, AppError> {
         let telemetry = telemetry_of(&config);
+        let spool = open_spool(&config, Role::Keeper, &telemetry, &clock)?;
         let store = Arc::new(open_store(&config).await?);
-        if config.database.migrate_on_start {
-            telemetry.schema_migrated(store.migrate().await?);
-        }
-        store.check_in().await?;
-        declare_lists(&store, &config, &clock).await?;
-        let sources = Sources::open(&store, &config, clock.now()).await?;
+        let config = Arc::new(config);
+        let meeting = Meeting { store: store.clone(), config: config.clone(), telemetry: telemetry.clone(), clock: clock.clone() };
+        let (sources, found) = match meeting.meet().await {
+            Ok(()) => (meeting.sources().await?, Found::There),
+            // A file that cannot be opened will not come back by itself.
+            Err(error) if error.is_outage() && spool.is_some() && config.database.engine() == Some(Engine::Postgres) => {
+                telemetry.failed(Stage::Store, "meeting the database", &error);
+                (Sources::named_only(&config), Found::Unmet)
+            }
+            Err(error) => return Err(error.into()),
+        };
         let reloader = Reloader::open(&config.rules, telemetry.clone())?;
         let rules = reloader.rules();
         let nudge = Arc::new(Notify::new());
         let (intake, committer) = intake::channel(store.clone(), rules.clone(), config.intake.clone(), telemetry.clone(), nudge.clone());
+        let intake = match spool {
+            Some(spool) => intake.with_spool(Arc::new(spool), Presence::new(found), config.spool.patience),
+            None => intake,
+        };
         let relay = Relay::new(store.clone(), config.amqp.clone(), telemetry.clone(), nudge.clone(), clock.clone());
         watch_pool(&telemetry, &store, config.database.max_connections);
         let listen = |source| AppError::Listen { address: config.http.listen, source };
@@ -108,7 +125,7 @@ impl App {
             fetcher: Fetcher::new(&config.fetch),
             nudge: nudge.clone(),
             relay: relay.state(),
-            config: Arc::new(config),
+            config,
             store,
             intake,
             sources,
@@ -158,7 +175,9 @@ impl App {
         let (commits, publishes) = (CancellationToken::new(), CancellationToken::new());
         // Cancelled when a loop ends, by a panic too: a service that cannot commit or publish must not look alive.
         let ended = CancellationToken::new();
+        let presence = state.intake.presence().map(|(it, _)| it.clone());
         let committing = guarded(&ended, committer.run(state.clock.clone(), commits.clone()));
+        let emptying = keep_spool(&state, &commits).map(|it| guarded(&ended, it));
         let reloading = tokio::spawn(reloader.run(commits.clone()));
         let transfers = state.transfers.clone();
         let upkeep = Upkeep {
@@ -170,8 +189,8 @@ impl App {
             retention: state.config.retention.clone(),
             walk: Walk::default(),
         };
-        let keeping = tokio::spawn(upkeep.run(commits.clone()));
-        let publishing = guarded(&ended, relay.run(publishes.clone()));
+        let keeping = tokio::spawn(once_met(presence.clone(), commits.clone(), upkeep.run(commits.clone())));
+        let publishing = guarded(&ended, once_met(presence, publishes.clone(), relay.run(publishes.clone())));
         let server = http::serve(state, listener).map_err(AppError::Serve)?;
         let handle = server.handle();
         let stopping = tokio::spawn({
@@ -192,6 +211,10 @@ impl App {
         let committed = committing.await;
         let reloaded = reloading.await;
         let kept = keeping.await;
+        let emptied = match emptying {
+            Some(emptying) => emptying.await,
+            None => Ok(Ok(())),
+        };
         publishes.cancel();
         let published = publishing.await;
         stopping.abort();
@@ -202,17 +225,53 @@ impl App {
         reloaded.map_err(panicked)?;
         kept.map_err(panicked)?;
         published.map_err(panicked)?;
+        emptied.map_err(panicked)??;
         served.map_err(AppError::Serve)
     }
 }
 
 /// Runs a loop, and cancels the token when it ends, however it does.
-fn guarded(ended: &CancellationToken, run: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+fn guarded<T: Send + 'static>(ended: &CancellationToken, run: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     let guard = ended.clone().drop_guard();
     tokio::spawn(async move {
         let _guard = guard;
-        run.await;
+        run.await
     })
+}
+
+/// Runs a loop that works on the database, from when that has been met.
+async fn once_met(presence: Option<Presence>, stop: CancellationToken, run: impl Future<Output = ()>) {
+    if let Some(presence) = presence {
+        tokio::select! {
+            () = presence.met() => {}
+            () = stop.cancelled() => return,
+        }
+    }
+    run.await;
+}
+
+/// The loop that empties the spool, if there is one.
+fn keep_spool(state: &State, stop: &CancellationToken) -> Option<impl Future<Output = Result<(), StoreError>> + use<>> {
+    let drain = state.intake.drain(state.store.clone(), state.sources.clone())?;
+    let (presence, _) = state.intake.presence()?;
+    let meeting = Meeting {
+        store: state.store.clone(),
+        config: state.config.clone(),
+        telemetry: state.telemetry.clone(),
+        clock: state.clock.clone(),
+    };
+    Some(meeting.keep(presence.clone(), state.sources.clone(), drain, stop.clone()))
+}
+
+/// The spool of a configuration, if it has one.
+///
+/// # Errors
+/// When its folder cannot be used.
+pub fn open_spool(config: &Config, role: Role, telemetry: &Arc<Telemetry>, clock: &Clock) -> Result<Option<Spool>, SpoolError> {
+    if !config.spool.enabled {
+        return Ok(None);
+    }
+    Spool::open(&config.spool, role, telemetry.clone(), clock).map(Some)
 }
 
 /// The store of a configuration, not yet migrated.
@@ -275,7 +334,7 @@ mod tests {
         assert!(run.await.is_err());
         assert!(ended.is_cancelled());
         let quiet = CancellationToken::new();
-        let run = guarded(&quiet, std::future::pending());
+        let run = guarded(&quiet, std::future::pending::<()>());
         assert!(!quiet.is_cancelled());
         run.abort();
     }

@@ -66,7 +66,7 @@ impl Upkeep {
     async fn once(&mut self, stop: &CancellationToken) {
         let insecure = self.sources.insecure();
         if !insecure.is_empty() {
-            self.telemetry.insecure(&insecure);
+            self.telemetry.insecure(&insecure.iter().map(String::as_str).collect::<Vec<_>>());
         }
         if let Err(error) = self.transfers.resume().await {
             self.telemetry.failed(Stage::Store, "going on with undoing imports", &error);

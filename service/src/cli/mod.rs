@@ -173,7 +173,7 @@ fn told(error: &anyhow::Error) -> Exit {
 /// Whether a value of the configuration is to blame that could not be checked alone.
 fn is_configuration(error: &anyhow::Error) -> bool {
     let of_app = |it: &AppError| match it {
-        AppError::Pepper(_) | AppError::Policy(_) | AppError::RulesFile { .. } | AppError::Rules(_) => true,
+        AppError::Pepper(_) | AppError::Policy(_) | AppError::RulesFile { .. } | AppError::Rules(_) | AppError::Spool(_) => true,
         AppError::Store(_) | AppError::Listen { .. } | AppError::Serve(_) => false,
     };
     error.chain().filter_map(|it| it.downcast_ref::<AppError>()).any(of_app)

@@ -21,6 +21,7 @@ mod rules;
 mod show;
 mod source;
 mod sources;
+mod spool;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use self::retention::RetentionConfig;
 pub use self::rules::RulesConfig;
 pub use self::source::{API_SOURCE, ListFrom, MIME, SourceConfig, Unattributed};
 pub use self::sources::Sources;
+pub use self::spool::SpoolConfig;
 pub use self::telemetry::{LogFormat, TelemetryConfig};
 pub use self::units::{duration as show_duration, parse_duration};
 pub use self::values::{SecretUrl, Size};
@@ -67,6 +69,8 @@ pub struct Config {
     pub amqp: AmqpConfig,
     /// `[intake]`.
     pub intake: IntakeConfig,
+    /// `[spool]`.
+    pub spool: SpoolConfig,
     /// `[identity]`.
     pub identity: IdentityConfig,
     /// `[telemetry]`.
@@ -126,6 +130,7 @@ impl Config {
         self.database.validate(&mut checks);
         self.amqp.validate(&mut checks);
         self.intake.validate(&mut checks);
+        self.spool.validate(&mut checks);
         self.identity.validate(self.database.engine(), &mut checks);
         self.telemetry.validate(&mut checks);
         self.rules.validate(&mut checks);
@@ -210,6 +215,7 @@ impl Config {
             http: HttpConfig::for_testing(),
             database: DatabaseConfig::for_testing(),
             amqp: AmqpConfig::for_testing(),
+            spool: SpoolConfig::for_testing(),
             identity: IdentityConfig { pepper: Some("a pepper that is only for testing".into()) },
             lists: list.iter().cloned().map(ListConfig::new).collect(),
             sources: list.into_iter().map(|it| SourceConfig::new("bounces", MIME, it)).collect(),
@@ -245,6 +251,7 @@ impl Section for Config {
             database: reader.section("database").unwrap_or_default(),
             amqp: reader.section("amqp").unwrap_or_default(),
             intake: reader.section("intake").unwrap_or_default(),
+            spool: reader.section("spool").unwrap_or_default(),
             identity: reader.section("identity").unwrap_or_default(),
             telemetry: reader.section("telemetry").unwrap_or_default(),
             rules: reader.section("rules").unwrap_or_default(),
@@ -261,6 +268,7 @@ impl Section for Config {
         page.section("[database]", &self.database);
         page.section("[amqp]", &self.amqp);
         page.section("[intake]", &self.intake);
+        page.section("[spool]", &self.spool);
         page.section("[identity]", &self.identity);
         page.section("[telemetry]", &self.telemetry);
         page.section("[rules]", &self.rules);

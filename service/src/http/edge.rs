@@ -99,7 +99,7 @@ async fn authorise(access: Access, request: &ServiceRequest, state: &State) -> R
         },
         Access::Key(scope) => {
             let keys = request.app_data::<web::Data<Keys>>().ok_or_else(|| Problem::internal(Panicked))?;
-            let caller = keys.caller(request.request(), &state.store, state.clock.now()).await?;
+            let caller = keys.caller(request.request(), scope, state).await?;
             keys.hold(&caller, state.config.http.rate_limit).await?;
             caller.require(scope)?;
             request.extensions_mut().insert(caller);

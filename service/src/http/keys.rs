@@ -1,6 +1,7 @@
 //! Who calls. API keys are looked up by their hash and kept for a short time, so that a busy caller does not cost a query
 //! for each request and goes on for a while when the database is away. A revoked key may therefore work for up to
-//! [`KEPT_FOR`] longer. Keys that are not known are never kept.
+//! [`KEPT_FOR`] longer. Keys that are not known are never kept. Where there is a spool, a key is remembered for longer
+//! (`spool.keys_for`) and believed while the database cannot be asked, but only to hand something in.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use futures_util::future::{Ready, ready};
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::{DefaultDirectRateLimiter, Quota};
 use moka::future::Cache;
-use time::OffsetDateTime;
 
+use crate::http::State;
 use crate::http::problem::{Problem, ProblemKind};
+use crate::spool::Found;
 use crate::store::{ApiKey, KeyId, List, Scope, Store, StoreError, sha256};
 
 /// How long a key that was found is believed without asking again.
@@ -32,39 +34,67 @@ const CHALLENGE_AGAIN: &str = "Bearer realm=\"rebound\", error=\"invalid_token\"
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     found: Cache<[u8; 32], Arc<ApiKey>>,
+    /// Keys that were found before that, for when the database cannot be asked.
+    remembered: Cache<[u8; 32], Arc<ApiKey>>,
     /// How many requests keys have made lately, by key and limit.
     limiters: Cache<(KeyId, NonZeroU32), Arc<DefaultDirectRateLimiter>>,
 }
 
 impl Keys {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(remembered_for: Duration) -> Self {
         Self {
             found: Cache::builder().max_capacity(KEPT).time_to_live(KEPT_FOR).build(),
+            remembered: Cache::builder().max_capacity(KEPT).time_to_live(remembered_for).build(),
             // After a minute of rest a limiter is as good as new.
             limiters: Cache::builder().max_capacity(KEPT).time_to_idle(Duration::from_mins(2)).build(),
         }
     }
 
-    /// The live key that a request shows.
-    pub(super) async fn caller(&self, request: &HttpRequest, store: &Store, now: OffsetDateTime) -> Result<Caller, Problem> {
-        let unknown = || Problem::unauthorized("the API key is not known, or was revoked or has expired", CHALLENGE_AGAIN);
+    /// The live key that a request shows, to do something of that scope.
+    pub(super) async fn caller(&self, request: &HttpRequest, scope: Scope, state: &State) -> Result<Caller, Problem> {
+        if state.intake.presence().is_some_and(|(it, _)| it.now() == Found::Unmet) {
+            return Err(Problem::not_ready());
+        }
         let secret = bearer(request).ok_or_else(|| Problem::unauthorized("this route needs an API key", CHALLENGE))?;
         if !(secret.len() == KEY_LENGTH && secret.starts_with("rbk_")) {
             return Err(unknown());
         }
         let hash = sha256(&[secret.as_bytes()]);
-        let key = if let Some(key) = self.found.get(&hash).await {
-            key
-        } else {
-            let key = Arc::new(store.find_key(secret).await?.ok_or_else(unknown)?);
-            if key.is_live(now) {
-                // The request matters more than the note of it.
-                drop(store.key_used(&key, now).await);
-            }
-            self.found.insert(hash, key.clone()).await;
-            key
+        let now = state.clock.now();
+        let key = match self.found.get(&hash).await {
+            Some(key) => key,
+            None => self.look_up(secret, hash, scope, state).await?,
         };
         if key.is_live(now) { Ok(Caller(key)) } else { Err(unknown()) }
+    }
+
+    /// The key of the database; or that which is remembered, when the database does not say and nothing is asked of it.
+    async fn look_up(&self, secret: &str, hash: [u8; 32], scope: Scope, state: &State) -> Result<Arc<ApiKey>, Problem> {
+        let remembered = if scope == Scope::Ingest { self.remembered.get(&hash).await } else { None };
+        let found = match state.intake.presence().filter(|_| scope == Scope::Ingest) {
+            None => state.store.find_key(secret).await,
+            Some((presence, _)) if !presence.is_there() => return remembered.ok_or_else(Problem::database_away),
+            Some((presence, patience)) => {
+                let Ok(found) = tokio::time::timeout(patience, state.store.find_key(secret)).await else {
+                    presence.doubt();
+                    return remembered.ok_or_else(Problem::database_away);
+                };
+                found
+            }
+        };
+        let key = match (found, remembered) {
+            (Ok(found), _) => Arc::new(found.ok_or_else(unknown)?),
+            (Err(error), Some(remembered)) if error.is_outage() => return Ok(remembered),
+            (Err(error), _) => return Err(error.into()),
+        };
+        let now = state.clock.now();
+        if key.is_live(now) {
+            // The request matters more than the note of it.
+            drop(state.store.key_used(&key, now).await);
+        }
+        self.found.insert(hash, key.clone()).await;
+        self.remembered.insert(hash, key.clone()).await;
+        Ok(key)
     }
 
     /// Holds a key to the number of requests that it may make; `common` is that of the configuration, 0 for any.
@@ -74,6 +104,10 @@ impl Keys {
         let limiter = self.limiters.get_with((caller.0.id, limit), new).await;
         limiter.check().map_err(|early| Problem::too_many(limit.get(), early.wait_time_from(MonotonicClock.now())))
     }
+}
+
+fn unknown() -> Problem {
+    Problem::unauthorized("the API key is not known, or was revoked or has expired", CHALLENGE_AGAIN)
 }
 
 /// Whoever calls, proved. A handler gets it where the page of routes asks for a scope.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bounce::kind::Kind;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -46,7 +46,8 @@ pub(super) struct Recorded {
     /// The receipt that holds the message; null if nothing was kept.
     receipt_id: Option<Uuid>,
     /// `recorded`; `duplicate`: known already, nothing changed; `unrecognised`: kept, not understood; `quarantined`: kept,
-    /// reading it failed; `nothing`: understood, and it says nothing about any address.
+    /// reading it failed; `nothing`: understood, and it says nothing about any address; `spooled`: the database is away, the message
+    /// is safe on the disk and recorded later.
     #[schema(example = "recorded")]
     status: &'static str,
     /// What the whole message is.
@@ -66,8 +67,8 @@ pub(super) struct Recorded {
 /// Hands in a bounce message.
 ///
 /// Takes the message as it is (`message/rfc822`, also `text/plain` and `application/octet-stream`) or uploaded by a form
-/// (`multipart/form-data`, field `message`). 200 means that everything it says is recorded. The same message twice is
-/// recorded once. What it says is believed as far as a mail can be that anybody may have written.
+/// (`multipart/form-data`, field `message`). 200 means that everything it says is recorded, 202 that it is safe and recorded
+/// later. The same message twice is recorded once. What it says is believed as far as a mail can be that anybody may have written.
 #[utoipa::path(post, path = "/v1/messages", tag = "intake", security(("bearer" = ["ingest"])), params(For),
     request_body(content(
         (RawBody = "message/rfc822", example = "From: MAILER-DAEMON@mx.example.net\nTo: bounces@example.com\nSubject: Undelivered Mail\n…"),
@@ -75,6 +76,8 @@ pub(super) struct Recorded {
     )),
     responses(
         (status = 200, description = "recorded, or known already", body = Recorded),
+        (status = 202, description = "the database is away; the message is safe on the disk (`spooled`) and recorded once it is back",
+            body = Recorded),
         (status = 400, description = "no message in it, or no list", body = ProblemView, content_type = "application/problem+json"),
         (status = 401, description = "no valid key", body = ProblemView, content_type = "application/problem+json"),
         (status = 403, description = "the key lacks the scope ingest", body = ProblemView, content_type = "application/problem+json"),
@@ -89,11 +92,14 @@ pub(super) async fn post_message(
     asked: Params<For>,
     request: HttpRequest,
     payload: web::Payload,
-) -> Result<web::Json<Recorded>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let list = list_of(&state.store, &caller, asked.0.list.as_deref()).await?;
     let outcome = take(&state, list, &request, payload).await;
     let outcome = outcome.inspect_err(|it| state.telemetry.receipt_refused(API_SOURCE, it.refused_for()))?;
-    Ok(web::Json(recorded(&state.store, outcome).await?))
+    Ok(match outcome.spooled {
+        Some(receipt) => HttpResponse::Accepted().json(bare("spooled", receipt.0, outcome)),
+        None => HttpResponse::Ok().json(recorded(&state.store, outcome).await?),
+    })
 }
 
 async fn take(state: &State, list: Arc<List>, request: &HttpRequest, payload: web::Payload) -> Result<Outcome, Problem> {
@@ -126,7 +132,7 @@ async fn recorded(store: &Store, outcome: Outcome) -> Result<Recorded, StoreErro
         outcome.recipients.iter().map(|it| (store.identity().subject(it), it.expose().to_owned())).collect();
     let (receipt_id, events, changes) = match outcome.accepted {
         Some(Accepted::New { receipt, events, changes, .. }) => (Some(receipt.0), events, changes),
-        Some(Accepted::Duplicate { receipt }) => return Ok(duplicate(receipt.0, outcome.kind, outcome.dialect)),
+        Some(Accepted::Duplicate { receipt }) => return Ok(Recorded { notes: Vec::new(), ..bare("duplicate", receipt.0, outcome) }),
         None | Some(Accepted::Replayed) => (None, Vec::new(), Vec::new()),
     };
     let names = Names::look_up(store, events.iter().map(|it| it.list).chain(changes.iter().map(|it| it.list))).await?;
@@ -147,9 +153,17 @@ async fn recorded(store: &Store, outcome: Outcome) -> Result<Recorded, StoreErro
     })
 }
 
-fn duplicate(receipt: Uuid, kind: Kind, dialect: &'static str) -> Recorded {
-    let (events, changes, notes) = (Vec::new(), Vec::new(), Vec::new());
-    Recorded { receipt_id: Some(receipt), status: "duplicate", kind, dialect: known(dialect), events, changes, notes }
+/// What is told of a message of which nothing is known but what it is.
+fn bare(status: &'static str, receipt: Uuid, outcome: Outcome) -> Recorded {
+    Recorded {
+        receipt_id: Some(receipt),
+        status,
+        kind: outcome.kind,
+        dialect: known(outcome.dialect),
+        events: Vec::new(),
+        changes: Vec::new(),
+        notes: outcome.notes.into_iter().map(|it| it.0).collect(),
+    }
 }
 
 fn known(dialect: &'static str) -> Option<&'static str> {

@@ -116,7 +116,8 @@ struct Data {
 impl Data {
     fn new(state: State) -> Self {
         let telemetry = web::Data::from(state.telemetry.clone());
-        Self { state: web::Data::new(state), keys: web::Data::new(Keys::new()), telemetry }
+        let keys = Keys::new(state.config.spool.keys_for);
+        Self { state: web::Data::new(state), keys: web::Data::new(keys), telemetry }
     }
 
     fn install(self, config: &mut web::ServiceConfig) {

@@ -207,6 +207,18 @@ impl Problem {
         Self::come_again(ProblemKind::Unavailable, "the request was not answered in time (http.request_timeout)", DATABASE_AWAY)
     }
 
+    /// The service has not met its database yet.
+    #[must_use]
+    pub fn not_ready() -> Self {
+        Self::come_again(ProblemKind::Unavailable, "the service is not ready", DATABASE_AWAY)
+    }
+
+    /// The database is known to be away.
+    #[must_use]
+    pub fn database_away() -> Self {
+        Self::come_again(ProblemKind::Unavailable, "the database is away; nothing was recorded", DATABASE_AWAY)
+    }
+
     /// What comes cannot be kept on the disk.
     #[must_use]
     pub fn no_room(cause: std::io::Error) -> Self {
@@ -334,15 +346,9 @@ impl ResponseError for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let away = "the database is away; nothing was recorded";
         match error {
-            StoreError::Outage(_) | StoreError::Collision(_) => {
-                Self { cause: Some(Arc::new(error)), ..Self::come_again(ProblemKind::Unavailable, away, DATABASE_AWAY) }
-            }
-            StoreError::NotMigrated(_) | StoreError::WrongPepper => {
-                let waiting = Self::come_again(ProblemKind::Unavailable, "the service is not ready", DATABASE_AWAY);
-                Self { cause: Some(Arc::new(error)), ..waiting }
-            }
+            StoreError::Outage(_) | StoreError::Collision(_) => Self { cause: Some(Arc::new(error)), ..Self::database_away() },
+            StoreError::NotMigrated(_) | StoreError::WrongPepper => Self { cause: Some(Arc::new(error)), ..Self::not_ready() },
             StoreError::UnknownList(_) => Self::new(ProblemKind::NotFound, error.to_string()),
             StoreError::Exists(detail) => Self::new(ProblemKind::Conflict, detail),
             StoreError::Data(_) => Self {
@@ -360,7 +366,7 @@ impl From<IntakeError> for Problem {
         match error {
             IntakeError::Full(_) => Self::come_again(ProblemKind::Busy, "too much is waiting to be recorded; nothing was recorded", BUSY),
             IntakeError::Stopping => Self::come_again(ProblemKind::Unavailable, "the service is stopping; nothing was recorded", BUSY),
-            IntakeError::Unavailable(_) | IntakeError::TooSlow(_) => {
+            IntakeError::Unavailable(_) | IntakeError::TooSlow(_) | IntakeError::Away => {
                 Self::come_again(ProblemKind::Unavailable, "the database did not take it in time; send it again", DATABASE_AWAY)
             }
         }

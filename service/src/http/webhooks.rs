@@ -16,7 +16,7 @@ use crate::inbound::{Door, Post};
 /// Takes a post of a configured source.
 ///
 /// It is proved with the credentials of the source over its raw bytes before anything is believed of it. 2xx means that
-/// everything it says is recorded; 503 (429 for providers that give up on 503) that the provider should send it again. The
+/// everything it says is recorded, or safe on the disk while the database is away; 503 (429 for providers that give up on 503) that the provider should send it again. The
 /// same post twice is recorded once. Where a provider needs other methods than POST, they are answered here too; and a
 /// source with a `url_secret` is reached under `/webhooks/{source}/{secret}` as well.
 ///
@@ -32,7 +32,7 @@ use crate::inbound::{Door, Post};
         (RawBody = "message/rfc822", example = "From: MAILER-DAEMON@mx.example.net\r\n…"),
     )),
     responses(
-        (status = 200, description = "recorded, or known already, or nothing that matters"),
+        (status = 200, description = "recorded, or known already, or nothing that matters; while the database is away: safe on the disk"),
         (status = 400, description = "not what the provider sends", body = ProblemView, content_type = "application/problem+json"),
         (status = 401, description = "not proved", body = ProblemView, content_type = "application/problem+json"),
         (status = 403, description = "not on the allow-list of the source", body = ProblemView, content_type = "application/problem+json"),

@@ -65,7 +65,10 @@ impl Committer {
     }
 
     async fn commit(&self, batch: Vec<Waiting>, now: OffsetDateTime) {
-        let (incoming, batch): (Vec<Incoming>, Vec<Promise>) = batch.into_iter().map(Waiting::split).unzip();
+        let (incoming, batch): (Vec<Incoming>, Vec<Promise>) = batch.into_iter().filter(Waiting::is_awaited).map(Waiting::split).unzip();
+        if batch.is_empty() {
+            return;
+        }
         let begun = Instant::now();
         match self.attempt(&incoming, now).await {
             Ok(accepted) => {
@@ -243,6 +246,7 @@ impl IntakeError {
             Self::Full(limit) => Self::Full(*limit),
             Self::Unavailable(error) => Self::Unavailable(error.clone()),
             Self::TooSlow(limit) => Self::TooSlow(*limit),
+            Self::Away => Self::Away,
             Self::Stopping => Self::Stopping,
         }
     }

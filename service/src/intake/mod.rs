@@ -2,12 +2,15 @@
 //! waits and makes it durable in one transaction. Only then does the edge say 2xx.
 //!
 //! Reading runs isolated: a panic quarantines the receipt that led to it and nothing else. What cannot be understood is kept
-//! as `unrecognised`. A full queue answers at once that the sender should come again.
+//! as `unrecognised`. A full queue answers at once that the sender should come again. What the database does not take in time
+//! goes to the spool, where there is one, and is committed from there when the database is back.
 
 mod again;
 mod batch;
+mod drain;
 mod interpret;
 mod rules;
+mod shelter;
 mod source;
 
 use std::collections::BTreeMap;
@@ -26,10 +29,13 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::config::IntakeConfig;
-use crate::store::{Accepted, Incoming, IncomingToken, List, ReceiptState, Store, StoreError};
+use crate::store::{Accepted, Incoming, IncomingToken, List, ReceiptId, ReceiptState, Store, StoreError};
 use crate::telemetry::Telemetry;
 
+use self::shelter::Shelter;
+
 pub use again::{Chosen, Progress, Reprocess, Summary};
+pub use drain::Drain;
 pub use rules::RulesInForce;
 pub use source::{Source, Sources};
 
@@ -60,6 +66,8 @@ pub struct Arrival {
 pub struct Outcome {
     /// What was recorded; `None` when there was nothing to record (a click, a ping).
     pub accepted: Option<Accepted>,
+    /// Its id, when the database is away and it was put into the spool: durable, and committed later.
+    pub spooled: Option<ReceiptId>,
     /// What became of the receipt, where there is one.
     pub state: Option<ReceiptState>,
     /// What the whole is.
@@ -86,8 +94,11 @@ pub enum IntakeError {
     #[error("the receipt could not be committed")]
     Unavailable(#[source] Arc<StoreError>),
     /// The database did not commit in time.
-    #[error("the receipt was not committed within {0:?} (intake.commit_timeout)")]
+    #[error("the receipt was not committed within {0:?} (intake.commit_timeout, spool.patience)")]
     TooSlow(Duration),
+    /// The database is known to be away, and the spool did not take it.
+    #[error("the database is away")]
+    Away,
     /// The service is stopping.
     #[error("the service is stopping")]
     Stopping,
@@ -103,6 +114,7 @@ pub struct Intake {
     rules: RulesInForce,
     max_fact_age: Duration,
     telemetry: Arc<Telemetry>,
+    shelter: Option<Shelter>,
 }
 
 /// The other half of an [`Intake`]: commits what waits.
@@ -145,46 +157,96 @@ pub fn channel(
         rules,
         max_fact_age: config.max_fact_age,
         telemetry: telemetry.clone(),
+        shelter: None,
     };
     (intake, Committer { queue: receiver, store, telemetry, config, nudge })
 }
 
 impl Intake {
-    /// Reads an arrival, commits it, and says what became of it. When it returns, all effects are durable.
+    /// Reads an arrival, commits it, and says what became of it. When it returns, all effects are durable; or the receipt is,
+    /// in the spool, while the database is away.
     ///
     /// # Errors
     /// When the sender should come again; see [`IntakeError`].
     pub async fn accept(&self, arrival: Arrival) -> Result<Outcome, IntakeError> {
+        if let Some(shelter) = self.shelter_for(&arrival) {
+            return self.accept_into(shelter, arrival).await;
+        }
+        if arrival.is_named_only() {
+            return Err(IntakeError::Away);
+        }
         let place = self.queue.clone().try_reserve_owned().map_err(|it| match it {
             mpsc::error::TrySendError::Full(_) => IntakeError::Full(self.capacity),
             mpsc::error::TrySendError::Closed(_) => IntakeError::Stopping,
         })?;
-        // Counted in KiB; a message beyond the whole room takes all of it.
-        let share = u32::try_from((arrival.bytes.len() / 1024).clamp(1, self.room_size)).unwrap_or(u32::MAX);
-        let room = self.room.clone().try_acquire_many_owned(share).map_err(|_| IntakeError::Full(self.capacity))?;
+        let room = self.room_for(&arrival)?;
         let since = Instant::now();
+        let (read, arrival) = self.read_apart(arrival).await?;
+        let (outcome, incoming) = Outcome::of(read);
+        let Some(incoming) = incoming else { return Ok(outcome) };
+        let recipients = incoming.facts.iter().map(|it| it.address.clone()).collect();
+        let (id, (done, committed)) = (incoming.id, oneshot::channel());
+        place.send(Waiting { incoming, since, done, room });
+        self.telemetry.intake_queue(self.capacity - self.queue.capacity(), self.capacity);
+        match self.committed(committed).await {
+            Ok((accepted, state)) => Ok(Outcome { accepted: Some(accepted), state: Some(state), recipients, ..outcome }),
+            Err(why) => {
+                self.shelter(&arrival, id, why).await?;
+                Ok(Outcome { spooled: Some(id), ..outcome })
+            }
+        }
+    }
+
+    /// A share of the bytes that may wait: of the size of an arrival.
+    fn room_for(&self, arrival: &Arrival) -> Result<OwnedSemaphorePermit, IntakeError> {
+        self.room.clone().try_acquire_many_owned(self.share_of(arrival)).map_err(|_| IntakeError::Full(self.capacity))
+    }
+
+    /// Counted in KiB; a message beyond the whole room takes all of it.
+    fn share_of(&self, arrival: &Arrival) -> u32 {
+        u32::try_from((arrival.bytes.len() / 1024).clamp(1, self.room_size)).unwrap_or(u32::MAX)
+    }
+
+    /// Reads an arrival, a large one apart from the thread that serves requests.
+    async fn read_apart(&self, arrival: Arrival) -> Result<(interpret::Read, Arrival), IntakeError> {
+        let begun = Instant::now();
         let read = if arrival.bytes.len() < READ_ELSEWHERE_FROM {
-            self.read(&arrival)
+            (self.read(&arrival), arrival)
         } else {
             let this = self.clone();
             // The closure isolates panics itself, so joining can only fail when the runtime is going down.
-            tokio::task::spawn_blocking(move || this.read(&arrival)).await.map_err(|_| IntakeError::Stopping)?
+            let read = tokio::task::spawn_blocking(move || (this.read(&arrival), arrival)).await;
+            read.map_err(|_| IntakeError::Stopping)?
         };
-        self.telemetry.receipt_interpreted(since.elapsed());
-        let interpret::Read { incoming, kind, dialect, notes, answer, requests } = read;
-        let Some(incoming) = incoming else {
-            return Ok(Outcome { accepted: None, state: None, kind, dialect, recipients: Vec::new(), notes, answer, requests });
-        };
-        let recipients = incoming.facts.iter().map(|it| it.address.clone()).collect();
-        let (done, committed) = oneshot::channel();
-        place.send(Waiting { incoming, since, done, room });
-        self.telemetry.intake_queue(self.capacity - self.queue.capacity(), self.capacity);
-        let (accepted, state) = committed.await.map_err(|_| IntakeError::Stopping)??;
-        Ok(Outcome { accepted: Some(accepted), state: Some(state), kind, dialect, recipients, notes, answer, requests })
+        self.telemetry.receipt_interpreted(begun.elapsed());
+        Ok(read)
     }
 
     fn read(&self, arrival: &Arrival) -> interpret::Read {
         read(arrival, &self.rules.now(), self.max_fact_age)
+    }
+}
+
+impl Arrival {
+    /// Whether it came before the database could say what its lists are, so that it cannot be recorded as it is.
+    fn is_named_only(&self) -> bool {
+        self.source.list.is_named_only() || self.list.as_ref().is_some_and(|it| it.is_named_only())
+    }
+}
+
+impl Outcome {
+    /// What was read, before anything is recorded of it; and what is to be recorded.
+    fn of(read: interpret::Read) -> (Self, Option<Incoming>) {
+        let interpret::Read { incoming, kind, dialect, notes, answer, requests } = read;
+        let recipients = Vec::new();
+        (Self { accepted: None, spooled: None, state: None, kind, dialect, recipients, notes, answer, requests }, incoming)
+    }
+}
+
+impl Waiting {
+    /// Whether anybody still waits for it. Who does not was told nothing, or has it in the spool.
+    fn is_awaited(&self) -> bool {
+        !self.done.is_closed()
     }
 }
 

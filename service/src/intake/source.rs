@@ -1,7 +1,7 @@
 //! Sources as they work: configuration with the lists looked up.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bounce::esp::mime::Mime;
 use bounce::esp::{Credentials, Provider};
@@ -9,7 +9,7 @@ use bounce::token::TokenKeys;
 use time::OffsetDateTime;
 
 use super::ListsByName;
-use crate::config::{Config, ListFrom, Unattributed};
+use crate::config::{Config, ListFrom, SourceConfig, Unattributed};
 use crate::store::{List, Store, StoreError};
 
 /// One sender of reports.
@@ -50,18 +50,24 @@ impl Source {
     }
 }
 
-/// All sources, by name.
+/// All sources, by name. Its clones are one: what [`Sources::settle`] finds, all of them see.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    by_name: BTreeMap<String, Arc<Source>>,
+    by_name: Arc<RwLock<Arc<SourcesByName>>>,
     tokens: Arc<TokenKeys>,
 }
+
+type SourcesByName = BTreeMap<String, Arc<Source>>;
 
 impl Sources {
     /// These sources, whatever the configuration says.
     #[cfg(test)]
     pub(super) fn of(sources: impl IntoIterator<Item = Arc<Source>>) -> Self {
-        Self { by_name: sources.into_iter().map(|it| (it.name.clone(), it)).collect(), tokens: Arc::default() }
+        Self::from(sources.into_iter().map(|it| (it.name.clone(), it)).collect(), Arc::default())
+    }
+
+    fn from(by_name: SourcesByName, tokens: Arc<TokenKeys>) -> Self {
+        Self { by_name: Arc::new(RwLock::new(Arc::new(by_name))), tokens }
     }
 
     /// Looks up what the configuration names, making the lists that are not there yet.
@@ -69,27 +75,30 @@ impl Sources {
     /// # Errors
     /// When the database is away.
     pub async fn open(store: &Store, config: &Config, now: OffsetDateTime) -> Result<Self, StoreError> {
-        let mut by_name = BTreeMap::new();
         let tokens = Arc::new(config.token_keys());
-        for config in &config.sources {
-            let Some(provider) = bounce::esp::provider(&config.provider) else { continue };
-            let list = ensure(store, config.list.as_str(), now).await?;
-            let root = ensure(store, config.within.as_str(), now).await?;
-            let within =
-                store.lists().await?.into_iter().filter(|it| it.lineage.contains(&root.id)).map(|it| (it.name.clone(), it)).collect();
-            let source = Source {
-                name: config.name.clone(),
-                provider,
-                credentials: config.credentials.clone(),
-                list,
-                within: Arc::new(within),
-                list_from: config.list_from.clone(),
-                unattributed: unattributed(config.unattributed, &tokens, config.list.as_str(), config.within.as_str()),
-                tokens: tokens.clone(),
-            };
-            by_name.insert(source.name.clone(), Arc::new(source));
-        }
-        Ok(Self { by_name, tokens })
+        look_up(store, &config.sources, &tokens, now).await.map(|it| Self::from(it, tokens))
+    }
+
+    /// What the configuration names, before the database can be asked which lists these are: enough to prove a post and to
+    /// answer it, not to record it.
+    #[must_use]
+    pub fn named_only(config: &Config) -> Self {
+        let tokens = Arc::new(config.token_keys());
+        let list = |name: &str| Arc::new(List::named_only(name));
+        let source =
+            |it: &SourceConfig| Some((it.name.clone(), Arc::new(source(it, list(it.list.as_str()), Arc::default(), tokens.clone())?)));
+        let by_name = config.sources.iter().filter_map(source).collect();
+        Self::from(by_name, tokens)
+    }
+
+    /// Looks up anew what the configuration names.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn settle(&self, store: &Store, configured: &[SourceConfig], now: OffsetDateTime) -> Result<(), StoreError> {
+        let found = look_up(store, configured, &self.tokens, now).await?;
+        *self.by_name.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(found);
+        Ok(())
     }
 
     /// The keys of signed return paths.
@@ -100,16 +109,50 @@ impl Sources {
 
     /// Names of those that take posts which nothing proves.
     #[must_use]
-    pub fn insecure(&self) -> Vec<&str> {
+    pub fn insecure(&self) -> Vec<String> {
         let proved = |it: &Source| it.provider.proved_by().iter().any(|key| it.credentials.has(key));
-        self.by_name.values().filter(|it| it.credentials.insecure && !proved(it)).map(|it| it.name.as_str()).collect()
+        self.all().values().filter(|it| it.credentials.insecure && !proved(it)).map(|it| it.name.clone()).collect()
     }
 
     /// The source of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<Source>> {
-        self.by_name.get(name).cloned()
+        self.all().get(name).cloned()
     }
+
+    fn all(&self) -> Arc<SourcesByName> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn look_up(
+    store: &Store,
+    configured: &[SourceConfig],
+    tokens: &Arc<TokenKeys>,
+    now: OffsetDateTime,
+) -> Result<SourcesByName, StoreError> {
+    let mut by_name = BTreeMap::new();
+    for config in configured {
+        let list = ensure(store, config.list.as_str(), now).await?;
+        let root = ensure(store, config.within.as_str(), now).await?;
+        let within = store.lists().await?.into_iter().filter(|it| it.lineage.contains(&root.id)).map(|it| (it.name.clone(), it)).collect();
+        by_name.extend(source(config, list, Arc::new(within), tokens.clone()).map(|it| (it.name.clone(), Arc::new(it))));
+    }
+    Ok(by_name)
+}
+
+/// The source that a configuration says; `None` of a provider that is not known.
+fn source(config: &SourceConfig, list: Arc<List>, within: Arc<ListsByName>, tokens: Arc<TokenKeys>) -> Option<Source> {
+    Some(Source {
+        name: config.name.clone(),
+        provider: bounce::esp::provider(&config.provider)?,
+        credentials: config.credentials.clone(),
+        list,
+        within,
+        list_from: config.list_from.clone(),
+        unattributed: unattributed(config.unattributed, &tokens, config.list.as_str(), config.within.as_str()),
+        tokens,
+    })
 }
 
 /// What a failure is worth that nothing proves: what the configuration says; else nothing as soon as a list that it may be

@@ -1,3 +1,5 @@
+mod spooled;
+
 use std::sync::Arc;
 
 use bounce::esp::{Credentials, Decoded, NoSample, Proof, Provider, Refusal, Sample, Unverified, Verified};

@@ -28,6 +28,19 @@ pub struct List {
 }
 
 impl List {
+    /// A list of which only the name is known, as long as the database cannot be asked. Nothing can be recorded for it.
+    #[must_use]
+    pub fn named_only(name: &str) -> Self {
+        let id = ListId(uuid::Uuid::nil());
+        Self { id, name: name.to_owned(), boundary: id, lineage: Vec::new(), honours: None }
+    }
+
+    /// Whether only its name is known.
+    #[must_use]
+    pub const fn is_named_only(&self) -> bool {
+        self.id.0.is_nil()
+    }
+
     /// Whether a cause blocks on this list.
     #[must_use]
     pub fn honours(&self, cause: Cause) -> bool {

@@ -29,7 +29,7 @@ use self::words::Reloaded;
 pub use self::chain::{chain, scrub};
 pub use self::log::{LogError, init};
 pub use self::request::{RequestId, RequestSpan};
-pub use self::words::{Answer, Erased, Imported, Outlived, Published, Refused, RelayState, Stage, Stored};
+pub use self::words::{Answer, Drained, Erased, Imported, Outlived, Published, Refused, RelayState, Stage, Stored, Unspooled};
 
 /// Label for a source that is not configured: names in URLs are anybody's to choose.
 const OTHER: &str = "other";
@@ -41,6 +41,18 @@ pub struct Telemetry {
     metrics: Metrics,
     sources: BTreeSet<String>,
     pool: OnceLock<Box<dyn Fn() -> Pool + Send + Sync>>,
+    spool: OnceLock<Box<dyn Fn() -> SpoolFigures + Send + Sync>>,
+}
+
+/// What waits in the spool at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpoolFigures {
+    /// Receipts.
+    pub entries: usize,
+    /// Octets of them.
+    pub bytes: u64,
+    /// How long the oldest has waited.
+    pub oldest: Option<Duration>,
 }
 
 /// Connections of the database pool at one moment.
@@ -64,7 +76,12 @@ impl Telemetry {
     /// Telemetry for an App with those sources. Series that dashboards count on start at zero.
     #[must_use]
     pub fn new<'a>(sources: impl IntoIterator<Item = &'a str>) -> Self {
-        let it = Self { metrics: Metrics::new(), sources: sources.into_iter().map(str::to_owned).collect(), pool: OnceLock::new() };
+        let it = Self {
+            metrics: Metrics::new(),
+            sources: sources.into_iter().map(str::to_owned).collect(),
+            pool: OnceLock::new(),
+            spool: OnceLock::new(),
+        };
         for source in &it.sources {
             it.start_source_at_zero(source);
         }
@@ -89,6 +106,12 @@ impl Telemetry {
         for outcome in Reloaded::ALL {
             it.metrics.rules.with_label_values(&[outcome.as_str()]);
         }
+        for why in Unspooled::ALL {
+            it.metrics.unspooled.with_label_values(&[why.as_str()]);
+        }
+        for outcome in Drained::ALL {
+            it.metrics.drained.with_label_values(&[outcome.as_str()]);
+        }
         it.set_relay_state(RelayState::Off);
         it
     }
@@ -96,6 +119,7 @@ impl Telemetry {
     /// A kind that comes with a reason starts with the one that says nothing, so that no series is made up.
     fn start_source_at_zero(&self, source: &str) {
         self.metrics.source_last.with_label_values(&[source]);
+        self.metrics.spooled.with_label_values(&[source]);
         for outcome in Stored::ALL {
             self.metrics.receipts.with_label_values(&[source, outcome.as_str()]);
         }
@@ -302,6 +326,49 @@ impl Telemetry {
         }
     }
 
+    /// The database was found to be there, or away.
+    pub fn database_found(&self, is_there: bool) {
+        self.metrics.database_away.set(i64::from(!is_there));
+        if is_there {
+            info!(target: "rebound::spool", "the database is there");
+        } else {
+            warn!(target: "rebound::spool", "the database is away; receipts go to the spool");
+        }
+    }
+
+    /// A receipt is kept in the spool.
+    pub fn receipt_spooled(&self, source: &str, receipt: Uuid, bytes: usize) {
+        let source = self.source(source);
+        self.metrics.spooled.with_label_values(&[source]).inc();
+        info!(target: "rebound::spool", source, %receipt, bytes, "receipt spooled");
+    }
+
+    /// The spool did not take a receipt, whose sender was told to come again.
+    pub fn spool_refused(&self, why: Unspooled, cause: &dyn Error) {
+        self.metrics.unspooled.with_label_values(&[why.as_str()]).inc();
+        error!(target: "rebound::spool", why = why.as_str(), error = chain(cause), "receipt not spooled");
+    }
+
+    /// A receipt of the spool is done with.
+    pub fn spool_drained(&self, outcome: Drained, source: &str, receipt: Uuid) {
+        let source = self.source(source);
+        self.metrics.drained.with_label_values(&[outcome.as_str()]).inc();
+        match outcome {
+            Drained::Recorded | Drained::Duplicate => {
+                info!(target: "rebound::spool", source, outcome = outcome.as_str(), %receipt, "receipt drained");
+            }
+            _ => warn!(target: "rebound::spool", source, outcome = outcome.as_str(), %receipt, "receipt of the spool not recorded"),
+        }
+    }
+
+    /// So many places of the spool are damaged; the files were set aside.
+    pub fn spool_damaged(&self, places: usize) {
+        self.metrics.drained.with_label_values(&[Drained::Damaged.as_str()]).inc_by(places as u64);
+        if places > 0 {
+            error!(target: "rebound::spool", places, "damage in the spool; the files lie in its folder corrupt");
+        }
+    }
+
     /// A failure was handled here, and is logged here, once, with all its causes. `what` says what was being done.
     pub fn failed(&self, stage: Stage, what: &'static str, cause: &dyn Error) {
         self.metrics.failures.with_label_values(&[stage.as_str()]).inc();
@@ -319,6 +386,12 @@ impl Telemetry {
         let _ = self.pool.set(Box::new(pool));
     }
 
+    /// Asks this about the spool whenever metrics are read. The first one given stays.
+    pub fn watch_spool(&self, spool: impl Fn() -> SpoolFigures + Send + Sync + 'static) {
+        // An App has one spool.
+        let _ = self.spool.set(Box::new(spool));
+    }
+
     /// All series in the text exposition format.
     #[must_use]
     pub fn render(&self) -> String {
@@ -327,6 +400,12 @@ impl Telemetry {
             self.metrics.connections.with_label_values(&["idle"]).set(idle.into());
             self.metrics.connections.with_label_values(&["used"]).set(size.saturating_sub(idle).into());
             self.metrics.connections_max.set(max.into());
+        }
+        if let Some(spool) = self.spool.get() {
+            let SpoolFigures { entries, bytes, oldest } = spool();
+            self.metrics.spool_entries.set(number(entries));
+            self.metrics.spool_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+            self.metrics.spool_oldest.set(oldest.unwrap_or_default().as_secs_f64());
         }
         self.metrics.render().unwrap_or_else(|error| {
             self.failed(Stage::Http, "rendering the metrics", &error);

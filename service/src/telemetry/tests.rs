@@ -36,6 +36,13 @@ fn everything(it: &Telemetry) {
     it.relay_published(Published::Returned, SECOND);
     it.relay_changed(RelayState::Connected);
     it.watch_pool(|| Pool { size: 4, idle: 3, max: 10 });
+    it.watch_spool(|| SpoolFigures { entries: 2, bytes: 900, oldest: Some(SECOND) });
+    it.database_found(false);
+    it.receipt_spooled("ses-prod", Uuid::nil(), 1234);
+    it.spool_refused(Unspooled::Full, &std::io::Error::other("jane@example.org"));
+    it.spool_drained(Drained::Recorded, "ses-prod", Uuid::nil());
+    it.spool_drained(Drained::Held, "jane@example.org", Uuid::nil());
+    it.spool_damaged(1);
     it.failed(Stage::Relay, "connecting to the broker", &std::io::Error::other("amqp://guest:s3cret@mq: jane@example.org"));
     it.noted("no broker is configured");
     it.service_stopping();
@@ -59,6 +66,7 @@ rebound_addresses_checked_total counter
 rebound_batches_retried_total counter
 rebound_build_info gauge
 rebound_check_duration_seconds histogram
+rebound_database_away gauge
 rebound_database_connections gauge
 rebound_database_connections_max gauge
 rebound_events_merged_total counter
@@ -77,11 +85,17 @@ rebound_outbox_oldest_age_seconds gauge
 rebound_receipt_commit_duration_seconds histogram
 rebound_receipt_interpret_duration_seconds histogram
 rebound_receipts_refused_total counter
+rebound_receipts_spooled_total counter
 rebound_receipts_stored_total counter
 rebound_relay_state gauge
 rebound_retention_removed_total counter
 rebound_rules_reloads_total counter
 rebound_source_last_receipt_timestamp_seconds gauge
+rebound_spool_bytes gauge
+rebound_spool_drained_total counter
+rebound_spool_entries gauge
+rebound_spool_oldest_age_seconds gauge
+rebound_spool_refused_total counter
 rebound_subjects_erased_total counter
 rebound_suppressions_changed_total counter
 ");
@@ -103,6 +117,7 @@ rebound_batches_retried_total 1
 rebound_build_info{version="0.1.0"} 1
 rebound_check_duration_seconds_sum 1
 rebound_check_duration_seconds_count 1
+rebound_database_away 1
 rebound_database_connections{state="idle"} 3
 rebound_database_connections{state="used"} 1
 rebound_database_connections_max 10
@@ -132,6 +147,7 @@ rebound_receipt_commit_duration_seconds_count 5
 rebound_receipt_interpret_duration_seconds_sum 1
 rebound_receipt_interpret_duration_seconds_count 1
 rebound_receipts_refused_total{source="ses-prod",why="credentials"} 1
+rebound_receipts_spooled_total{source="ses-prod"} 1
 rebound_receipts_stored_total{outcome="duplicate",source="ses-prod"} 1
 rebound_receipts_stored_total{outcome="new",source="other"} 1
 rebound_receipts_stored_total{outcome="new",source="ses-prod"} 1
@@ -141,6 +157,13 @@ rebound_relay_state{state="connected"} 1
 rebound_retention_removed_total{what="receipt_bodies"} 3
 rebound_rules_reloads_total{outcome="loaded"} 1
 rebound_rules_reloads_total{outcome="refused"} 1
+rebound_spool_bytes 900
+rebound_spool_drained_total{outcome="damaged"} 1
+rebound_spool_drained_total{outcome="held"} 1
+rebound_spool_drained_total{outcome="recorded"} 1
+rebound_spool_entries 2
+rebound_spool_oldest_age_seconds 1
+rebound_spool_refused_total{why="full"} 1
 rebound_subjects_erased_total{block="kept"} 1
 rebound_suppressions_changed_total{cause="hard",change="added"} 1
 "#);
@@ -182,6 +205,7 @@ rebound_failures_total{stage="http"} 0
 rebound_failures_total{stage="intake"} 0
 rebound_failures_total{stage="interpret"} 0
 rebound_failures_total{stage="relay"} 0
+rebound_failures_total{stage="spool"} 0
 rebound_failures_total{stage="store"} 0
 rebound_import_rows_total{mode="preview",outcome="added"} 0
 rebound_import_rows_total{mode="preview",outcome="refused"} 0
@@ -212,6 +236,7 @@ rebound_receipts_refused_total{source="ses-prod",why="stale"} 0
 rebound_receipts_refused_total{source="ses-prod",why="too_large"} 0
 rebound_receipts_refused_total{source="ses-prod",why="too_many_events"} 0
 rebound_receipts_refused_total{source="ses-prod",why="unavailable"} 0
+rebound_receipts_spooled_total{source="ses-prod"} 0
 rebound_receipts_stored_total{outcome="duplicate",source="ses-prod"} 0
 rebound_receipts_stored_total{outcome="new",source="ses-prod"} 0
 rebound_receipts_stored_total{outcome="quarantined",source="ses-prod"} 0
@@ -221,6 +246,17 @@ rebound_retention_removed_total{what="receipt_bodies"} 0
 rebound_retention_removed_total{what="subjects"} 0
 rebound_rules_reloads_total{outcome="loaded"} 0
 rebound_rules_reloads_total{outcome="refused"} 0
+rebound_spool_drained_total{outcome="damaged"} 0
+rebound_spool_drained_total{outcome="duplicate"} 0
+rebound_spool_drained_total{outcome="failed"} 0
+rebound_spool_drained_total{outcome="held"} 0
+rebound_spool_drained_total{outcome="recorded"} 0
+rebound_spool_drained_total{outcome="replayed"} 0
+rebound_spool_refused_total{why="busy"} 0
+rebound_spool_refused_total{why="failed"} 0
+rebound_spool_refused_total{why="full"} 0
+rebound_spool_refused_total{why="too_large"} 0
+rebound_spool_refused_total{why="too_old"} 0
 rebound_subjects_erased_total{block="forgotten"} 0
 rebound_subjects_erased_total{block="kept"} 0
 "#);
@@ -265,6 +301,12 @@ fn no_label_and_no_line_holds_an_address_or_a_secret() {
 {"level":"DEBUG","message":"batch begins again","error":"deadlock","target":"rebound::intake"}
 {"level":"DEBUG","message":"message not published; it will be tried again","outcome":"returned","target":"rebound::outbox"}
 {"level":"INFO","message":"relay","state":"connected","target":"rebound::outbox"}
+{"level":"WARN","message":"the database is away; receipts go to the spool","target":"rebound::spool"}
+{"level":"INFO","message":"receipt spooled","source":"ses-prod","receipt":"00000000-0000-0000-0000-000000000000","bytes":1234,"target":"rebound::spool"}
+{"level":"ERROR","message":"receipt not spooled","why":"full","error":"[address]","target":"rebound::spool"}
+{"level":"INFO","message":"receipt drained","source":"ses-prod","outcome":"recorded","receipt":"00000000-0000-0000-0000-000000000000","target":"rebound::spool"}
+{"level":"WARN","message":"receipt of the spool not recorded","source":"other","outcome":"held","receipt":"00000000-0000-0000-0000-000000000000","target":"rebound::spool"}
+{"level":"ERROR","message":"damage in the spool; the files lie in its folder corrupt","places":1,"target":"rebound::spool"}
 {"level":"ERROR","message":"connecting to the broker failed","stage":"relay","error":"amqp://[redacted] [address]","target":"rebound::failure"}
 {"level":"INFO","message":"no broker is configured","target":"rebound::note"}
 {"level":"INFO","message":"stopping","target":"rebound::app"}

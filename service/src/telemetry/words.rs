@@ -141,6 +141,40 @@ bounce::vocabulary! {
 }
 
 bounce::vocabulary! {
+    /// Why a receipt was not kept in the spool.
+    pub enum Unspooled, "why" {
+        /// The spool holds as much as it may.
+        Full = "full",
+        /// What is in it has waited for too long.
+        TooOld = "too_old",
+        /// The receipt is too large for it.
+        TooLarge = "too_large",
+        /// More waits for the disk than may.
+        Busy = "busy",
+        /// The disk did not take it.
+        Failed = "failed",
+    }
+}
+
+bounce::vocabulary! {
+    /// What became of a receipt of the spool.
+    pub enum Drained, "outcome" {
+        /// It is committed.
+        Recorded = "recorded",
+        /// The database had it already.
+        Duplicate = "duplicate",
+        /// Its token was used with another body meanwhile; it is dropped.
+        Replayed = "replayed",
+        /// Its source or list is not configured; it is held.
+        Held = "held",
+        /// The database refuses it while it takes others; it is set aside.
+        Failed = "failed",
+        /// It was damaged on the disk.
+        Damaged = "damaged",
+    }
+}
+
+bounce::vocabulary! {
     /// Who handled a failure.
     pub enum Stage, "stage" {
         /// The HTTP edge.
@@ -155,5 +189,7 @@ bounce::vocabulary! {
         Relay = "relay",
         /// Requests to providers.
         Fetch = "fetch",
+        /// The folder where receipts wait for the database.
+        Spool = "spool",
     }
 }

@@ -100,6 +100,8 @@ fn config(listen: SocketAddr, folder: &TempDir, token: &str, topic: &str) -> any
     config.http.listen = listen;
     config.http.workers = 2;
     config.database.url = SecretUrl::new(&format!("sqlite://{}?mode=rwc", folder.path().join("demo.db").display()));
+    // The database is a file that goes with the demonstration.
+    config.spool.enabled = false;
     config.lists = vec![ListConfig::new(list.clone())];
     let mut mail = SourceConfig::new(MAIL_SOURCE, MIME, list.clone());
     mail.credentials.bearer = vec![token.to_owned()];

@@ -18,7 +18,8 @@ use crate::cli::{Exit, setup, told};
 use crate::clock::Clock;
 use crate::config::{Config, MIME};
 use crate::intake::{self, Arrival, Intake, Outcome, RulesInForce, Source, Sources};
-use crate::store::List;
+use crate::spool::{self, Presence, Role};
+use crate::store::{List, Store};
 use crate::telemetry::{Telemetry, chain};
 
 /// Messages that are taken in at the same time.
@@ -28,7 +29,8 @@ const MEDIA_TYPE: &str = "message/rfc822";
 
 /// Takes messages in for good, as if they had come over the network.
 ///
-/// Prints one JSON object on a line for each message. Ends with 0 only when every message is committed; with 75 when it has to
+/// Prints one JSON object on a line for each message. Ends with 0 only when every message is committed, or while the database is
+/// away safe in the spool of a `rebound serve` on this machine; with 75 when it has to
 /// be brought again (the database is away; for standard input also when the configuration is wrong, so that a mail server
 /// keeps the mail); with 65 when a message is empty or too large; with 1 when a file cannot be read. What was brought before
 /// is recognised and does no harm.
@@ -90,16 +92,16 @@ async fn ingest(args: &Args, config: Config) -> anyhow::Result<Exit> {
         }
         Some(_) => {}
     }
-    let store = Arc::new(setup::store(&config, &clock).await?);
-    let sources = Sources::open(&store, &config, clock.now()).await?;
+    let Met { store, sources, list, found } = meet(&config, args.list.as_deref(), &clock).await?;
     let source = sources.get(&args.source).context("the source has gone")?;
-    let list = match &args.list {
-        Some(name) => Some(store.list(name).await?),
-        None => None,
-    };
     let rules = RulesInForce::new(app::load_rules(&config)?);
     let telemetry = Arc::new(Telemetry::new([args.source.as_str()]));
-    let (intake, committer) = intake::channel(store.clone(), rules, config.intake.clone(), telemetry, Arc::new(Notify::new()));
+    let (intake, committer) = intake::channel(store.clone(), rules, config.intake.clone(), telemetry.clone(), Arc::new(Notify::new()));
+    // Only a folder that `serve` has made will be emptied, so any other one is none.
+    let intake = match app::open_spool(&config, Role::Guest, &telemetry, &clock) {
+        Ok(Some(spool)) => intake.with_spool(Arc::new(spool), Presence::new(found), config.intake.commit_timeout),
+        _ => intake,
+    };
     let stop = CancellationToken::new();
     let committing = tokio::spawn(committer.run(clock.clone(), stop.clone()));
     let ingest = Arc::new(Ingest { intake, source, list, clock, max_body: config.http.max_body.bytes() });
@@ -109,6 +111,41 @@ async fn ingest(args: &Args, config: Config) -> anyhow::Result<Exit> {
     committing.await.context("the committer ended in a panic")?;
     store.close().await;
     exit
+}
+
+/// The database, and what is known from it.
+struct Met {
+    store: Arc<Store>,
+    sources: Sources,
+    list: Option<Arc<List>>,
+    found: spool::Found,
+}
+
+/// Opens the database. While it is away the names of the configuration do, for whatever can be kept in the spool.
+async fn meet(config: &Config, list: Option<&str>, clock: &Clock) -> anyhow::Result<Met> {
+    let opened = async {
+        let store = Arc::new(setup::store(config, clock).await?);
+        let sources = Sources::open(&store, config, clock.now()).await?;
+        let list = match list {
+            Some(name) => Some(store.list(name).await?),
+            None => None,
+        };
+        anyhow::Ok(Met { store, sources, list, found: spool::Found::There })
+    };
+    match opened.await {
+        Err(error) if setup::is_outage(&error) && has_spool(config) => Ok(Met {
+            store: Arc::new(app::open_store(config).await?),
+            sources: Sources::named_only(config),
+            list: list.map(|it| Arc::new(List::named_only(it))),
+            found: spool::Found::Unmet,
+        }),
+        opened => opened,
+    }
+}
+
+/// Whether `serve` has made a folder for receipts that cannot be committed.
+fn has_spool(config: &Config) -> bool {
+    config.spool.enabled && spool::is_kept(&config.spool.path)
 }
 
 /// Takes in some at a time, tells of them in order, and stops where the rest has to be brought again.

@@ -12,7 +12,7 @@ use crate::store::{Accepted, ReceiptId, ReceiptState};
 #[derive(Debug, Serialize)]
 struct TakenView<'a> {
     path: &'a str,
-    /// As `POST /v1/messages` says it: `recorded`, `duplicate`, `unrecognised`, `quarantined` or `nothing`; or `failed`.
+    /// As `POST /v1/messages` says it: `recorded`, `duplicate`, `unrecognised`, `quarantined`, `spooled` or `nothing`; or `failed`.
     status: &'static str,
     receipt_id: Option<ReceiptId>,
     kind: Option<Kind>,
@@ -45,6 +45,9 @@ fn view(taken: &Taken) -> TakenView<'_> {
         Err(error) => return TakenView { error: Some(error), ..failed },
     };
     let kept = TakenView { status: status_of(outcome.state), kind: Some(outcome.kind), notes: &outcome.notes, ..failed };
+    if outcome.spooled.is_some() {
+        return TakenView { status: "spooled", receipt_id: outcome.spooled, ..kept };
+    }
     match &outcome.accepted {
         None | Some(Accepted::Replayed) => kept,
         Some(Accepted::Duplicate { receipt }) => TakenView { status: "duplicate", receipt_id: Some(*receipt), ..kept },
@@ -74,6 +77,7 @@ mod tests {
     fn taken(accepted: Option<Accepted>, state: Option<ReceiptState>) -> Taken {
         let outcome = Outcome {
             accepted,
+            spooled: None,
             state,
             kind: Kind::Bounce,
             dialect: "postfix",

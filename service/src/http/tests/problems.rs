@@ -39,6 +39,7 @@ async fn every_error_has_its_status() {
         (IntakeError::Full(1).into(), 503, "busy", "1"),
         (IntakeError::Stopping.into(), 503, "unavailable", "1"),
         (IntakeError::TooSlow(Duration::from_secs(1)).into(), 503, "unavailable", "5"),
+        (IntakeError::Away.into(), 503, "unavailable", "5"),
         (IntakeError::Unavailable(Arc::new(bad_row())).into(), 503, "unavailable", "5"),
         (PostError::Intake(&Mime, IntakeError::Full(1)).into(), 503, "busy", "1"),
         (PostError::Certificate(&Mime, Arc::new(fetch())).into(), 503, "unavailable", "5"),
@@ -109,7 +110,7 @@ async fn an_outage_is_told_as_one_by_every_route_that_needs_the_database() {
 async fn ready_says_what_the_relay_does() {
     let ready = Bench::new().await.get("/readyz").await;
     let expected = serde_json::json!({"status": "ready", "database": "reachable", "migrations_pending": 0, "relay": "off",
-        "insecure_sources": []});
+        "spool": null, "insecure_sources": []});
     assert_eq!((ready.status, ready.json()), (200, expected));
 }
 
