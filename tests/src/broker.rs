@@ -118,6 +118,17 @@ impl TestBroker {
         taken
     }
 
+    /// Takes all that waits in the test's queue, in its order.
+    pub async fn drain(&self) -> Vec<Published> {
+        let (connection, channel) = self.open().await;
+        let mut taken = Vec::new();
+        while let Some(message) = take_one(&channel, &self.queue).await {
+            taken.push(message);
+        }
+        close(connection).await;
+        taken
+    }
+
     /// How many messages wait in the test's queue; `None` while it is not declared.
     pub async fn depth(&self) -> Option<u32> {
         self.depth_of(&self.queue).await

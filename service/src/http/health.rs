@@ -12,7 +12,7 @@ use crate::telemetry::{RelayState, Telemetry};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"status": "ready", "database": "reachable", "migrations_pending": 0, "relay": "connected", "insecure_sources": []}))]
 pub(super) struct Readiness {
-    /// `ready` or `not_ready`.
+    /// `ready`, `not_ready`, or `stopping` when the service was told to stop.
     status: &'static str,
     /// `reachable` or `unreachable`.
     database: &'static str,
@@ -32,16 +32,21 @@ pub(super) async fn get_healthz() -> &'static str {
     "ok\n"
 }
 
-/// Ready: the schema is up to date and the database reachable.
+/// Ready: the schema is up to date and the database reachable, and nothing has told the service to stop.
 #[utoipa::path(get, path = "/readyz", tag = "operation", responses(
     (status = 200, description = "ready", body = Readiness),
     (status = 503, description = "not ready", body = Readiness),
 ))]
 pub(super) async fn get_readyz(state: web::Data<State>) -> HttpResponse {
     let pending = state.store.pending_migrations().await;
-    let ready = matches!(pending, Ok(0));
+    let stopping = state.drain.is_leaving();
+    let ready = matches!(pending, Ok(0)) && !stopping;
     let readiness = Readiness {
-        status: if ready { "ready" } else { "not_ready" },
+        status: match (stopping, ready) {
+            (true, _) => "stopping",
+            (false, true) => "ready",
+            (false, false) => "not_ready",
+        },
         database: if pending.is_ok() { "reachable" } else { "unreachable" },
         migrations_pending: pending.ok(),
         relay: *state.relay.borrow(),

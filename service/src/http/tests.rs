@@ -133,6 +133,7 @@ impl Bench {
             intake,
             rules,
             nudge,
+            drain: Drain::default(),
             telemetry,
             clock,
         };

@@ -36,6 +36,7 @@ mod rows;
 mod scrub;
 mod story;
 mod tokens;
+mod waiting;
 
 use sea_orm::DatabaseConnection;
 
@@ -68,6 +69,7 @@ pub use reprocess::{Difference, Foresight, Reprocessed, Reprocessing, Said};
 pub use retain::{Outgrown, Step};
 pub use rows::{kept, without_nul};
 pub use story::{Chapter, Happening, RawReceipt, ReceiptBrief, Story};
+pub use waiting::{Chosen, Waiting};
 
 /// The database, with what is needed to read it: the pepper, the policy and the tree of lists.
 #[derive(Debug)]
