@@ -116,7 +116,7 @@ impl Load {
         };
         tokio::time::timeout(PATIENCE, ended).await.expect("whoever comes again is heard at last");
         let fates = std::mem::take(&mut *self.book.fates.lock().expect("no panic"));
-        Ledger { fates, hung: self.book.hung.load(Ordering::Relaxed) }
+        Ledger { fates, hung: self.book.hung.load(Ordering::Relaxed), receipts: 1 }
     }
 }
 
@@ -179,13 +179,15 @@ fn fate_of(answer: &Answer) -> Fate {
 pub struct Ledger {
     fates: BTreeMap<String, Fate>,
     hung: usize,
+    /// How many receipts tell of each address.
+    receipts: usize,
 }
 
 impl Ledger {
-    /// A book of posts that were all acknowledged.
+    /// A book of posts that were all acknowledged, where so many of different bytes told of each address.
     #[must_use]
-    pub fn of_acknowledged(addresses: impl IntoIterator<Item = String>) -> Self {
-        Self { fates: addresses.into_iter().map(|it| (it, Fate::Acknowledged)).collect(), hung: 0 }
+    pub fn of_copies(addresses: impl IntoIterator<Item = String>, receipts: usize) -> Self {
+        Self { fates: addresses.into_iter().map(|it| (it, Fate::Acknowledged)).collect(), hung: 0, receipts }
     }
 
     /// The addresses of posts that met a fate.
@@ -208,7 +210,8 @@ impl Ledger {
         let rows = recorded(database).await;
         let twice: Vec<_> = rows.iter().filter(|(_, it)| **it != (1, 1)).collect();
         assert!(twice.is_empty(), "not exactly once (events, receipts): {twice:?}");
-        assert_eq!(number(database, "select count(*) from receipt").await, i64::try_from(rows.len()).expect("not so many"), "receipts");
+        let receipts = i64::try_from(rows.len() * self.receipts).expect("not so many");
+        assert_eq!(number(database, "select count(*) from receipt").await, receipts, "receipts");
         let refused: Vec<_> = self.of(Fate::Refused).into_iter().filter(|it| rows.contains_key(*it)).collect();
         assert!(refused.is_empty(), "refused, and there: {refused:?}");
         let strangers: Vec<_> = rows.keys().filter(|it| !self.fates.contains_key(*it)).collect();

@@ -63,6 +63,13 @@ impl Installation {
         self
     }
 
+    /// Without a setting.
+    #[must_use]
+    pub fn without(mut self, key: &str) -> Self {
+        self.environment.remove(&format!("REBOUND__{key}"));
+        self
+    }
+
     /// A command of the program in this installation.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {

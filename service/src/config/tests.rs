@@ -139,6 +139,17 @@ fn secrets_come_from_files_named_by_any_layer() {
     assert_eq!(config.sources[0].credentials.secrets, ["first", "second"]);
     assert_eq!(config.sources[0].credentials.public_keys.len(), 2);
     assert!(!config.redacted().contains("s3cret") && !config.redacted().contains("second"));
+    // Credentials are rotated by writing the file; one that is being written, or gone, changes nothing.
+    let url = config.amqp.url.unwrap();
+    let current = |text: &str| {
+        std::fs::write(&amqp, text).unwrap();
+        url.current().expose().to_owned()
+    };
+    assert_eq!(current("amqp://rebound:n3w@mq/%2f\n"), "amqp://rebound:n3w@mq/%2f");
+    assert_eq!(current("\n"), "amqp://rebound:s3cret@mq/%2f");
+    std::fs::remove_file(&amqp).unwrap();
+    assert_eq!(url.current().expose(), "amqp://rebound:s3cret@mq/%2f");
+    write(&folder, "amqp", "amqp://rebound:s3cret@mq/%2f\n");
     // A later layer's plain value takes the place of an earlier layer's file.
     let text = format!("[amqp]\nurl_file = {amqp:?}\n");
     let config = load(&text, &[("REBOUND__AMQP__URL", "amqp://other")]).unwrap();
