@@ -160,9 +160,14 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(store: &Arc<Store>, config: AmqpConfig) -> Self {
+        Self::start_by(Clock::system(), store, config)
+    }
+
+    /// The same by another clock.
+    pub(crate) fn start_by(clock: Clock, store: &Arc<Store>, config: AmqpConfig) -> Self {
         let nudge = Arc::new(Notify::new());
         let telemetry = Arc::new(Telemetry::new([]));
-        let relay = Relay::new(Arc::clone(store), config, Arc::clone(&telemetry), Arc::clone(&nudge), Clock::system());
+        let relay = Relay::new(Arc::clone(store), config, Arc::clone(&telemetry), Arc::clone(&nudge), clock);
         let (state, stop) = (relay.state(), CancellationToken::new());
         let task = tokio::spawn(relay.run(stop.clone()));
         Self { nudge, telemetry, state, stop, task }

@@ -65,12 +65,9 @@ impl Cut {
 
     /// How many events there are, past the feed, which other tests may hold back.
     async fn events(&self) -> i64 {
-        let row = self
-            .database
-            .connect()
-            .await
-            .query_one_raw(sea_orm::Statement::from_string(sea_orm::DatabaseBackend::Postgres, "select count(*) as events from event"));
-        row.await.unwrap().unwrap().try_get("", "events").unwrap()
+        let count = sea_orm::Statement::from_string(sea_orm::DatabaseBackend::Postgres, "select count(*) as events from event");
+        let database = self.database.connect().await;
+        database.query_one_raw(count).await.unwrap().unwrap().try_get("", "events").unwrap()
     }
 
     fn files(&self, place: &str) -> usize {

@@ -80,6 +80,12 @@ impl Plan {
         self
     }
 
+    /// With another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
     /// With something else about the configuration.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
@@ -178,6 +184,17 @@ impl TestApp {
     pub async fn post_webhook(&self, source: &str, body: String) -> Response {
         let post = self.client.post(format!("{}/webhooks/{source}", self.address)).header("content-type", "text/plain; charset=UTF-8");
         post.body(body).send().await.expect("an answer")
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Tells it to stop, as a signal would, without waiting.
+    pub fn tell_to_stop(&self) {
+        self.stop.cancel();
     }
 
     /// Whether an address may be mailed on `acme.weekly`, and why not.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lapin::options::{BasicAckOptions, BasicGetOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties};
 
 use crate::{eventually, eventually_some, finish, server, unique_name};
@@ -75,14 +75,22 @@ impl TestBroker {
 
     /// Declares a further queue and binds it to the exchange, as a consumer with a narrower interest does. Gives its name.
     pub async fn bind(&mut self, pattern: &str) -> String {
+        self.bind_with(pattern, FieldTable::default()).await
+    }
+
+    /// The same for a queue that takes no more than so many messages and refuses the rest.
+    pub async fn bind_small(&mut self, pattern: &str, most: i32) -> String {
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-max-length".into(), AMQPValue::LongInt(most));
+        arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+        self.bind_with(pattern, arguments).await
+    }
+
+    async fn bind_with(&mut self, pattern: &str, arguments: FieldTable) -> String {
         let queue = unique_name("rebound.consumer.test");
         let (connection, channel) = self.open().await;
         channel
-            .queue_declare(
-                queue.as_str().into(),
-                QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() },
-                FieldTable::default(),
-            )
+            .queue_declare(queue.as_str().into(), QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() }, arguments)
             .await
             .expect("a new queue can be declared");
         channel
@@ -113,6 +121,17 @@ impl TestBroker {
         while taken.len() < count {
             let what = format!("{count} messages have come to {queue} (so far {})", taken.len());
             taken.push(eventually_some(&what, || take_one(&channel, queue)).await);
+        }
+        close(connection).await;
+        taken
+    }
+
+    /// Takes all that waits in the test's queue, in its order.
+    pub async fn drain(&self) -> Vec<Published> {
+        let (connection, channel) = self.open().await;
+        let mut taken = Vec::new();
+        while let Some(message) = take_one(&channel, &self.queue).await {
+            taken.push(message);
         }
         close(connection).await;
         taken

@@ -7,19 +7,27 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "as above: its panics are the reports of the tests")]
 
 mod app;
+mod balancer;
 mod broker;
 mod database;
+mod ledger;
 mod program;
 mod opened;
+mod postgres;
 mod proxy;
+mod replica;
 mod wait;
 
 pub use app::{CERTIFICATE_URL, Plan, TOPIC, TestApp, yesterday};
+pub use balancer::{Answer, Balancer};
 pub use broker::{Published, TestBroker};
 pub use database::TestDatabase;
+pub use ledger::{Fate, Ledger, Load};
 pub use opened::{store_at, store_on};
+pub use postgres::{End, OwnPostgres};
 pub use program::rebound;
 pub use proxy::Proxy;
+pub use replica::{Installation, Replica};
 pub use wait::{eventually, eventually_some};
 
 /// The address of a server that `tests/run` started, or that whoever runs the tests named.
@@ -35,6 +43,14 @@ fn server(variable: &str) -> String {
 fn postgres_log() -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "the servers of the tests are no part of the service's configuration")]
     std::env::var("REBOUND_TEST_POSTGRES_LOG").ok().filter(|it| !it.is_empty())
+}
+
+/// How often a test is to try its luck: a few times, or many when `tests/run --soak` asks for it.
+#[must_use]
+pub fn rounds(few: usize, many: usize) -> usize {
+    #[expect(clippy::disallowed_methods, reason = "how long the tests may take is no part of the service's configuration")]
+    let soak = std::env::var("REBOUND_TEST_SOAK").is_ok_and(|it| it == "1");
+    if soak { many } else { few }
 }
 
 /// A name that no other test has, now or in another run.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -16,7 +17,7 @@ use url::Url;
 ///
 /// It runs on the runtime of the test and starts by passing everything on. Outages are made with [`refuse`](Self::refuse) (the
 /// server is gone), [`cut`](Self::cut) (connections break, new ones are welcome), [`stall`](Self::stall) (the server hangs) and
-/// [`stall_answers`](Self::stall_answers) (it works and nobody hears of it), and ended with [`resume`](Self::resume).
+/// [`stall_answers`](Self::stall_answers) (it works and nobody hears of it) and [`slow_down`](Self::slow_down), and ended with [`resume`](Self::resume).
 ///
 /// To cut a request in its midst without a race: [`stall_at`](Self::stall_at) a word of it, send it, wait until
 /// [`held`](Self::held) counts, cut. To lose the answer of a commit: the same with [`stall_answers_to`](Self::stall_answers_to).
@@ -43,6 +44,8 @@ enum Mode {
     Stall,
     StallAnswers,
     Refuse,
+    /// Every piece of an answer comes so much later.
+    Slow(Duration),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -137,6 +140,11 @@ impl Proxy {
         self.order(Mode::StallAnswers, 0);
     }
 
+    /// Passes everything on, but each piece of an answer only after that time: the server is slow.
+    pub fn slow_down(&self, by: Duration) {
+        self.order(Mode::Slow(by), 0);
+    }
+
     /// Stalls as soon as a request comes by that has the word in it; that request is the first thing held.
     pub fn stall_at(&self, word: &'static str) {
         self.wire.send_modify(|wire| wire.next = Some((word, Mode::Stall)));
@@ -194,7 +202,9 @@ async fn serve(place: Place, mut listener: Option<TcpListener>, server: Server, 
         let mode = hold.orders.borrow_and_update().mode;
         match (mode, &listener) {
             (Mode::Refuse, Some(_)) => listener = None,
-            (Mode::Pass | Mode::Stall | Mode::StallAnswers, None) => listener = Some(place.listen().expect("the port is ours")),
+            (Mode::Pass | Mode::Stall | Mode::StallAnswers | Mode::Slow(_), None) => {
+                listener = Some(place.listen().expect("the port is ours"));
+            }
             _ => {}
         }
         let Some(open) = &listener else {
@@ -235,6 +245,14 @@ impl Hold {
         }
     }
 
+    /// Lets the time pass by which the wire is slow, or until it is no longer.
+    async fn be_slow(&mut self, way: Way) {
+        let Mode::Slow(by) = self.orders.borrow().mode else { return };
+        if way == Way::Answer {
+            let _ = tokio::time::timeout(by, self.orders.wait_for(|wire| !matches!(wire.mode, Mode::Slow(_)))).await;
+        }
+    }
+
     /// Waits while the wire holds this direction back. `false`: it was cut meanwhile, and what was held is lost.
     async fn may_pass(&mut self, way: Way) -> bool {
         if self.orders.borrow().mode.holds(way) {
@@ -272,6 +290,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut hold: Hold, w
         if !hold.may_pass(way).await {
             return;
         }
+        hold.be_slow(way).await;
         if to.write_all(piece).await.is_err() {
             break;
         }

@@ -1,10 +1,11 @@
 //! Waiting for something to become true: the only place in the tests that lets time pass.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
 /// After this long something that should have happened has not. Generous, since all tests share two cores.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -39,6 +40,23 @@ where
             None => panic!("{caller}: waited {PATIENCE:?} in vain until {what}"),
         }
     }
+}
+
+/// Lets a moment pass between two of the same questions, or before somebody who was refused comes again.
+pub(crate) async fn pause() {
+    tokio::time::sleep(FIRST_PAUSE * 4).await;
+}
+
+/// A port that nobody uses now, below the range from which the kernel takes ports for outgoing connections.
+pub(crate) fn free_port() -> u16 {
+    let port = || u16::try_from(20_000 + random_below(12_000)).unwrap_or_default();
+    std::iter::repeat_with(port).find(|it| std::net::TcpListener::bind(("127.0.0.1", *it)).is_ok()).unwrap_or_default()
+}
+
+/// A number below `limit`, at random.
+pub(crate) fn random_below(limit: usize) -> usize {
+    // Each `RandomState` has keys of its own; this needs to be spread, not to be secret.
+    usize::try_from(RandomState::new().hash_one(limit) % limit.max(1) as u64).unwrap_or_default()
 }
 
 /// Asks the probe again and again, with growing pauses; a probe that hangs is out of patience too.

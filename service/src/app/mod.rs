@@ -11,11 +11,14 @@ mod upkeep;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use bounce::policy::Cause;
 use secrecy::SecretString;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::meeting::Meeting;
@@ -23,7 +26,7 @@ use self::rules::Reloader;
 use self::upkeep::{Upkeep, Walk};
 use crate::clock::Clock;
 use crate::config::{API_SOURCE, Config, DatabaseConfig, Engine};
-use crate::http::{self, State};
+use crate::http::{self, Drain, State};
 use crate::inbound::Fetcher;
 use crate::intake::{self, Committer, Sources};
 use crate::outbox::Relay;
@@ -75,7 +78,13 @@ pub enum AppError {
     /// The server ended with an error.
     #[error("the HTTP server ended")]
     Serve(#[source] std::io::Error),
+    /// Database or broker kept it from ending. Nothing is lost: what was not committed was not answered either.
+    #[error("the service did not come to its end within {ENDING:?}")]
+    Unfinished,
 }
+
+/// Time to commit and publish what was begun, once the last request is answered.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// The service, ready to run.
 #[derive(Debug)]
@@ -125,6 +134,7 @@ impl App {
             fetcher: Fetcher::new(&config.fetch),
             nudge: nudge.clone(),
             relay: relay.state(),
+            drain: Drain::default(),
             config,
             store,
             intake,
@@ -191,34 +201,40 @@ impl App {
         };
         let keeping = tokio::spawn(once_met(presence.clone(), commits.clone(), upkeep.run(commits.clone())));
         let publishing = guarded(&ended, once_met(presence, publishes.clone(), relay.run(publishes.clone())));
+        let (drain, limits) = (state.drain.clone(), state.config.http.clone());
         let server = http::serve(state, listener).map_err(AppError::Serve)?;
-        let handle = server.handle();
         let stopping = tokio::spawn({
-            let telemetry = telemetry.clone();
+            let (telemetry, handle) = (telemetry.clone(), server.handle());
             async move {
-                tokio::select! {
-                    () = shutdown.cancelled() => {}
-                    () = ended.cancelled() => {}
-                }
+                let lead = tokio::select! {
+                    () = shutdown.cancelled() => limits.shutdown_lead,
+                    // It can do its work no longer: there is nothing to wait for.
+                    () = ended.cancelled() => Duration::ZERO,
+                };
                 telemetry.service_stopping();
-                handle.stop(true).await;
+                leave(&drain, handle, lead, limits.shutdown_timeout).await;
             }
         });
         telemetry.service_started(address, engine);
         let served = server.await;
-        transfers.stop().await;
-        commits.cancel();
-        let committed = committing.await;
-        let reloaded = reloading.await;
-        let kept = keeping.await;
-        let emptied = match emptying {
-            Some(emptying) => emptying.await,
-            None => Ok(Ok(())),
-        };
-        publishes.cancel();
-        let published = publishing.await;
         stopping.abort();
-        store.close().await;
+        let ending = async {
+            transfers.stop().await;
+            commits.cancel();
+            let emptying = async {
+                match emptying {
+                    Some(emptying) => emptying.await,
+                    None => Ok(Ok(())),
+                }
+            };
+            let (committed, reloaded, kept, emptied) = tokio::join!(committing, reloading, keeping, emptying);
+            publishes.cancel();
+            let published = publishing.await;
+            store.close().await;
+            (committed, reloaded, kept, emptied, published)
+        };
+        let (committed, reloaded, kept, emptied, published) =
+            tokio::time::timeout(ENDING, ending).await.map_err(|_| AppError::Unfinished)?;
         // A loop that panicked is a fault of ours; it is told as the end of the server.
         let panicked = |_| AppError::Serve(std::io::Error::other("a loop of the service ended in a panic"));
         committed.map_err(panicked)?;
@@ -228,6 +244,17 @@ impl App {
         emptied.map_err(panicked)??;
         served.map_err(AppError::Serve)
     }
+}
+
+/// Takes the server out of service: unready for the time of the lead, then refusing what is new until what was begun has ended,
+/// then gone. What has not ended within the limit is cut.
+async fn leave(drain: &Drain, server: ServerHandle, lead: Duration, limit: Duration) {
+    let until = Instant::now() + limit;
+    drain.leave();
+    tokio::time::sleep(lead).await;
+    drain.refuse();
+    let in_time = tokio::time::timeout_at(until, drain.idle()).await.is_ok();
+    server.stop(in_time).await;
 }
 
 /// Runs a loop, and cancels the token when it ends, however it does.

@@ -21,6 +21,7 @@ mod lists;
 mod messages;
 mod migrate;
 mod moment;
+mod outbox;
 mod page;
 mod release;
 mod reprocess;
@@ -82,6 +83,7 @@ enum Command {
     Sources(sources::Args),
     SubjectExport(subject_export::Args),
     Migrate(migrate::Args),
+    Outbox(outbox::Args),
     Reprocess(reprocess::Args),
     ReturnPath(return_path::Args),
     Rules(rules::Args),
@@ -137,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::Sources(args) => sources::run(args, file),
         Command::SubjectExport(args) => subject_export::run(args, file),
         Command::Migrate(migrate::Args {}) => migrate::run(file),
+        Command::Outbox(args) => outbox::run(args, file),
         Command::Reprocess(args) => reprocess::run(args, file),
         Command::ReturnPath(args) => return_path::run(args, file),
         Command::Rules(args) => rules::run(args, file),
@@ -174,7 +177,7 @@ fn told(error: &anyhow::Error) -> Exit {
 fn is_configuration(error: &anyhow::Error) -> bool {
     let of_app = |it: &AppError| match it {
         AppError::Pepper(_) | AppError::Policy(_) | AppError::RulesFile { .. } | AppError::Rules(_) | AppError::Spool(_) => true,
-        AppError::Store(_) | AppError::Listen { .. } | AppError::Serve(_) => false,
+        AppError::Store(_) | AppError::Listen { .. } | AppError::Serve(_) | AppError::Unfinished => false,
     };
     error.chain().filter_map(|it| it.downcast_ref::<AppError>()).any(of_app)
 }

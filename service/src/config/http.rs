@@ -22,6 +22,8 @@ section! {
         pub request_timeout: Duration = Duration::from_secs(30),
         /// Time an idle connection is kept open.
         pub keep_alive: Duration = Duration::from_secs(75),
+        /// Time between being told to stop and taking no more requests, in which `/readyz` says so.
+        pub shutdown_lead: Duration = Duration::from_secs(3),
         /// Time that requests under way have to finish once the service is told to stop.
         pub shutdown_timeout: Duration = Duration::from_secs(25),
         /// Greatest body of a bounce message.
@@ -45,7 +47,13 @@ impl HttpConfig {
     /// Values for tests: any free port of this machine, little patience.
     #[must_use]
     pub fn for_testing() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, shutdown_timeout: Duration::from_secs(2), ..Self::default() }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            workers: 1,
+            shutdown_lead: Duration::ZERO,
+            shutdown_timeout: Duration::from_secs(2),
+            ..Self::default()
+        }
     }
 
     pub(super) fn validate(&self, checks: &mut Checks) {
@@ -54,6 +62,7 @@ impl HttpConfig {
         checks.positive("http.request_timeout", self.request_timeout);
         checks.positive("http.keep_alive", self.keep_alive);
         checks.positive("http.shutdown_timeout", self.shutdown_timeout);
+        checks.at_most("http.shutdown_lead", self.shutdown_lead, self.shutdown_timeout, "http.shutdown_timeout");
         checks.size("http.max_body", self.max_body, Size(1 << 10)..=Size(1 << 30));
         checks.size("http.max_webhook_body", self.max_webhook_body, Size(1 << 10)..=Size(1 << 30));
         checks.size("http.max_import", self.max_import, Size(1 << 10)..=Size(1 << 40));

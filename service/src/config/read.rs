@@ -46,7 +46,10 @@ impl<T: Scalar> Setting for T {
         if parsed.is_none() {
             findings.problem(key, value, entry, format!("must be {}", T::EXPECTED), format!("write for example {}", T::EXAMPLE));
         }
-        parsed
+        match &entry.origin {
+            Origin::Secret(file) => parsed.map(|it| it.read_from(file)),
+            _ => parsed,
+        }
     }
 
     fn show(&self) -> Option<String> {

@@ -1,7 +1,7 @@
 //! The kinds of single values that keys hold: how each is read, printed, and described to somebody who got it wrong.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -29,6 +29,11 @@ pub(super) trait Scalar: Sized {
     fn quote(value: &toml::Value) -> String {
         let text = value.to_string();
         if text.chars().count() <= QUOTED { text } else { text.chars().take(QUOTED).chain("…".chars()).collect() }
+    }
+
+    /// Remembers the file that the value was read from, where it may change.
+    fn read_from(self, _file: &Path) -> Self {
+        self
     }
 }
 
@@ -76,19 +81,32 @@ impl Scalar for Duration {
 
 /// A URL that may hold a password. `Debug` and `Display` hide it.
 #[derive(Clone)]
-pub struct SecretUrl(SecretString);
+pub struct SecretUrl {
+    text: SecretString,
+    /// The file it was read from, if it was.
+    file: Option<PathBuf>,
+}
 
 impl SecretUrl {
     /// Takes any text; whether its scheme fits is checked by the section that holds it.
     #[must_use]
     pub fn new(url: &str) -> Self {
-        Self(url.into())
+        Self { text: url.into(), file: None }
+    }
+
+    /// The same as its file says it now, for whoever connects anew: credentials may have been rotated. While there is no such
+    /// file, or nothing in it, what was known last holds.
+    #[must_use]
+    pub fn current(&self) -> Self {
+        let read = self.file.as_ref().and_then(|it| std::fs::read_to_string(it).ok());
+        let text = read.map(|it| it.trim_end_matches(['\r', '\n']).to_owned()).filter(|it| !it.is_empty());
+        Self { text: text.map_or_else(|| self.text.clone(), SecretString::from), file: self.file.clone() }
     }
 
     /// The URL with its password, for the client that connects.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.text.expose_secret()
     }
 
     /// What stands before the first colon, in lower case.
@@ -116,6 +134,10 @@ impl Scalar for SecretUrl {
 
     fn parse(value: &toml::Value) -> Option<Self> {
         value.as_str().filter(|it| !it.is_empty()).map(Self::new)
+    }
+
+    fn read_from(self, file: &Path) -> Self {
+        Self { file: Some(file.to_owned()), ..self }
     }
 
     fn show(&self) -> toml::Value {

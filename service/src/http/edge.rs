@@ -6,14 +6,16 @@ use std::panic::AssertUnwindSafe;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpResponse, web};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 use bounce::esp::Provider;
 use futures_util::FutureExt;
 use secrecy::ExposeSecret;
 
 use crate::http::State;
+use crate::http::drain::UnderWay;
 use crate::http::keys::{Keys, require_token};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::store::Scope;
@@ -47,6 +49,9 @@ pub(super) struct Receiving;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Poster(pub(super) &'static dyn Provider);
 
+/// Paths that are answered to the end.
+const OPERATION: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
 /// A handler ended in a panic. The hook has logged it.
 #[derive(Debug, thiserror::Error)]
 #[error("a handler panicked")]
@@ -64,6 +69,11 @@ pub(super) async fn admit(
     let Some(state) = held.app_data::<web::Data<State>>().cloned() else {
         return Ok(request.error_response(Problem::internal(Panicked)));
     };
+    let under_way = match state.drain.begin() {
+        Some(it) => Some(it),
+        None if OPERATION.contains(&request.path()) => None,
+        None => return Ok(request.error_response(stopping(&held, &state))),
+    };
     let work = AssertUnwindSafe(async {
         match authorise(access, &request, &state).await {
             Ok(()) => next.call(request).await,
@@ -75,7 +85,7 @@ pub(super) async fn admit(
         Patience::Upload => (state.config.http.import_timeout, "http.import_timeout"),
     };
     let problem = match tokio::time::timeout(limit, work.catch_unwind()).await {
-        Ok(Ok(answered)) => return answered,
+        Ok(Ok(answered)) => return answered.map(|answer| UnderWay::until_sent(under_way, answer)),
         Ok(Err(_)) => Problem::internal(Panicked),
         Err(_) if held.extensions().contains::<Receiving>() => {
             Problem::new(ProblemKind::RequestTimeout, format!("the body did not arrive in time ({key})"))
@@ -88,6 +98,18 @@ pub(super) async fn admit(
         None => problem,
     };
     Ok(ServiceResponse::from_err(problem, held))
+}
+
+/// What is told to whoever comes too late, so that it comes again: elsewhere, or when the service is back.
+fn stopping(request: &HttpRequest, state: &State) -> Problem {
+    let problem = Problem::stopping();
+    match request.match_info().get("source").and_then(|it| state.sources.get(it)) {
+        Some(source) => {
+            state.telemetry.receipt_refused(&source.name, problem.refused_for());
+            problem.of_post(source.provider)
+        }
+        None => problem,
+    }
 }
 
 async fn authorise(access: Access, request: &ServiceRequest, state: &State) -> Result<(), Problem> {
@@ -120,6 +142,11 @@ pub(super) async fn answer(request: ServiceRequest, next: Next<impl MessageBody 
         }
         None => response,
     };
+    let leaving = response.request().app_data::<web::Data<State>>().is_some_and(|it| it.drain.is_leaving());
+    if leaving {
+        // Whoever keeps the connection for its next request would send it here again.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(id) = id.and_then(|it| HeaderValue::from_str(it.as_str()).ok()) {

@@ -14,7 +14,8 @@ use crate::telemetry::{RelayState, Telemetry};
 #[schema(example = json!({"status": "ready", "database": "reachable", "migrations_pending": 0, "relay": "connected",
     "spool": {"entries": 0, "bytes": 0, "oldest_seconds": null}, "insecure_sources": []}))]
 pub(super) struct Readiness {
-    /// `ready`; `spooling`: the database is away, what comes in is kept on the disk; or `not_ready`.
+    /// `ready`; `spooling`: the database is away, what comes in is kept on the disk; `not_ready`; or `stopping` when the service was
+    /// told to stop.
     status: &'static str,
     /// `reachable` or `unreachable`.
     database: &'static str,
@@ -47,8 +48,9 @@ pub(super) async fn get_healthz() -> &'static str {
     "ok\n"
 }
 
-/// Ready: the schema is up to date and the database reachable. While a database that was there is away and the spool takes what
-/// comes in, the answer is 200 too, or a balancer would keep from the service what it can keep safe.
+/// Ready: the schema is up to date and the database reachable, and nothing has told the service to stop. While a database that
+/// was there is away and the spool takes what comes in, the answer is 200 too, or a balancer would keep from the service what it
+/// can keep safe.
 #[utoipa::path(get, path = "/readyz", tag = "operation", responses(
     (status = 200, description = "ready, or spooling", body = Readiness),
     (status = 503, description = "not ready", body = Readiness),
@@ -58,6 +60,7 @@ pub(super) async fn get_readyz(state: web::Data<State>) -> HttpResponse {
     let now = state.clock.now();
     let takes = |it: &Presence| it.now() == Found::Away && state.intake.spool().is_some_and(|it| it.has_room(now));
     let status = match pending {
+        _ if state.drain.is_leaving() => "stopping",
         Some(0) => "ready",
         None if state.intake.presence().is_some_and(|(it, _)| takes(it)) => "spooling",
         _ => "not_ready",
@@ -71,7 +74,7 @@ pub(super) async fn get_readyz(state: web::Data<State>) -> HttpResponse {
         spool: figures.map(|it| SpoolView { entries: it.entries, bytes: it.bytes, oldest_seconds: it.oldest.map(|it| it.as_secs()) }),
         insecure_sources: state.sources.insecure(),
     };
-    let mut answer = if status == "not_ready" { HttpResponse::ServiceUnavailable() } else { HttpResponse::Ok() };
+    let mut answer = if matches!(status, "not_ready" | "stopping") { HttpResponse::ServiceUnavailable() } else { HttpResponse::Ok() };
     answer.json(readiness)
 }
 

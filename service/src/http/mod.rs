@@ -8,6 +8,7 @@ mod codes;
 mod diagnose;
 mod disclosure;
 mod docs;
+mod drain;
 mod edge;
 mod export;
 mod feeds;
@@ -48,6 +49,7 @@ use crate::telemetry::{RelayState, RequestSpan, Telemetry};
 use crate::transfer::Transfers;
 
 pub(crate) use disclosure::{Raw, disclosure};
+pub use drain::Drain;
 pub use policy::PolicyView;
 pub use problem::{Problem, ProblemKind};
 pub use story::StoryView;
@@ -73,13 +75,19 @@ pub struct State {
     pub relay: watch::Receiver<RelayState>,
     /// Wakes the relay after a manual change.
     pub nudge: Arc<Notify>,
+    /// How far it is on its way out.
+    pub drain: Drain,
     /// Metrics and logs.
     pub telemetry: Arc<Telemetry>,
     /// The time.
     pub clock: Clock,
 }
 
-/// Serves on a listener until its handle is told to stop; then requests under way have `http.shutdown_timeout` to finish.
+/// Time that connections have to end in which no request is under way any more, in seconds.
+const GOODBYE: u64 = 2;
+
+/// Serves on a listener until its handle is told to stop. Who does that lets the requests under way come to their end first; see
+/// [`Drain`].
 /// Signals are the caller's.
 ///
 /// # Errors
@@ -98,7 +106,7 @@ pub fn serve(state: State, listener: TcpListener) -> std::io::Result<Server> {
     .disable_signals()
     .client_request_timeout(config.header_timeout)
     .keep_alive(config.keep_alive)
-    .shutdown_timeout(config.shutdown_timeout.as_secs());
+    .shutdown_timeout(GOODBYE);
     if config.workers > 0 {
         server = server.workers(config.workers);
     }

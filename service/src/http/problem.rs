@@ -201,6 +201,12 @@ impl Problem {
         Self::come_again(ProblemKind::TooManyRequests, detail, seconds)
     }
 
+    /// What comes when the service was told to stop.
+    #[must_use]
+    pub fn stopping() -> Self {
+        Self::come_again(ProblemKind::Unavailable, "the service is stopping; nothing was recorded", BUSY)
+    }
+
     /// A request that did not end in time.
     #[must_use]
     pub fn too_slow() -> Self {
@@ -365,7 +371,7 @@ impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
         match error {
             IntakeError::Full(_) => Self::come_again(ProblemKind::Busy, "too much is waiting to be recorded; nothing was recorded", BUSY),
-            IntakeError::Stopping => Self::come_again(ProblemKind::Unavailable, "the service is stopping; nothing was recorded", BUSY),
+            IntakeError::Stopping => Self::stopping(),
             IntakeError::Unavailable(_) | IntakeError::TooSlow(_) | IntakeError::Away => {
                 Self::come_again(ProblemKind::Unavailable, "the database did not take it in time; send it again", DATABASE_AWAY)
             }
@@ -395,7 +401,7 @@ impl From<TransferError> for Problem {
             TransferError::Listing(error) => Self::new(ProblemKind::InvalidBody, error.to_string()),
             TransferError::Store(error) => error.into(),
             TransferError::Busy => Self::come_again(ProblemKind::Busy, error.to_string(), DATABASE_AWAY),
-            TransferError::Stopping => Self::come_again(ProblemKind::Unavailable, "the service is stopping; nothing was recorded", BUSY),
+            TransferError::Stopping => Self::stopping(),
             TransferError::Panicked => Self::internal(error),
         }
     }

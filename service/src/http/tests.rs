@@ -135,6 +135,7 @@ impl Bench {
             intake,
             rules,
             nudge,
+            drain: Drain::default(),
             telemetry,
             clock,
         };

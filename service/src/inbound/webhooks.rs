@@ -4,17 +4,18 @@
 
 use std::sync::Arc;
 
-use bounce::esp::{Answer, Provider, Refusal, Request, Unverified, Verified};
+use bounce::esp::{Answer, Provider, Refusal, Request, Unverified};
+use bounce::kind::Attribution;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
 use crate::inbound::{FetchError, Fetcher, shared};
-use crate::intake::{Arrival, Intake, IntakeError, Source};
+use crate::intake::{Arrival, Intake, IntakeError, READ_ELSEWHERE_FROM, Source};
 use crate::store::{Accepted, IncomingToken, sha256};
 use crate::telemetry::{Refused, Stage, Telemetry};
 
 /// A post as it came.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Post {
     /// HTTP method in upper case.
     pub method: String,
@@ -24,6 +25,12 @@ pub struct Post {
     pub headers: Vec<(String, String)>,
     /// The raw body.
     pub body: Bytes,
+}
+
+impl Post {
+    fn unverified(&self) -> Unverified<'_> {
+        Unverified { method: &self.method, url: &self.url, headers: &self.headers, body: &self.body }
+    }
 }
 
 /// Why a post was not taken.
@@ -77,23 +84,11 @@ impl Door<'_> {
     async fn take_proved(&self, source: Arc<Source>, post: &Post) -> Result<(Answer, Vec<Request>), PostError> {
         let provider = source.provider;
         let refused = |it| PostError::Refused(provider, it);
-        let unverified = Unverified { method: &post.method, url: &post.url, headers: &post.headers, body: &post.body };
-        if let Some(answer) = unverified.handshake(provider, &source.credentials).map_err(refused)? {
+        if let Some(answer) = post.unverified().handshake(provider, &source.credentials).map_err(refused)? {
             return Ok((answer, Vec::new()));
         }
-        let verified = self.verify(&source, unverified).await?;
-        let tokens = verified.once().map_or(&[][..], |it| it.tokens.as_slice());
-        let token = |it: &String| IncomingToken { token: sha256(&[it.as_bytes()]), digest: sha256(&[&post.body]) };
-        let content = provider.content(verified.post());
-        let arrival = Arrival {
-            media_type: content.media_type.into_owned(),
-            bytes: shared(&post.body, content.bytes),
-            attribution: verified.attribution(),
-            received_at: self.now,
-            tokens: tokens.iter().map(token).collect(),
-            list: None,
-            source,
-        };
+        let Proved { media_type, bytes, attribution, tokens } = self.verify(&source, post).await?;
+        let arrival = Arrival { media_type, bytes, attribution, received_at: self.now, tokens, list: None, source };
         let outcome = self.intake.accept(arrival).await.map_err(|it| PostError::Intake(provider, it))?;
         match outcome.accepted {
             Some(Accepted::Replayed) => Err(refused(Refusal::Replayed)),
@@ -102,16 +97,33 @@ impl Door<'_> {
     }
 
     /// Proves a post, fetching the certificate if that is all that is missing.
-    async fn verify<'p>(&self, source: &Source, post: Unverified<'p>) -> Result<Verified<'p>, PostError> {
-        let provider = source.provider;
-        let url = match post.verify(provider, &source.credentials, self.now) {
+    async fn verify(&self, source: &Arc<Source>, post: &Post) -> Result<Proved, PostError> {
+        let refused = |it| PostError::Refused(source.provider, it);
+        let url = match self.prove(source, post, None).await? {
             Err(Refusal::CertificateNeeded { url }) => url,
-            other => return other.map_err(|it| PostError::Refused(provider, it)),
+            other => return other.map_err(refused),
         };
-        let certificate = self.fetcher.certificate(&url).await.map_err(|it| PostError::Certificate(provider, it))?;
-        let mut credentials = source.credentials.clone();
-        credentials.certificates.insert(url, certificate.to_string());
-        post.verify(provider, &credentials, self.now).map_err(|it| PostError::Refused(provider, it))
+        let certificate = self.fetcher.certificate(&url).await.map_err(|it| PostError::Certificate(source.provider, it))?;
+        self.prove(source, post, Some((url, certificate))).await?.map_err(refused)
+    }
+
+    /// Proves a post with what is there. A large one leaves the thread that serves requests, as it does for being read.
+    async fn prove(
+        &self,
+        source: &Arc<Source>,
+        post: &Post,
+        certificate: Option<Certificate>,
+    ) -> Result<Result<Proved, Refusal>, PostError> {
+        let now = self.now;
+        if post.body.len() < READ_ELSEWHERE_FROM {
+            return Ok(prove(source, post, certificate, now));
+        }
+        let (source, post, provider) = (source.clone(), post.clone(), source.provider);
+        match tokio::task::spawn_blocking(move || prove(&source, &post, certificate, now)).await {
+            Ok(proved) => Ok(proved),
+            Err(panicked) if panicked.is_panic() => std::panic::resume_unwind(panicked.into_panic()),
+            Err(_) => Err(PostError::Intake(provider, IntakeError::Stopping)),
+        }
     }
 
     /// Carried out before the answer: should it fail, the provider still has the question and asks again.
@@ -119,20 +131,22 @@ impl Door<'_> {
         let Request::Confirm { url } = request else { return Ok(()) };
         let provider = source.provider;
         if !provider.may_confirm(&url, &source.credentials) {
-            self.telemetry.noted("a provider asks to confirm a subscription at an address that the source does not allow");
+            self.telemetry
+                .source_noted(&source.name, "a provider asks to confirm a subscription at an address that the source does not allow");
             return Ok(());
         }
         if !self.fetcher.confirms() {
-            self.telemetry.noted("a provider asks to confirm a subscription, which fetch.allow_confirm_subscription forbids");
+            self.telemetry
+                .source_noted(&source.name, "a provider asks to confirm a subscription, which fetch.allow_confirm_subscription forbids");
             return Ok(());
         }
         match self.fetcher.confirm(&url).await {
             Ok(()) => {
-                self.telemetry.noted("a subscription was confirmed as its provider asked");
+                self.telemetry.source_noted(&source.name, "a subscription was confirmed as its provider asked");
                 Ok(())
             }
             Err(error) => {
-                self.telemetry.failed(Stage::Fetch, "confirming a subscription", &error);
+                self.telemetry.source_failed(&source.name, Stage::Fetch, "confirming a subscription", &error);
                 Err(PostError::Request(provider, error))
             }
         }
@@ -143,12 +157,12 @@ impl Door<'_> {
         let why = match error {
             PostError::Refused(_, refusal) => {
                 if matches!(refusal, Refusal::NotConfigured(_) | Refusal::CertificateUnusable(_)) {
-                    self.telemetry.failed(Stage::Http, "proving a post", refusal);
+                    self.telemetry.source_failed(source, Stage::Http, "proving a post", refusal);
                 }
                 refused_for(refusal)
             }
             PostError::Certificate(_, error) => {
-                self.telemetry.failed(Stage::Fetch, "fetching a signing certificate", error);
+                self.telemetry.source_failed(source, Stage::Fetch, "fetching a signing certificate", error);
                 Refused::Certificate
             }
             PostError::Intake(_, IntakeError::Full(_)) => Refused::Busy,
@@ -156,6 +170,39 @@ impl Door<'_> {
         };
         self.telemetry.receipt_refused(source, why);
     }
+}
+
+/// Where a certificate was, and what it is in PEM.
+type Certificate = (String, Arc<str>);
+
+/// What a proof leaves of a post: all that goes into the receipt.
+#[derive(Debug)]
+struct Proved {
+    media_type: String,
+    bytes: Bytes,
+    attribution: Attribution,
+    tokens: Vec<IncomingToken>,
+}
+
+fn prove(source: &Source, post: &Post, certificate: Option<Certificate>, now: OffsetDateTime) -> Result<Proved, Refusal> {
+    let provider = source.provider;
+    let verified = match certificate {
+        None => post.unverified().verify(provider, &source.credentials, now)?,
+        Some((url, pem)) => {
+            let mut credentials = source.credentials.clone();
+            credentials.certificates.insert(url, pem.to_string());
+            post.unverified().verify(provider, &credentials, now)?
+        }
+    };
+    let tokens = verified.once().map_or(&[][..], |it| it.tokens.as_slice());
+    let token = |it: &String| IncomingToken { token: sha256(&[it.as_bytes()]), digest: sha256(&[&post.body]) };
+    let content = provider.content(verified.post());
+    Ok(Proved {
+        media_type: content.media_type.into_owned(),
+        bytes: shared(&post.body, content.bytes),
+        attribution: verified.attribution(),
+        tokens: tokens.iter().map(token).collect(),
+    })
 }
 
 /// The word under which a refusal is counted: its own label, all of which are words of ours.

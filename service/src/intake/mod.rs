@@ -40,7 +40,7 @@ pub use rules::RulesInForce;
 pub use source::{Source, Sources};
 
 /// Octets from which reading leaves the thread that serves requests.
-const READ_ELSEWHERE_FROM: usize = 64 * 1024;
+pub const READ_ELSEWHERE_FROM: usize = 64 * 1024;
 
 /// Something that came in and was proved to be authentic.
 #[derive(Debug, Clone)]

@@ -73,7 +73,7 @@ impl Link {
         let limit = config.connect_timeout;
         let late = |_| LinkError::Unreachable(limit);
         let properties = ConnectionProperties::default().with_connection_name("rebound".into());
-        let (socket, connecting) = Socket::connect(uri(url)?, properties, limit);
+        let (socket, connecting) = Socket::connect(uri(&url.current())?, properties, limit);
         let connection = tokio::time::timeout(limit, connecting).await.map_err(late)?.map_err(LinkError::Connect)?;
         let channel = tokio::time::timeout(limit, channel(&connection)).await.map_err(late)?.map_err(LinkError::Connect)?;
         if config.declare {

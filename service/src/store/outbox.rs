@@ -10,6 +10,9 @@ use uuid::Uuid;
 use crate::store::error::StoreError;
 use crate::store::{RelayLock, Store, rows};
 
+/// More than the relay ever puts a message off.
+const FAR_AHEAD: time::Duration = time::Duration::minutes(10);
+
 /// A message that waits to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
@@ -46,6 +49,8 @@ impl Store {
     pub async fn outbox_pending(&self, limit: u64, now: OffsetDateTime) -> Result<Vec<Pending>, StoreError> {
         use outbox::Column as C;
         let due = Condition::any().add(C::NotBefore.is_null()).add(C::NotBefore.lte(rows::kept(now)));
+        // Nobody puts off for so long: the clock has been set back since.
+        let due = due.add(C::NotBefore.gt(rows::kept(now + FAR_AHEAD)));
         let query = outbox::Entity::find().filter(due);
         let found = query.order_by_asc(C::Sequence).limit(limit).all(&self.db).await?;
         Ok(found

@@ -314,6 +314,11 @@ impl Telemetry {
         }
     }
 
+    /// Somebody gave a message up: it will never be published.
+    pub fn message_discarded(&self, message: Uuid, message_type: &str, routing_key: &str, attempts: i32, by: &str) {
+        warn!(target: "rebound::outbox", %message, message_type, routing_key, attempts, by, "message given up");
+    }
+
     /// The relay does something else now.
     pub fn relay_changed(&self, state: RelayState) {
         self.set_relay_state(state);
@@ -373,6 +378,17 @@ impl Telemetry {
     pub fn failed(&self, stage: Stage, what: &'static str, cause: &dyn Error) {
         self.metrics.failures.with_label_values(&[stage.as_str()]).inc();
         error!(target: "rebound::failure", stage = stage.as_str(), error = chain(cause), "{what} failed");
+    }
+
+    /// The same of what concerns one source, which is named.
+    pub fn source_failed(&self, source: &str, stage: Stage, what: &'static str, cause: &dyn Error) {
+        self.metrics.failures.with_label_values(&[stage.as_str()]).inc();
+        error!(target: "rebound::failure", stage = stage.as_str(), source = self.source(source), error = chain(cause), "{what} failed");
+    }
+
+    /// Something the operator should know of one source that is no failure. `what` is a whole sentence.
+    pub fn source_noted(&self, source: &str, what: &'static str) {
+        info!(target: "rebound::note", source = self.source(source), "{what}");
     }
 
     /// Something the operator should know that is no failure. `what` is a whole sentence.

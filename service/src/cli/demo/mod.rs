@@ -9,6 +9,7 @@ mod steps;
 mod tour;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use secrecy::SecretString;
@@ -97,6 +98,8 @@ async fn start(listen: SocketAddr, stop: &CancellationToken) -> anyhow::Result<D
 fn config(listen: SocketAddr, folder: &TempDir, token: &str, topic: &str) -> anyhow::Result<Config> {
     let list = ListName::parse(LIST).context("the list of the demonstration has a name")?;
     let mut config = Config::default();
+    // Nobody balances the load of a demonstration.
+    config.http.shutdown_lead = Duration::ZERO;
     config.http.listen = listen;
     config.http.workers = 2;
     config.database.url = SecretUrl::new(&format!("sqlite://{}?mode=rwc", folder.path().join("demo.db").display()));

@@ -1,12 +1,15 @@
 //! What the door does for a provider: a subscription is confirmed after the proof, and before the answer.
 
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use bounce::classify::Rules;
 use bounce::esp::{Answer, Credentials, Decoded, NoSample, Proof, Provider, Refusal, Request, Sample, Unverified, Verified};
 use bounce::kind::Attribution;
+use futures_util::FutureExt as _;
 use secrecy::SecretString;
 use time::macros::datetime;
 use tokio::sync::Notify;
@@ -52,7 +55,35 @@ impl Provider for Polite {
     }
 }
 
+/// Believes everybody, and remembers on which thread it looked at whom.
+#[derive(Debug, Default)]
+struct Witness(Mutex<Vec<(usize, ThreadId)>>);
+
+impl Provider for Witness {
+    fn name(&self) -> &'static str {
+        "witness"
+    }
+
+    fn prove(&self, post: &Unverified<'_>, _: &Credentials, _: OffsetDateTime) -> Result<Proof, Refusal> {
+        assert!(!post.body.ends_with(b"!"), "a fault of ours");
+        self.0.lock().unwrap().push((post.body.len(), std::thread::current().id()));
+        Ok(Proof::of(Attribution::Signed))
+    }
+
+    fn sample(&self, _: &Credentials, _: OffsetDateTime) -> Result<Sample, NoSample> {
+        Err(NoSample::OnlyProviderSigns)
+    }
+
+    fn decode(&self, _: &Verified<'_>) -> Decoded {
+        Decoded::new("witness", Vec::new(), Vec::new(), 0)
+    }
+}
+
 async fn take(fetcher: &Fetcher, method: &str, body: &str) -> Result<Answer, PostError> {
+    take_from(&Polite, fetcher, method, body).await
+}
+
+async fn take_from(provider: &'static dyn Provider, fetcher: &Fetcher, method: &str, body: &str) -> Result<Answer, PostError> {
     let connect = Connect {
         url: SecretString::from("sqlite::memory:"),
         max_connections: 1,
@@ -67,7 +98,7 @@ async fn take(fetcher: &Fetcher, method: &str, body: &str) -> Result<Answer, Pos
     store.check_in().await.unwrap();
     let source = Source {
         name: "polite".to_owned(),
-        provider: &Polite,
+        provider,
         credentials: Credentials::default(),
         list: store.ensure_list("acme", None, NOW).await.unwrap(),
         within: Arc::default(),
@@ -104,6 +135,20 @@ async fn nothing_is_visited_for_who_is_not_believed_or_not_allowed_to_ask() {
     assert_eq!(take(&fetcher, "HEAD", "").await.unwrap(), Answer::ok());
     assert_eq!(take(&fetcher, "POST", &format!("please {base}/elsewhere")).await.unwrap(), Answer::ok());
     assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_large_post_is_proved_on_another_thread() {
+    let (witness, fetcher): (&'static Witness, _) = (Box::leak(Box::default()), Fetcher::new(&FetchConfig::default()));
+    for size in [READ_ELSEWHERE_FROM - 1, READ_ELSEWHERE_FROM] {
+        take_from(witness, &fetcher, "POST", &"x".repeat(size)).await.unwrap();
+    }
+    let here = std::thread::current().id();
+    let seen: Vec<(usize, bool)> = witness.0.lock().unwrap().iter().map(|(size, thread)| (*size, *thread == here)).collect();
+    assert_eq!(seen, [(READ_ELSEWHERE_FROM - 1, true), (READ_ELSEWHERE_FROM, false)]);
+    // A panic there is one here, where the edge answers for it.
+    let body = format!("{}!", "x".repeat(READ_ELSEWHERE_FROM));
+    assert!(AssertUnwindSafe(take_from(witness, &fetcher, "POST", &body)).catch_unwind().await.is_err());
 }
 
 #[test]
