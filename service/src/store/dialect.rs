@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
+use entity::{outbox, suppression};
 use sea_orm::sqlx;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, IsolationLevel, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait, Value,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait, IsolationLevel, QueryFilter,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
 
 use crate::store::error::StoreError;
-use crate::store::ids::SubjectId;
+use crate::store::ids::{ListId, SubjectId};
 
 /// Key of the advisory lock around migrations: "rebound" and 1, in hex.
 const MIGRATION_LOCK: i64 = 0x0072_6562_6f75_0001;
@@ -77,6 +78,40 @@ pub(super) async fn set_revisions(tx: &DatabaseTransaction, revisions: &[(Subjec
     let sql = format!("update subject set revision = it.column2 from (values {}) as it where subject.id = it.column1", places.join(", "));
     let values = revisions.iter().flat_map(|(id, revision)| [Value::from(id.0.to_vec()), Value::from(*revision)]);
     tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    Ok(())
+}
+
+/// What stands for subjects on lists, lifted rows left out. On Postgres the text of the statement stays the same however
+/// many there are, so that it is planned once for each connection.
+pub(super) async fn standing(
+    db: &DatabaseConnection,
+    subjects: &[SubjectId],
+    lists: &[ListId],
+) -> Result<Vec<suppression::Model>, StoreError> {
+    let subjects = subjects.iter().map(|it| it.0.to_vec());
+    let lists = lists.iter().map(|it| it.0);
+    if db.get_database_backend() != DbBackend::Postgres {
+        let query = suppression::Entity::find()
+            .filter(suppression::Column::SubjectId.is_in(subjects))
+            .filter(suppression::Column::ListId.is_in(lists))
+            .filter(suppression::Column::ReleasedAt.is_null());
+        return Ok(query.all(db).await?);
+    }
+    let values = [Value::from(subjects.collect::<Vec<_>>()), Value::from(lists.collect::<Vec<_>>())];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, STANDING, values);
+    Ok(suppression::Entity::find().from_raw_sql(statement).all(db).await?)
+}
+
+const STANDING: &str = "select * from suppression where subject_id = any($1) and list_id = any($2) and released_at is null";
+
+/// Removes rows of the outbox.
+pub(super) async fn remove_from_outbox(db: &DatabaseConnection, sequences: &[i64]) -> Result<(), StoreError> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        outbox::Entity::delete_many().filter(outbox::Column::Sequence.is_in(sequences.iter().copied())).exec(db).await?;
+        return Ok(());
+    }
+    let values = [Value::from(sequences.to_vec())];
+    db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, "delete from outbox where sequence = any($1)", values)).await?;
     Ok(())
 }
 

@@ -34,6 +34,7 @@ mod retain;
 mod retell;
 mod rows;
 mod scrub;
+mod standings;
 mod story;
 mod tokens;
 
@@ -77,4 +78,5 @@ pub struct Store {
     policies: Policies,
     announces: Announces,
     lists: lists::Lists,
+    standings: standings::Standings,
 }

@@ -8,7 +8,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::store::error::StoreError;
-use crate::store::{RelayLock, Store, rows};
+use crate::store::{RelayLock, Store, dialect, rows};
+
+/// Rows removed by one statement.
+const DONE_PER_STATEMENT: usize = 5000;
 
 /// A message that waits to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,14 +42,14 @@ pub struct OutboxState {
 }
 
 impl Store {
-    /// The next messages to publish, in order, leaving out those put off.
+    /// The next messages to publish behind a row, in order, leaving out those put off.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn outbox_pending(&self, limit: u64, now: OffsetDateTime) -> Result<Vec<Pending>, StoreError> {
+    pub async fn outbox_pending(&self, after: i64, limit: u64, now: OffsetDateTime) -> Result<Vec<Pending>, StoreError> {
         use outbox::Column as C;
         let due = Condition::any().add(C::NotBefore.is_null()).add(C::NotBefore.lte(rows::kept(now)));
-        let query = outbox::Entity::find().filter(due);
+        let query = outbox::Entity::find().filter(C::Sequence.gt(after)).filter(due);
         let found = query.order_by_asc(C::Sequence).limit(limit).all(&self.db).await?;
         Ok(found
             .into_iter()
@@ -67,8 +70,8 @@ impl Store {
     /// # Errors
     /// When the database is away; the messages will then be published again.
     pub async fn outbox_done(&self, sequences: &[i64]) -> Result<(), StoreError> {
-        for chunk in sequences.chunks(1000) {
-            outbox::Entity::delete_many().filter(outbox::Column::Sequence.is_in(chunk.to_vec())).exec(&self.db).await?;
+        for chunk in sequences.chunks(DONE_PER_STATEMENT) {
+            dialect::remove_from_outbox(&self.db, chunk).await?;
         }
         Ok(())
     }
