@@ -1,21 +1,26 @@
 //! Every place where Postgres and SQLite differ. Nothing outside asks which database it is.
 
+mod bulk;
+
 use std::path::PathBuf;
 
-use entity::{outbox, suppression};
 use sea_orm::sqlx;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait, IsolationLevel, QueryFilter,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait,
 };
 
 use crate::store::error::StoreError;
-use crate::store::ids::{ListId, SubjectId};
+
+pub(super) use bulk::{Known, among, delete, insert, insert_missing, set};
 
 /// Key of the advisory lock around migrations: "rebound" and 1, in hex.
 const MIGRATION_LOCK: i64 = 0x0072_6562_6f75_0001;
 /// Key of the advisory lock that the active relay holds.
 const RELAY_LOCK: i64 = 0x0072_6562_6f75_0002;
+
+/// Stated for each connection, whatever the server's default: what is read after a lock must be what was committed before it.
+pub(super) const ISOLATION: (&str, &str) = ("default_transaction_isolation", "read committed");
 
 /// Begins a transaction that may write. On SQLite it takes the write lock at once: a transaction that reads first and
 /// writes later would fail with "locked" instead of waiting.
@@ -24,18 +29,23 @@ pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction
         DbBackend::Sqlite => {
             TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() }
         }
-        // Stated, whatever the server's default: what is read after a lock must be what was committed before it.
-        _ => TransactionOptions { isolation_level: Some(IsolationLevel::ReadCommitted), ..TransactionOptions::default() },
+        // The connection states how transactions are isolated; see [`ISOLATION`].
+        _ => TransactionOptions::default(),
     };
     Ok(db.begin_with_options(options).await?)
 }
 
 /// Place in the feeds for what this transaction writes, in commit order: on Postgres its transaction id, on SQLite, which has
 /// one writer at a time, the next number.
+///
+/// On the same way Postgres is told that this transaction finds rows by key alone. Its statements are prepared once for each
+/// connection; a plan that reads a whole table, made while the table was small, would be kept while it grows.
 pub(super) async fn position(tx: &DatabaseTransaction) -> Result<i64, StoreError> {
     let sql = match tx.get_database_backend() {
         DbBackend::Postgres => {
-            "select pg_current_xact_id()::text::bigint + coalesce((select value::bigint from setting where name = 'feed_base'), 0) as position"
+            "select pg_current_xact_id()::text::bigint + coalesce((select value::bigint from setting where name = 'feed_base'), 0) as position, \
+             set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), \
+             set_config('enable_mergejoin', 'off', true)"
         }
         _ => {
             "select max(coalesce((select max(position) from event), 0), coalesce((select max(position) from suppression_change), 0)) + 1 as position"
@@ -68,50 +78,6 @@ pub(super) async fn lift_feed_base(db: &DatabaseConnection) -> Result<(), StoreE
                      + coalesce((select value::bigint from setting where name = 'feed_base'), 0) \
                on conflict (name) do update set value = excluded.value";
     db.execute_unprepared(sql).await?;
-    Ok(())
-}
-
-/// Sets the revisions of subjects.
-pub(super) async fn set_revisions(tx: &DatabaseTransaction, revisions: &[(SubjectId, i64)]) -> Result<(), StoreError> {
-    // Both databases call the columns of VALUES so.
-    let places: Vec<String> = (0..revisions.len()).map(|it| format!("(${}, ${})", 2 * it + 1, 2 * it + 2)).collect();
-    let sql = format!("update subject set revision = it.column2 from (values {}) as it where subject.id = it.column1", places.join(", "));
-    let values = revisions.iter().flat_map(|(id, revision)| [Value::from(id.0.to_vec()), Value::from(*revision)]);
-    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
-    Ok(())
-}
-
-/// What stands for subjects on lists, lifted rows left out. On Postgres the text of the statement stays the same however
-/// many there are, so that it is planned once for each connection.
-pub(super) async fn standing(
-    db: &DatabaseConnection,
-    subjects: &[SubjectId],
-    lists: &[ListId],
-) -> Result<Vec<suppression::Model>, StoreError> {
-    let subjects = subjects.iter().map(|it| it.0.to_vec());
-    let lists = lists.iter().map(|it| it.0);
-    if db.get_database_backend() != DbBackend::Postgres {
-        let query = suppression::Entity::find()
-            .filter(suppression::Column::SubjectId.is_in(subjects))
-            .filter(suppression::Column::ListId.is_in(lists))
-            .filter(suppression::Column::ReleasedAt.is_null());
-        return Ok(query.all(db).await?);
-    }
-    let values = [Value::from(subjects.collect::<Vec<_>>()), Value::from(lists.collect::<Vec<_>>())];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, STANDING, values);
-    Ok(suppression::Entity::find().from_raw_sql(statement).all(db).await?)
-}
-
-const STANDING: &str = "select * from suppression where subject_id = any($1) and list_id = any($2) and released_at is null";
-
-/// Removes rows of the outbox.
-pub(super) async fn remove_from_outbox(db: &DatabaseConnection, sequences: &[i64]) -> Result<(), StoreError> {
-    if db.get_database_backend() != DbBackend::Postgres {
-        outbox::Entity::delete_many().filter(outbox::Column::Sequence.is_in(sequences.iter().copied())).exec(db).await?;
-        return Ok(());
-    }
-    let values = [Value::from(sequences.to_vec())];
-    db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, "delete from outbox where sequence = any($1)", values)).await?;
     Ok(())
 }
 

@@ -71,7 +71,8 @@ impl Store {
     /// When the database is away; the messages will then be published again.
     pub async fn outbox_done(&self, sequences: &[i64]) -> Result<(), StoreError> {
         for chunk in sequences.chunks(DONE_PER_STATEMENT) {
-            dialect::remove_from_outbox(&self.db, chunk).await?;
+            let done = dialect::among(&self.db, outbox::Column::Sequence, chunk.iter().map(|it| (*it).into()));
+            outbox::Entity::delete_many().filter(done).exec(&self.db).await?;
         }
         Ok(())
     }

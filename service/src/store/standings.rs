@@ -5,7 +5,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sea_orm::{DatabaseConnection, DbErr};
+use entity::suppression;
+use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter};
 use tokio::sync::oneshot;
 
 use crate::store::error::StoreError;
@@ -27,7 +28,11 @@ pub(super) type Standing = HashMap<SubjectId, Vec<Suppression>>;
 pub(super) async fn read(db: &DatabaseConnection, subjects: &[SubjectId], lists: &[ListId]) -> Result<Standing, StoreError> {
     let mut standing = Standing::new();
     for chunk in subjects.chunks(SUBJECTS_PER_STATEMENT) {
-        for row in dialect::standing(db, chunk, lists).await? {
+        let found = suppression::Entity::find()
+            .filter(dialect::among(db, suppression::Column::SubjectId, chunk.iter().map(|it| it.0.to_vec().into())))
+            .filter(dialect::among(db, suppression::Column::ListId, lists.iter().map(|it| it.0.into())))
+            .filter(suppression::Column::ReleasedAt.is_null());
+        for row in found.all(db).await? {
             let subject = SubjectId(rows::sixteen("suppression", &row.subject_id)?);
             standing.entry(subject).or_default().push(rows::suppression_from_row(row)?);
         }
