@@ -243,7 +243,7 @@ async fn an_import_is_one_thing_to_publish_and_to_undo() {
         let import = bench.import(&text).await;
         assert_eq!((import.counts.added, import.counts.unchanged), (2399, 1), "one bounced before");
         assert!(bench.is_suppressed("person7@example.org").await);
-        let messages = bench.store.outbox_pending(100, NOW).await.unwrap().split_off(usize::try_from(published).unwrap());
+        let messages = bench.store.outbox_pending(i64::MIN, 100, NOW).await.unwrap().split_off(usize::try_from(published).unwrap());
         let [message] = &messages[..] else { panic!("one message for {} rows, not {}", import.counts.rows(), messages.len()) };
         assert_eq!((message.message_type.as_str(), message.message_id), (IMPORT_COMPLETED, import.id.0));
         assert_eq!(message.routing_key, "import.completed.plain.acme.weekly");
@@ -251,7 +251,7 @@ async fn an_import_is_one_thing_to_publish_and_to_undo() {
         assert!(matches!(bench.order(&text).await, Ordered::Known(known) if known.id == import.id));
         assert_eq!(bench.undo(&import).await, 2399);
         assert_eq!(bench.export(Format::Ndjson).await, before, "what others say remains");
-        let last = bench.store.outbox_pending(100, NOW).await.unwrap().pop().unwrap();
+        let last = bench.store.outbox_pending(i64::MIN, 100, NOW).await.unwrap().pop().unwrap();
         assert_eq!((last.message_type.as_str(), last.routing_key.as_str()), (IMPORT_UNDONE, "import.undone.plain.acme.weekly"));
         // A page ends before the oldest transaction that runs anywhere on the server, and other tests run there too.
         eventually("each entry is in the audit, in and out", || async {

@@ -3,6 +3,7 @@
 mod lines;
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use bounce::address::Address;
 use bounce::classify::meaning;
 use bounce::classify::reason::Reason;
 use bounce::policy::Cause;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -32,6 +34,8 @@ use crate::telemetry::Answer as Said;
 
 /// Addresses asked for at once; between two such steps others get their turn.
 const STEP: usize = 2000;
+/// Such steps on their way at once.
+const STEPS_AT_ONCE: usize = 3;
 
 /// One address.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -195,9 +199,9 @@ pub(super) async fn get_check(state: web::Data<State>, caller: Caller, asked: Pa
     let Params(asked) = asked;
     let list = caller.list(&state.store, &asked.list).await?;
     parameters::address(&asked.address)?;
-    let mut check = Check::new(&state, list, asked.why.then_some(caller));
+    let check = Check::new(&state, list, asked.why.then_some(caller));
     let found = check.step(vec![Question { line: None, text: Ok(asked.address) }]).await?;
-    check.tell();
+    check.tell(Counts::default().and(&found));
     Ok(web::Json(found))
 }
 
@@ -273,26 +277,24 @@ fn wants_lines(request: &HttpRequest) -> bool {
     accept.contains(NDJSON) || (body::media_type(request) == NDJSON && !accept.contains("application/json"))
 }
 
-async fn whole(mut check: Check, mut questions: Lines) -> Result<HttpResponse, Problem> {
+async fn whole(check: Check, questions: Lines) -> Result<HttpResponse, Problem> {
     let mut all = Checked::default();
-    loop {
-        let step = questions.take(STEP).await?;
-        if step.is_empty() {
-            break;
-        }
-        if all.checked + step.len() > check.state.config.http.max_check {
+    let mut found = pin!(check.clone().steps(questions));
+    while let Some(found) = found.next().await {
+        let found = found?;
+        all.checked += found.checked;
+        if all.checked > check.state.config.http.max_check {
             return Err(too_many(&check.state));
         }
-        let found = check.step(step).await?;
-        all.checked += found.checked;
         all.suppressed.extend(found.suppressed);
         all.invalid.extend(found.invalid);
     }
-    check.tell();
+    check.tell(Counts::default().and(&all));
     Ok(HttpResponse::Ok().json(all))
 }
 
 /// One check on its way: all its addresses are asked about the same moment.
+#[derive(Clone)]
 struct Check {
     state: web::Data<State>,
     list: Arc<List>,
@@ -300,7 +302,6 @@ struct Check {
     /// Who wants to know why, if anybody does.
     why: Option<Caller>,
     begun: Instant,
-    counts: Counts,
 }
 
 /// How many addresses there were of each kind.
@@ -311,26 +312,65 @@ struct Counts {
     invalid: usize,
 }
 
+impl Counts {
+    fn and(self, found: &Checked) -> Self {
+        Self {
+            checked: self.checked + found.checked,
+            suppressed: self.suppressed + found.suppressed.len(),
+            invalid: self.invalid + found.invalid.len(),
+        }
+    }
+}
+
+/// Why a check cannot go on.
+enum Halted {
+    /// The rest of the questions cannot be read.
+    Reading(Problem),
+    /// They cannot be answered.
+    Asking(StoreError),
+}
+
+impl From<Halted> for Problem {
+    fn from(halted: Halted) -> Self {
+        match halted {
+            Halted::Reading(problem) => problem,
+            Halted::Asking(error) => error.into(),
+        }
+    }
+}
+
 impl Check {
     fn new(state: &web::Data<State>, list: Arc<List>, why: Option<Caller>) -> Self {
-        Self { state: state.clone(), list, now: state.clock.now(), why, begun: Instant::now(), counts: Counts::default() }
+        Self { state: state.clone(), list, now: state.clock.now(), why, begun: Instant::now() }
+    }
+
+    /// Asks about all of the addresses, some at a time, and tells what was found in their order. While the database looks
+    /// for some, the next are read.
+    fn steps(self, questions: Lines) -> impl Stream<Item = Result<Checked, Halted>> {
+        let steps = stream::try_unfold(questions, |mut questions| async {
+            let step = questions.take(STEP).await.map_err(Halted::Reading)?;
+            Ok((!step.is_empty()).then_some((step, questions)))
+        });
+        steps
+            .map_ok(move |step| {
+                let check = self.clone();
+                async move { check.step(step).await.map_err(Halted::Asking) }
+            })
+            .try_buffered(STEPS_AT_ONCE)
     }
 
     /// Asks about some of the addresses.
-    async fn step(&mut self, questions: Vec<Question>) -> Result<Checked, StoreError> {
+    async fn step(&self, questions: Vec<Question>) -> Result<Checked, StoreError> {
         let mut found = ask(&self.state.store, &self.list, questions, self.now).await?;
         if let Some(caller) = &self.why {
             explain(&self.state.store, caller, &mut found.suppressed).await?;
         }
-        self.counts.checked += found.checked;
-        self.counts.suppressed += found.suppressed.len();
-        self.counts.invalid += found.invalid.len();
         Ok(found)
     }
 
     /// Counts the check, once it is answered.
-    fn tell(&self) {
-        let Counts { checked, suppressed, invalid } = self.counts;
+    fn tell(&self, counts: Counts) {
+        let Counts { checked, suppressed, invalid } = counts;
         let clear = checked.saturating_sub(suppressed + invalid);
         let answers = [(Said::Suppressed, suppressed), (Said::Clear, clear), (Said::Invalid, invalid)];
         self.state.telemetry.check_answered(&answers, self.begun.elapsed());

@@ -4,30 +4,34 @@
 //! The relay takes no input but the table. A nudge after a commit makes it look at once; a timer finds what the nudge lost.
 //! One relay per database is active; the others stand by for its lock. Whatever fails, it drops connection and lock and
 //! starts over after a while, so that another replica, which may see more of the broker, can take over. An outage is not an
-//! attempt; only a return or a nack is, and puts the message off. The order of messages is that of the rows within a round;
-//! what was put off comes later, which is why messages carry a revision.
+//! attempt; only a return or a nack is, and puts the message off. The order of messages is that of the rows as they were
+//! found; what was put off, or committed later than what came after it, comes later, which is why messages carry a revision.
 
 mod backoff;
 mod link;
 mod socket;
 mod window;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
 use self::link::{Link, LinkError};
-use self::window::{Publisher, Refused};
+use self::window::{Outcome, Publisher, Refused};
 use crate::clock::Clock;
 use crate::config::{AmqpConfig, SecretUrl};
-use crate::store::{RelayLock, Store, StoreError};
+use crate::store::{Pending, RelayLock, Store, StoreError};
 use crate::telemetry::{RelayState, Stage, Telemetry};
 
 /// Measuring takes at most this part of the time, however long the outbox has grown.
 const MEASURING_SHARE: u32 = 20;
+/// Groups of messages that the broker has taken and the table does not know yet; with more, publishing waits.
+const UNSETTLED: usize = 64;
 
 /// Publishes the outbox of one database.
 #[derive(Debug)]
@@ -65,6 +69,47 @@ enum Ended {
 struct Owed {
     done: Vec<i64>,
     refused: Vec<Refused>,
+}
+
+impl Owed {
+    fn take(&mut self, outcome: Outcome) {
+        self.done.extend(outcome.done);
+        self.refused.extend(outcome.refused);
+    }
+
+    fn sequences(&self) -> Vec<i64> {
+        self.done.iter().copied().chain(self.refused.iter().map(|it| it.sequence)).collect()
+    }
+}
+
+/// Rows that were read and that the table may still hold as they were. They are not to be published again.
+#[derive(Debug, Default)]
+struct Known {
+    rows: HashSet<i64>,
+    /// Settled since the last reading began, which may have seen them as they were before.
+    settled: Vec<i64>,
+}
+
+impl Known {
+    /// What was settled before a reading begins it cannot see any more, or it is due again.
+    fn begin_reading(&mut self) {
+        for it in self.settled.drain(..) {
+            self.rows.remove(&it);
+        }
+    }
+
+    /// Leaves those that were not read before.
+    fn retain_new(&mut self, page: &mut Vec<Pending>) {
+        page.retain(|it| self.rows.insert(it.sequence));
+    }
+
+    fn settled(&mut self, sequences: Vec<i64>) {
+        self.settled.extend(sequences);
+    }
+}
+
+fn locked(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Relay {
@@ -131,7 +176,8 @@ impl Relay {
         ended
     }
 
-    /// Publishes over one connection.
+    /// Publishes over one connection. Three things go on at once: the next rows are read while messages are in flight, and
+    /// those that the broker has taken are removed meanwhile. Whatever fails, the others come to their end in order.
     async fn serve(
         &self,
         lock: &mut RelayLock,
@@ -140,36 +186,103 @@ impl Relay {
         backoff: &mut Backoff,
         stop: &CancellationToken,
     ) -> Result<Ended, RelayError> {
-        let publisher = Publisher { link, config: &self.config, telemetry: &self.telemetry, stop };
-        while !stop.is_cancelled() {
+        let halt = stop.child_token();
+        let known = Mutex::new(Known::default());
+        let (rows, publishable) = mpsc::channel(1);
+        let (told, outcomes) = mpsc::channel(UNSETTLED);
+        let publisher = Publisher { link, config: &self.config, telemetry: &self.telemetry, stop: &halt };
+        let reading = async {
+            let _halts = halt.clone().drop_guard();
+            self.read(lock, link, &known, rows, &halt).await
+        };
+        let publishing = async {
+            let ended = publisher.publish(publishable, &told).await;
+            halt.cancel();
+            // Whoever settles is to know that there is no more.
+            drop(told);
+            ended
+        };
+        let settling = self.settle_all(owed, &known, outcomes, backoff, &halt);
+        let (read, published, settled) = tokio::join!(reading, publishing, settling);
+        settled?;
+        published?;
+        read?;
+        Ok(Ended::Stopped)
+    }
+
+    /// Reads ahead what is to be published. It goes through the table page by page, and begins again from its start when it
+    /// has come to the end, and now and then before: rows may appear behind it, for they are numbered before they are committed.
+    async fn read(
+        &self,
+        lock: &mut RelayLock,
+        link: &Link,
+        known: &Mutex<Known>,
+        rows: mpsc::Sender<Vec<Pending>>,
+        halt: &CancellationToken,
+    ) -> Result<(), RelayError> {
+        let (mut after, mut begun) = (i64::MIN, Instant::now());
+        while !halt.is_cancelled() {
             // Listens before it reads, so that no nudge falls between the two.
             let nudged = self.nudge.notified();
             tokio::pin!(nudged);
             nudged.as_mut().enable();
 
-            if !tokio::time::timeout(self.config.confirm_timeout, lock.holds()).await.unwrap_or(false) {
+            link.check()?;
+            locked(known).begin_reading();
+            let limit = self.config.batch as u64;
+            let holds = tokio::time::timeout(self.config.confirm_timeout, lock.holds());
+            let (holds, page) = tokio::join!(holds, self.store.outbox_pending(after, limit, self.clock.now()));
+            if !holds.unwrap_or(false) {
                 return Err(RelayError::LockLost);
             }
-            link.check()?;
-            let messages = self.store.outbox_pending(self.config.batch as u64, self.clock.now()).await?;
-            for window in messages.chunks(self.config.in_flight) {
-                let outcome = publisher.publish(window).await;
-                owed.done.extend(outcome.done);
-                owed.refused.extend(outcome.refused);
-                self.settle(owed).await?;
-                if let Some(broken) = outcome.broken {
-                    return Err(broken.into());
-                }
+            let mut page = page?;
+            let (is_full, last) = (page.len() >= self.config.batch, page.last().map(|it| it.sequence));
+            locked(known).retain_new(&mut page);
+            let is_news = !page.is_empty();
+            if is_news && rows.send(page).await.is_err() {
+                return Ok(());
             }
-            backoff.reset();
-            if messages.is_empty() {
+            match last.filter(|_| is_full && begun.elapsed() < self.config.poll_interval) {
+                Some(last) => after = last,
+                None => (after, begun) = (i64::MIN, Instant::now()),
+            }
+            if !is_full && !is_news {
                 tokio::select! {
                     () = nudged => {}
-                    _ = paused(self.config.poll_interval, stop) => {}
+                    _ = paused(self.config.poll_interval, halt) => {}
                 }
             }
         }
-        Ok(Ended::Stopped)
+        Ok(())
+    }
+
+    /// Tells the table what the broker says, as it comes and as much at once as there is.
+    async fn settle_all(
+        &self,
+        owed: &mut Owed,
+        known: &Mutex<Known>,
+        mut outcomes: mpsc::Receiver<Outcome>,
+        backoff: &mut Backoff,
+        halt: &CancellationToken,
+    ) -> Result<(), RelayError> {
+        while let Some(first) = outcomes.recv().await {
+            owed.take(first);
+            while let Ok(more) = outcomes.try_recv() {
+                owed.take(more);
+            }
+            let sequences = owed.sequences();
+            if let Err(error) = self.settle(owed).await {
+                // What is still in flight is owed too; it is not published again when the database is back.
+                halt.cancel();
+                while let Some(more) = outcomes.recv().await {
+                    owed.take(more);
+                }
+                return Err(error.into());
+            }
+            locked(known).settled(sequences);
+            backoff.reset();
+        }
+        Ok(())
     }
 
     /// Tells the table what the broker said. Until that has succeeded nothing more is published, so nothing that is owed
@@ -190,7 +303,7 @@ impl Relay {
     /// Tells how full the outbox is, whatever the relay does.
     async fn measure(&self, stop: &CancellationToken) {
         loop {
-            let begun = tokio::time::Instant::now();
+            let begun = Instant::now();
             // A database that is away is told of by the relay itself.
             if let Ok(it) = self.store.outbox_state().await {
                 let age = it.oldest.map(|oldest| Duration::try_from(self.clock.now() - oldest).unwrap_or_default());

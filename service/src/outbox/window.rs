@@ -1,18 +1,23 @@
-//! Messages in flight: a window of them is handed over, then all their confirms are awaited, each with its own time limit.
+//! Messages in flight: as many as may be are handed over, and while their confirms are awaited, in their order and each with
+//! its own time limit, the next ones go out.
 //!
 //! A confirm says that the broker has a message, not that a queue does: one that no queue takes is returned first and
-//! confirmed all the same. lapin hands a returned message out with the next confirm that comes, which under load is often
-//! another message's. Taken at its word it would let a lost message pass for published. So returns are matched by message
-//! id, and nothing is decided before the whole window is heard: each return comes before its own confirm and each confirm
-//! hands out one return, so then all of them are known.
+//! confirmed all the same. lapin puts returned messages in a row and hands the first of it out with the next confirm that
+//! comes, which under load is often another message's. Taken at its word it would let a lost message pass for published. So
+//! returns are matched by message id, and a message is decided only when its return cannot be on its way any more:
+//!
+//! * Whatever was returned before it stands before it in the row and was handed over before its confirm was heard. Once all
+//!   that was handed over by then is heard, as many confirms have come as there are returns up to its own: it is out.
+//! * It came out with a confirm of something handed over by that moment. Once all of this is heard too, it is known.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use lapin::message::BasicReturnMessage;
 use lapin::{Confirmation, PublisherConfirm};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -21,15 +26,16 @@ use crate::outbox::link::{Link, LinkError, message_id};
 use crate::store::Pending;
 use crate::telemetry::{Published, Stage, Telemetry};
 
-/// What became of the messages of a window. Those not named were not published, as far as is known.
-#[derive(Debug, Default)]
+/// Messages that are decided together, at most.
+const GROUP: usize = 100;
+
+/// What became of some messages. Those not named were not published, as far as is known.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
     /// Confirmed and routed.
     pub(super) done: Vec<i64>,
     /// Returned or nacked.
     pub(super) refused: Vec<Refused>,
-    /// Why the connection cannot be used any more.
-    pub(super) broken: Option<LinkError>,
 }
 
 /// A message that the broker does not want, now.
@@ -41,117 +47,165 @@ pub(super) struct Refused {
     pub(super) why: String,
 }
 
-/// What a window is published with.
+/// What messages are published with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Publisher<'a> {
     pub(super) link: &'a Link,
     pub(super) config: &'a AmqpConfig,
     pub(super) telemetry: &'a Telemetry,
+    /// Told to stop, it hands no more over and waits for what is in flight.
     pub(super) stop: &'a CancellationToken,
 }
 
 /// A message that was handed over.
-struct Handed<'a> {
-    message: &'a Pending,
+struct Handed {
+    message: Pending,
     at: Instant,
+    /// Until when its confirm is waited for.
+    until: Instant,
     confirm: PublisherConfirm,
 }
 
 impl Publisher<'_> {
-    /// Publishes these messages, in their order. Told to stop, it hands no more over and waits for what is in flight.
-    pub(super) async fn publish(self, messages: &[Pending]) -> Outcome {
-        let mut outcome = Outcome::default();
-        let mut handed = Vec::with_capacity(messages.len());
-        for message in messages {
-            if self.stop.is_cancelled() {
-                break;
-            }
-            let at = Instant::now();
-            match self.patiently(at, self.config.publish_timeout, self.link.publish(message)).await {
-                Some(Some(Ok(confirm))) => handed.push(Handed { message, at, confirm }),
-                Some(None) => outcome.refused.push(refused(message, "its routing key or type has more than 255 octets")),
-                Some(Some(Err(error))) => {
-                    outcome.broken = Some(LinkError::Broken(error));
-                    break;
-                }
-                None => {
-                    outcome.broken = Some(LinkError::NotTaken(self.config.publish_timeout));
-                    break;
-                }
-            }
+    /// Publishes what comes, in its order, until nothing comes any more or it is told to stop, and tells what became of
+    /// it. When the connection breaks, it tells what is known by then, and why.
+    pub(super) async fn publish(self, mut rows: mpsc::Receiver<Vec<Pending>>, told: &mpsc::Sender<Outcome>) -> Result<(), LinkError> {
+        let mut flight = Flight::default();
+        let ended = self.fly(&mut flight, &mut rows, told).await;
+        if ended.is_err() {
+            self.hear_what_came(&mut flight);
         }
-        let heard = self.hear(handed, &mut outcome.broken).await;
-        for (it, verdict) in heard.iter().zip(judge(&heard, if outcome.broken.is_none() { Window::Whole } else { Window::CutShort })) {
-            let what = match verdict {
-                Verdict::Published => {
-                    outcome.done.push(it.message.sequence);
-                    Published::Confirmed
-                }
-                Verdict::Returned(why) => {
-                    outcome.refused.push(refused(it.message, why));
-                    Published::Returned
-                }
-                Verdict::Nacked => {
-                    outcome.refused.push(refused(it.message, "the broker could not take it (nack)"));
-                    Published::Nacked
-                }
-                Verdict::Undecided => Published::Failed,
-            };
-            self.telemetry.relay_published(what, it.took);
-        }
-        outcome
+        // Whoever does not listen any more has said why.
+        let _ = told.send(self.count(flight.books.close())).await;
+        ended
     }
 
-    /// Awaits the confirms. Once the connection is broken only those count that have come already.
-    async fn hear<'a>(self, handed: Vec<Handed<'a>>, broken: &mut Option<LinkError>) -> Vec<Heard<'a>> {
-        let limit = self.config.confirm_timeout;
-        let mut heard = Vec::with_capacity(handed.len());
-        for Handed { message, at, confirm } in handed {
-            let came = if broken.is_some() { confirm.now_or_never() } else { self.patiently(at, limit, confirm).await };
-            let outcome = match came {
-                Some(Ok(confirmation)) => {
-                    heard.push(Heard::new(message, at.elapsed(), confirmation));
-                    continue;
-                }
-                Some(Err(error)) => {
-                    broken.get_or_insert(LinkError::Broken(error));
-                    Published::Failed
-                }
-                None if broken.is_some() => Published::Failed,
-                None => {
-                    *broken = Some(LinkError::Unconfirmed(limit));
-                    Published::TimedOut
-                }
-            };
-            self.telemetry.relay_published(outcome, at.elapsed());
-        }
-        heard
-    }
-
-    /// Awaits an answer of the broker for so long. A broker that has told us to wait is not late.
-    async fn patiently<T>(self, since: Instant, limit: Duration, answer: impl Future<Output = T>) -> Option<T> {
-        let mut answer = pin!(answer);
-        let mut until = since + limit;
+    async fn fly(
+        self,
+        flight: &mut Flight,
+        rows: &mut mpsc::Receiver<Vec<Pending>>,
+        told: &mpsc::Sender<Outcome>,
+    ) -> Result<(), LinkError> {
+        let mut next: VecDeque<Pending> = VecDeque::new();
         loop {
-            if let Ok(answer) = timeout_at(until, &mut answer).await {
+            if self.stop.is_cancelled() {
+                rows.close();
+                next.clear();
+            }
+            while flight.handed.len() < self.config.in_flight
+                && let Some(message) = next.pop_front()
+            {
+                self.hand_over(flight, message).await?;
+            }
+            match flight.handed.front_mut() {
+                Some(first) if next.is_empty() && !rows.is_closed() => tokio::select! {
+                    heard = self.hear(first) => self.note(flight, heard)?,
+                    more = rows.recv() => next.extend(more.into_iter().flatten()),
+                    // Looks again whether it is to stop.
+                    () = self.stop.cancelled() => {}
+                },
+                Some(first) => {
+                    let heard = self.hear(first).await;
+                    self.note(flight, heard)?;
+                }
+                None => match rows.recv().await {
+                    Some(more) => next.extend(more),
+                    None => return Ok(()),
+                },
+            }
+            let decided = flight.books.decided();
+            if decided.len() > 0 && told.send(self.count(decided)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn hand_over(self, flight: &mut Flight, message: Pending) -> Result<(), LinkError> {
+        let at = Instant::now();
+        let mut until = at + self.config.publish_timeout;
+        match self.patiently(&mut until, self.config.publish_timeout, self.link.publish(&message)).await {
+            Some(Some(Ok(confirm))) => {
+                flight.books.handed += 1;
+                flight.handed.push_back(Handed { message, at, until: at + self.config.confirm_timeout, confirm });
+                Ok(())
+            }
+            Some(None) => {
+                flight.books.refuse(&message, "its routing key or type has more than 255 octets");
+                Ok(())
+            }
+            Some(Some(Err(error))) => Err(LinkError::Broken(error)),
+            None => Err(LinkError::NotTaken(self.config.publish_timeout)),
+        }
+    }
+
+    /// Awaits a confirm.
+    async fn hear(self, handed: &mut Handed) -> Result<Confirmation, LinkError> {
+        let limit = self.config.confirm_timeout;
+        let (outcome, error) = match self.patiently(&mut handed.until, limit, &mut handed.confirm).await {
+            Some(Ok(confirmation)) => return Ok(confirmation),
+            Some(Err(error)) => (Published::Failed, LinkError::Broken(error)),
+            None => (Published::TimedOut, LinkError::Unconfirmed(limit)),
+        };
+        self.telemetry.relay_published(outcome, handed.at.elapsed());
+        Err(error)
+    }
+
+    /// Writes down what the broker said of the message that was handed over first.
+    fn note(self, flight: &mut Flight, heard: Result<Confirmation, LinkError>) -> Result<(), LinkError> {
+        if let Some(Handed { message, at, .. }) = flight.handed.pop_front() {
+            flight.books.hear(message, at.elapsed(), heard?);
+        }
+        Ok(())
+    }
+
+    /// Takes in the confirms that came before the connection broke.
+    fn hear_what_came(self, flight: &mut Flight) {
+        for Handed { message, at, confirm, .. } in flight.handed.drain(..) {
+            match confirm.now_or_never() {
+                Some(Ok(confirmation)) => flight.books.hear(message, at.elapsed(), confirmation),
+                _ => self.telemetry.relay_published(Published::Failed, at.elapsed()),
+            }
+        }
+    }
+
+    /// Counts what became of messages.
+    fn count(self, decided: Decided) -> Outcome {
+        for (what, took) in decided.told {
+            self.telemetry.relay_published(what, took);
+        }
+        decided.outcome
+    }
+
+    /// Awaits an answer of the broker until then. A broker that has told us to wait is not late.
+    async fn patiently<T>(self, until: &mut Instant, limit: Duration, answer: impl Future<Output = T>) -> Option<T> {
+        let mut answer = pin!(answer);
+        loop {
+            if let Ok(answer) = timeout_at(*until, &mut answer).await {
                 return Some(answer);
             }
             if !self.link.is_blocked() || self.stop.is_cancelled() {
                 return None;
             }
             self.telemetry.failed(Stage::Relay, "publishing", &LinkError::Blocked);
-            until = Instant::now() + limit;
+            *until = Instant::now() + limit;
         }
     }
 }
 
-/// What the broker said of a message, and the returned message, of this or another one, that came with it.
+/// What is on its way to the broker and back.
+#[derive(Default)]
+struct Flight {
+    handed: VecDeque<Handed>,
+    books: Books,
+}
+
+/// What the broker said of a message.
 #[derive(Debug)]
-struct Heard<'a> {
-    message: &'a Pending,
+struct Heard {
+    message: Pending,
     took: Duration,
     answer: Answer,
-    returned: Option<Returned>,
+    carried: Carried,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,17 +214,18 @@ enum Answer {
     Nack,
 }
 
+/// Whether a returned message came with a confirm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Carried {
+    Nothing,
+    AReturn,
+}
+
+/// A message that no queue took.
 #[derive(Debug)]
 struct Returned {
     message_id: String,
     why: String,
-}
-
-impl<'a> Heard<'a> {
-    fn new(message: &'a Pending, took: Duration, confirmation: Confirmation) -> Self {
-        let answer = if confirmation.is_ack() { Answer::Ack } else { Answer::Nack };
-        Self { message, took, answer, returned: confirmation.take_message().as_ref().map(Returned::new) }
-    }
 }
 
 impl Returned {
@@ -180,35 +235,129 @@ impl Returned {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict<'a> {
-    Published,
-    Returned(&'a str),
-    Nacked,
-    Undecided,
+/// Messages of which the fate is known.
+#[derive(Debug, Default)]
+struct Decided {
+    outcome: Outcome,
+    told: Vec<(Published, Duration)>,
 }
 
-/// How much of a window was heard.
+impl Decided {
+    fn len(&self) -> usize {
+        self.outcome.done.len() + self.outcome.refused.len()
+    }
+}
+
+/// What was heard and is not decided yet.
+#[derive(Debug, Default)]
+struct Books {
+    /// Messages handed over so far.
+    handed: u64,
+    /// Confirms heard so far, in the order in which the messages were handed over.
+    heard: u64,
+    /// Messages heard since the last group was closed.
+    open: Vec<Heard>,
+    groups: VecDeque<Group>,
+    /// Why messages were returned, by message id.
+    returned: HashMap<String, String>,
+    /// Refused before they were handed over.
+    unfit: Vec<Refused>,
+}
+
+/// Messages that are decided together.
+#[derive(Debug)]
+struct Group {
+    messages: Vec<Heard>,
+    /// How many confirms must be heard.
+    wait: u64,
+    stage: Wait,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// Until every return is handed out.
+    ForReturns,
+    /// Until what they were handed out with is heard.
+    ForTheirConfirms,
+}
+
+/// How much was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Window {
-    /// Every confirm.
+    /// Every confirm that matters.
     Whole,
     /// Those that came before the connection broke.
     CutShort,
 }
 
-/// Decides what is published. In a window cut short, the return of a message whose confirm handed out another's may have
-/// been on its way; such a message is left undecided.
-fn judge<'a>(heard: &'a [Heard<'_>], window: Window) -> Vec<Verdict<'a>> {
-    let returned: HashMap<&str, &str> =
-        heard.iter().filter_map(|it| it.returned.as_ref()).map(|it| (it.message_id.as_str(), it.why.as_str())).collect();
-    let judge_one = |it: &Heard<'_>| match (returned.get(message_id(it.message).as_str()), it.answer) {
-        (Some(why), _) => Verdict::Returned(why),
-        (None, Answer::Nack) => Verdict::Nacked,
-        (None, Answer::Ack) if window == Window::Whole || it.returned.is_none() => Verdict::Published,
-        (None, Answer::Ack) => Verdict::Undecided,
-    };
-    heard.iter().map(judge_one).collect()
+impl Books {
+    fn refuse(&mut self, message: &Pending, why: &str) {
+        self.unfit.push(refused(message, why));
+    }
+
+    fn hear(&mut self, message: Pending, took: Duration, confirmation: Confirmation) {
+        let answer = if confirmation.is_ack() { Answer::Ack } else { Answer::Nack };
+        self.write(message, took, answer, confirmation.take_message().as_ref().map(Returned::new));
+    }
+
+    fn write(&mut self, message: Pending, took: Duration, answer: Answer, returned: Option<Returned>) {
+        self.heard += 1;
+        let carried = if returned.is_some() { Carried::AReturn } else { Carried::Nothing };
+        self.returned.extend(returned.map(|it| (it.message_id, it.why)));
+        self.open.push(Heard { message, took, answer, carried });
+        if self.open.len() >= GROUP || self.heard == self.handed {
+            let messages = std::mem::take(&mut self.open);
+            self.groups.push_back(Group { messages, wait: self.handed, stage: Wait::ForReturns });
+        }
+    }
+
+    /// What can be decided now.
+    fn decided(&mut self) -> Decided {
+        let mut decided = Decided::default();
+        decided.outcome.refused.append(&mut self.unfit);
+        while let Some(first) = self.groups.front_mut().filter(|it| it.wait <= self.heard) {
+            if first.stage == Wait::ForReturns {
+                (first.wait, first.stage) = (self.handed, Wait::ForTheirConfirms);
+            } else if let Some(group) = self.groups.pop_front() {
+                self.judge(group.messages, Window::Whole, &mut decided);
+            }
+        }
+        decided
+    }
+
+    /// What can be decided when nothing more is heard.
+    fn close(mut self) -> Decided {
+        let mut decided = self.decided();
+        let groups = std::mem::take(&mut self.groups);
+        let rest = groups.into_iter().flat_map(|it| it.messages).chain(std::mem::take(&mut self.open)).collect();
+        let window = if self.heard == self.handed { Window::Whole } else { Window::CutShort };
+        self.judge(rest, window, &mut decided);
+        decided
+    }
+
+    /// Decides what is published. In a window cut short, the return of a message whose confirm handed out another's may
+    /// have been on its way; such a message is left undecided.
+    fn judge(&mut self, messages: Vec<Heard>, window: Window, decided: &mut Decided) {
+        for Heard { message, took, answer, carried } in messages {
+            let why = if self.returned.is_empty() { None } else { self.returned.remove(&message_id(&message)) };
+            let what = match (why, answer) {
+                (Some(why), _) => {
+                    decided.outcome.refused.push(refused(&message, &why));
+                    Published::Returned
+                }
+                (None, Answer::Nack) => {
+                    decided.outcome.refused.push(refused(&message, "the broker could not take it (nack)"));
+                    Published::Nacked
+                }
+                (None, Answer::Ack) if window == Window::Whole || carried == Carried::Nothing => {
+                    decided.outcome.done.push(message.sequence);
+                    Published::Confirmed
+                }
+                (None, Answer::Ack) => Published::Failed,
+            };
+            decided.told.push((what, took));
+        }
+    }
 }
 
 fn refused(message: &Pending, why: &str) -> Refused {
@@ -216,55 +365,4 @@ fn refused(message: &Pending, why: &str) -> Refused {
 }
 
 #[cfg(test)]
-mod tests {
-    use time::OffsetDateTime;
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn message(sequence: i64) -> Pending {
-        Pending {
-            sequence,
-            message_id: Uuid::from_u128(u128::from(sequence.unsigned_abs())),
-            message_type: String::new(),
-            routing_key: String::new(),
-            payload: String::new(),
-            attempts: 0,
-            created_at: OffsetDateTime::UNIX_EPOCH,
-        }
-    }
-
-    fn heard<'a>(message: &'a Pending, answer: Answer, returned: Option<&Pending>) -> Heard<'a> {
-        let returned = returned.map(|it| Returned { message_id: message_id(it), why: "returned".to_owned() });
-        Heard { message, took: Duration::ZERO, answer, returned }
-    }
-
-    #[test]
-    fn a_return_counts_for_the_message_it_names_and_not_for_the_confirm_it_came_with() {
-        let (routed, lost) = (message(1), message(2));
-        let heard = [heard(&routed, Answer::Ack, Some(&lost)), heard(&lost, Answer::Ack, None)];
-        assert_eq!(judge(&heard, Window::Whole), [Verdict::Published, Verdict::Returned("returned")]);
-    }
-
-    #[test]
-    fn a_return_that_came_with_a_later_confirm_counts_too() {
-        let (lost, routed) = (message(1), message(2));
-        let heard = [heard(&lost, Answer::Ack, None), heard(&routed, Answer::Ack, Some(&lost))];
-        assert_eq!(judge(&heard, Window::Whole), [Verdict::Returned("returned"), Verdict::Published]);
-    }
-
-    #[test]
-    fn in_a_window_cut_short_a_confirm_with_the_return_of_another_proves_nothing() {
-        let (one, other, third) = (message(1), message(2), message(3));
-        let heard = [heard(&one, Answer::Ack, Some(&other)), heard(&third, Answer::Ack, None)];
-        assert_eq!(judge(&heard, Window::CutShort), [Verdict::Undecided, Verdict::Published]);
-        assert_eq!(judge(&heard, Window::Whole), [Verdict::Published, Verdict::Published]);
-    }
-
-    #[test]
-    fn a_nack_is_a_refusal() {
-        let (one, other) = (message(1), message(2));
-        let heard = [heard(&one, Answer::Nack, None), heard(&other, Answer::Nack, Some(&other))];
-        assert_eq!(judge(&heard, Window::Whole), [Verdict::Nacked, Verdict::Returned("returned")]);
-    }
-}
+mod tests;

@@ -6,18 +6,13 @@ use std::sync::Arc;
 use bounce::address::Address;
 use bounce::classify::reason::Reason;
 use bounce::policy::Cause;
-use entity::suppression;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use time::OffsetDateTime;
 
 use crate::store::error::StoreError;
 use crate::store::ids::SubjectId;
 use crate::store::lists::List;
 use crate::store::record::Suppression;
-use crate::store::{Store, rows};
-
-/// Subjects asked for by one statement.
-const SUBJECTS_PER_STATEMENT: usize = 10_000;
+use crate::store::{Store, standings};
 
 /// Whether an address may be mailed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,43 +52,47 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn check(&self, list: &Arc<List>, addresses: &[Address], now: OffsetDateTime) -> Result<Vec<Answer>, StoreError> {
-        let subject = |it: &Address| self.identity.subject(it);
-        let own: Vec<(SubjectId, SubjectId)> = addresses.iter().map(|it| (subject(it), subject(&it.domain_entry()))).collect();
-        let wanted: HashSet<SubjectId> = own.iter().flat_map(|it| [it.0, it.1]).collect();
-        let wanted: Vec<SubjectId> = wanted.into_iter().collect();
-        let mut standing: HashMap<SubjectId, Vec<Suppression>> = HashMap::new();
-        for chunk in wanted.chunks(SUBJECTS_PER_STATEMENT) {
-            let found = suppression::Entity::find()
-                .filter(suppression::Column::SubjectId.is_in(chunk.iter().map(|it| it.0.to_vec())))
-                .filter(suppression::Column::ListId.is_in(list.lineage.iter().map(|it| it.0)))
-                .filter(suppression::Column::ReleasedAt.is_null())
-                .all(&self.db)
-                .await?;
-            for row in found {
-                let subject = SubjectId(rows::sixteen("suppression", &row.subject_id)?);
-                standing.entry(subject).or_default().push(rows::suppression_from_row(row)?);
-            }
+        if let [address] = addresses {
+            return Ok(vec![self.check_one(list, address, now).await?]);
         }
-        let none = Vec::new();
+        let mut domains: HashMap<&str, SubjectId> = HashMap::new();
+        let mut own = Vec::with_capacity(addresses.len());
+        for it in addresses {
+            let domain = domains.entry(it.domain()).or_insert_with(|| self.identity.subject(&it.domain_entry()));
+            own.push((self.identity.subject(it), *domain));
+        }
+        let wanted: HashSet<SubjectId> = own.iter().map(|it| it.0).chain(domains.into_values()).collect();
+        let wanted: Vec<SubjectId> = wanted.into_iter().collect();
+        let standing = standings::read(&self.db, &wanted, &list.lineage).await?;
+        let rows_of = |it: &SubjectId| standing.get(it).map(Vec::as_slice).unwrap_or_default();
         let mut answers = Vec::with_capacity(own.len());
         for (address, domain) in own {
-            let weightiest = weigh(list, standing.get(&address).unwrap_or(&none), standing.get(&domain).unwrap_or(&none), now);
-            answers.push(match weightiest {
-                None => Answer::Clear,
-                Some((it, by_domain)) => Answer::Suppressed(Blocked {
-                    cause: it.cause,
-                    reason: it.reason,
-                    list: self.list_by_id(it.list).await?.name.clone(),
-                    by_domain,
-                    provisional: it.provisional,
-                    since: it.since,
-                    expires_at: it.expires_at,
-                    event: it.event,
-                    note: it.note.clone(),
-                }),
-            });
+            answers.push(self.answer(weigh(list, rows_of(&address), rows_of(&domain), now)).await?);
         }
         Ok(answers)
+    }
+
+    /// Asks for one address, in the company of others who ask at the same time.
+    async fn check_one(&self, list: &Arc<List>, address: &Address, now: OffsetDateTime) -> Result<Answer, StoreError> {
+        let subjects = [self.identity.subject(address), self.identity.subject(&address.domain_entry())];
+        let [address, domain] = self.standings.of(&self.db, list, subjects).await?;
+        self.answer(weigh(list, &address, &domain, now)).await
+    }
+
+    /// What is answered for the standing that weighs most.
+    async fn answer(&self, weightiest: Option<(&Suppression, bool)>) -> Result<Answer, StoreError> {
+        let Some((it, by_domain)) = weightiest else { return Ok(Answer::Clear) };
+        Ok(Answer::Suppressed(Blocked {
+            cause: it.cause,
+            reason: it.reason,
+            list: self.list_by_id(it.list).await?.name.clone(),
+            by_domain,
+            provisional: it.provisional,
+            since: it.since,
+            expires_at: it.expires_at,
+            event: it.event,
+            note: it.note.clone(),
+        }))
     }
 }
 

@@ -4,23 +4,22 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use bounce::address::Address;
 use entity::{event, event_key, outbox, receipt, subject, suppression_change};
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveValue, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use time::OffsetDateTime;
 
 use crate::store::connect::Announces;
+use crate::store::dialect::{self, Known};
 use crate::store::error::{StoreError, bad_row};
 use crate::store::history::{History, Origin, Taken};
 use crate::store::ids::{EventId, ListId, ReceiptId, SubjectId};
 use crate::store::messages::{Message, Whereabouts, event_recorded, suppression_changed};
 use crate::store::record::{Event, Incoming, Keep, SuppressionChange};
-use crate::store::{Store, copies, dialect, erased, load, rows, tokens};
+use crate::store::{Store, copies, erased, load, rows, tokens};
 
-/// Rows written by one statement, well below the 32,766 parameters that SQLite takes.
-const ROWS_PER_STATEMENT: usize = 500;
+/// Keys looked for by one statement, below the 32,766 parameters that SQLite takes.
+const KEYS_PER_STATEMENT: usize = 10_000;
 
 /// What became of one receipt of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,11 +85,11 @@ impl Commit<'_> {
         }
         let pairs = self.pairs(batch);
         let named = || batch.iter().flat_map(addresses).map(|it| (self.store.identity.subject(it), it));
-        let mut subjects = lock_subjects(self.tx, named(), self.now).await?;
+        let (mut subjects, strangers) = lock_or_insert(self.tx, named(), self.now).await?;
         let erased = erased::settle(self.tx, &mut subjects, named()).await?;
         let batch = &*erased::scrubbed(batch, &erased, &self.store.identity);
         let first_ids = self.insert_receipts(batch).await?;
-        let mut histories = load::histories(self.tx, &self.store.lists, &pairs, &subjects).await?;
+        let mut histories = load::histories_beside(self.tx, &self.store.lists, &pairs, &subjects, &strangers).await?;
         let mut written = Written::default();
         let mut accepted = Vec::with_capacity(batch.len());
         let mut seen = BTreeSet::new();
@@ -100,9 +99,8 @@ impl Commit<'_> {
                 accepted.push(Accepted::Duplicate { receipt });
                 continue;
             }
-            let before = written.new.clone();
-            let (events, changes) = self.take_in(incoming, &mut histories, &mut written)?;
-            let merged = events.iter().map(|it| it.id).filter(|it| before.contains(it) || !written.new.contains(it)).collect();
+            let (events, fresh, changes) = self.take_in(incoming, &mut histories, &mut written)?;
+            let merged = events.iter().map(|it| it.id).filter(|it| !fresh.contains(it)).collect();
             accepted.push(Accepted::New { receipt, events, merged, changes });
         }
         // A change from earlier in the batch may name an event that has meanwhile become part of another.
@@ -144,22 +142,17 @@ impl Commit<'_> {
             batch.iter().flat_map(|it| std::iter::once(it).chain(&it.set_aside)).filter(|it| it.keep != Keep::Nothing).collect();
         kept.sort_by(|a, b| (&a.source, a.digest).cmp(&(&b.source, b.digest)));
         kept.dedup_by(|a, b| a.source == b.source && a.digest == b.digest);
-        for chunk in kept.chunks(ROWS_PER_STATEMENT) {
-            let models = chunk.iter().map(|it| row_of_receipt(it).into_active_model());
-            receipt::Entity::insert_many(models)
-                .on_conflict_do_nothing_on([receipt::Column::Source, receipt::Column::Digest])
-                .exec_without_returning(self.tx)
-                .await?;
-        }
-        let mut ids = HashMap::new();
-        for chunk in kept.chunks(ROWS_PER_STATEMENT) {
-            let digests = chunk.iter().map(|it| it.digest.to_vec());
-            let sources: BTreeSet<&str> = chunk.iter().map(|it| it.source.as_str()).collect();
+        let key = [receipt::Column::Digest, receipt::Column::Source];
+        let rows: Vec<receipt::Model> = kept.iter().map(|it| row_of_receipt(it)).collect();
+        let new = dialect::insert_missing(self.tx, rows, &key, &[receipt::Column::Id]).await?;
+        let new: BTreeSet<uuid::Uuid> = new.iter().map(|it| it.try_get("", "id")).collect::<Result<_, _>>()?;
+        let mut ids: HashMap<(String, [u8; 32]), ReceiptId> = kept.iter().map(|it| ((it.source.clone(), it.digest), it.id)).collect();
+        let again: Vec<&Incoming> = kept.into_iter().filter(|it| !new.contains(&it.id.0)).collect();
+        for chunk in again.chunks(KEYS_PER_STATEMENT) {
             let found: Vec<(uuid::Uuid, String, Vec<u8>)> = receipt::Entity::find()
                 .select_only()
                 .columns([receipt::Column::Id, receipt::Column::Source, receipt::Column::Digest])
-                .filter(receipt::Column::Digest.is_in(digests))
-                .filter(receipt::Column::Source.is_in(sources))
+                .filter(dialect::among(self.tx, receipt::Column::Digest, chunk.iter().map(|it| it.digest.to_vec().into())))
                 .into_tuple()
                 .all(self.tx)
                 .await?;
@@ -171,16 +164,18 @@ impl Commit<'_> {
         Ok(ids)
     }
 
-    /// Takes the facts of one receipt into the histories and decides again where it matters.
+    /// Takes the facts of one receipt into the histories and decides again where it matters. Gives back the events it speaks of,
+    /// which of them are new, and what changed.
     fn take_in(
         &self,
         incoming: &Incoming,
         histories: &mut BTreeMap<Pair, History>,
         written: &mut Written,
-    ) -> Result<(Vec<Event>, Vec<SuppressionChange>), StoreError> {
+    ) -> Result<(Vec<Event>, BTreeSet<EventId>, Vec<SuppressionChange>), StoreError> {
         let identity = &self.store.identity;
         let mut touched = BTreeMap::new();
         let mut said = Vec::new();
+        let mut fresh = BTreeSet::new();
         for fact in &incoming.facts {
             let pair = (fact.list.boundary, identity.subject(&fact.address));
             let history = histories.get_mut(&pair).ok_or_else(|| bad_row("subject", "a locked subject is not there"))?;
@@ -195,80 +190,68 @@ impl Commit<'_> {
             let (Taken::New(id) | Taken::Improved(id) | Taken::Known(id)) = taken;
             written.gone.extend(gone.into_iter().map(|it| (it, id)));
             match taken {
-                Taken::New(_) => written.new.insert(id),
-                Taken::Improved(_) => written.improved.insert(id),
+                Taken::New(_) => {
+                    written.new.insert(id);
+                    fresh.insert(id);
+                }
+                Taken::Improved(_) => {
+                    written.improved.insert(id);
+                }
                 Taken::Known(_) => continue,
-            };
+            }
             touched.insert(pair, self.store.policies.of(&fact.list.name));
-            said.push((pair, id));
+            said.push(id);
         }
         for delivery in &incoming.deliveries {
             let pair = (delivery.list.boundary, identity.subject(&delivery.address));
             let history = histories.get_mut(&pair).ok_or_else(|| bad_row("subject", "a locked subject is not there"))?;
             let keys = delivery.message_keys.iter().map(|it| identity.fact(pair.0, pair.1, bounce::kind::Kind::Bounce, it)).collect();
-            history.take_in_delivery(delivery, keys, (incoming.keep != Keep::Nothing).then_some(incoming.id));
+            if !history.take_in_delivery(delivery, keys, (incoming.keep != Keep::Nothing).then_some(incoming.id)) {
+                continue;
+            }
             written.delivered.insert(pair);
             touched.insert(pair, self.store.policies.of(&delivery.list.name));
         }
+        let spoken: Vec<Pair> = touched.keys().copied().collect();
         let mut changes = Vec::new();
         for (pair, policy) in touched {
-            // The revision is the subject's, whichever tree of lists the change is in.
-            let same = histories.iter().filter(|(it, _)| it.1 == pair.1);
-            let revision = same.map(|(_, it)| it.revision).max().unwrap_or_default();
             if let Some(history) = histories.get_mut(&pair) {
-                history.revision = revision;
+                // The revision is the subject's, whichever tree of lists the change is in.
+                let revision = written.revisions.entry(pair.1).or_insert(history.revision);
+                history.revision = *revision;
                 changes.extend(history.decide(policy, "rebound", self.now, self.position));
+                *revision = history.revision;
             }
         }
-        let events = said
-            .iter()
-            .filter_map(|(pair, id)| histories.get(pair).and_then(|it| it.events.iter().find(|it| it.id == *id)).cloned())
-            .collect();
-        Ok((events, changes))
+        let known: HashMap<EventId, &Event> =
+            spoken.iter().filter_map(|it| histories.get(it)).flat_map(|it| &it.events).map(|it| (it.id, it)).collect();
+        let events = said.iter().filter_map(|it| known.get(it).copied().cloned()).collect();
+        Ok((events, fresh, changes))
     }
 
     /// Writes what the receipts did: events and keys first, then what lists say.
     async fn write(&self, histories: &BTreeMap<Pair, History>, written: &Written) -> Result<(), StoreError> {
         let events: Vec<&Event> = histories.values().flat_map(|it| &it.events).collect();
-        let new: Vec<&&Event> = events.iter().filter(|it| written.new.contains(&it.id)).collect();
-        for chunk in new.chunks(ROWS_PER_STATEMENT) {
-            let models = chunk.iter().map(|it| rows::row_of_event(it).into_active_model());
-            event::Entity::insert_many(models).exec_without_returning(self.tx).await?;
-        }
-        for improved in events.iter().filter(|it| written.improved.contains(&it.id) && !written.new.contains(&it.id)) {
-            let model = rows::row_of_event(improved).into_active_model().reset_all();
-            event::Entity::update(model).exec(self.tx).await?;
-        }
-        self.write_keys(&events, written).await?;
+        let new = events.iter().filter(|it| written.new.contains(&it.id)).map(|it| rows::row_of_event(it)).collect();
+        dialect::insert::<event::Model, _>(self.tx, new, Known::Impossible).await?;
+        let improved = events.iter().filter(|it| written.improved.contains(&it.id) && !written.new.contains(&it.id));
+        dialect::insert::<event::Model, _>(
+            self.tx,
+            improved.map(|it| rows::row_of_event(it)).collect(),
+            Known::Yields(&[event::Column::Id]),
+        )
+        .await?;
+        // Every key of an event that is new or improved points to it now.
+        let keyed = events.iter().filter(|it| written.new.contains(&it.id) || written.improved.contains(&it.id));
+        let keys = keyed.flat_map(|it| it.keys.iter().map(|key| event_key::Model { key: key.0.to_vec(), event_id: it.id.0 }));
+        dialect::insert::<event_key::Model, _>(self.tx, keys.collect(), Known::Yields(&[event_key::Column::Key])).await?;
         self.write_copies(histories, written).await?;
-        for gone in written.gone.keys().filter(|it| !written.new.contains(it)) {
-            let model = event::ActiveModel {
-                id: ActiveValue::Unchanged(gone.0),
-                merged_into: ActiveValue::Set(Some(written.heir(*gone).0)),
-                ..<event::ActiveModel as Default>::default()
-            };
-            event::Entity::update(model).exec(self.tx).await?;
-        }
-        for pair in &written.delivered {
-            if let Some(history) = histories.get(pair) {
-                load::replace_deliveries(self.tx, history).await?;
-            }
-        }
+        let gone = written.gone.keys().filter(|it| !written.new.contains(it));
+        let heirs = gone.map(|it| (it.0.into(), written.heir(*it).0.into())).collect();
+        dialect::set(self.tx, event::Column::Id, event::Column::MergedInto, heirs).await?;
+        let delivered: Vec<&History> = written.delivered.iter().filter_map(|it| histories.get(it)).collect();
+        load::replace_deliveries(self.tx, &delivered).await?;
         write_suppressions(self.tx, histories, &written.changes).await
-    }
-
-    /// Every key of an event that was new or improved points to it now.
-    async fn write_keys(&self, events: &[&Event], written: &Written) -> Result<(), StoreError> {
-        let keys: Vec<event_key::ActiveModel> = events
-            .iter()
-            .filter(|it| written.new.contains(&it.id) || written.improved.contains(&it.id))
-            .flat_map(|it| it.keys.iter().map(|key| event_key::Model { key: key.0.to_vec(), event_id: it.id.0 }.into_active_model()))
-            .collect();
-        for chunk in keys.chunks(ROWS_PER_STATEMENT) {
-            let replace = OnConflict::column(event_key::Column::Key).update_column(event_key::Column::EventId).to_owned();
-            event_key::Entity::insert_many(chunk.to_vec()).on_conflict(replace).exec_without_returning(self.tx).await?;
-        }
-        Ok(())
     }
 
     /// Which receipts told of an event beside the one it names now.
@@ -291,17 +274,17 @@ impl Commit<'_> {
         accepted: &[Accepted],
         written: &Written,
     ) -> Result<(), StoreError> {
+        if self.store.announces == Announces::FeedsOnly {
+            return Ok(());
+        }
+        let latest: HashMap<EventId, &Event> = histories.values().flat_map(|it| &it.events).map(|it| (it.id, it)).collect();
         let mut messages = Vec::new();
         let mut told = BTreeSet::new();
         for one in accepted {
             let Accepted::New { events, changes, .. } = one else { continue };
             for event in events.iter().filter(|it| told.insert(it.id)) {
                 // What the event came to after the whole batch; a copy later in the batch may have improved it.
-                let Some(last) =
-                    histories.get(&(event.boundary, event.subject)).and_then(|it| it.events.iter().find(|at| at.id == event.id))
-                else {
-                    continue;
-                };
+                let Some(last) = latest.get(&event.id) else { continue };
                 let id = if written.new.contains(&event.id) { event.id.0 } else { uuid::Uuid::now_v7() };
                 let list = self.store.lists.by_id(self.tx, last.list).await?;
                 messages.push(event_recorded(
@@ -340,6 +323,7 @@ struct Written {
     gone: BTreeMap<EventId, EventId>,
     delivered: BTreeSet<Pair>,
     changes: Vec<SuppressionChange>,
+    revisions: HashMap<SubjectId, i64>,
 }
 
 impl Written {
@@ -349,7 +333,7 @@ impl Written {
     }
 }
 
-fn addresses(incoming: &Incoming) -> impl Iterator<Item = &bounce::address::Address> {
+fn addresses(incoming: &Incoming) -> impl Iterator<Item = &Address> {
     incoming.facts.iter().map(|it| &it.address).chain(incoming.deliveries.iter().map(|it| &it.address))
 }
 
@@ -372,44 +356,56 @@ pub(super) fn row_of_receipt(it: &Incoming) -> receipt::Model {
 /// Inserts the subjects that are missing and locks them all, in the order of their ids.
 pub(super) async fn lock_subjects<'a>(
     tx: &DatabaseTransaction,
-    addresses: impl Iterator<Item = (SubjectId, &'a bounce::address::Address)>,
+    addresses: impl Iterator<Item = (SubjectId, &'a Address)>,
     now: OffsetDateTime,
 ) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
-    let addresses: BTreeMap<SubjectId, &bounce::address::Address> = addresses.collect();
-    insert_missing(tx, &addresses, now).await?;
-    lock_known(tx, &addresses.into_keys().collect::<Vec<_>>()).await
+    Ok(lock_or_insert(tx, addresses, now).await?.0)
 }
 
-/// Inserts the subjects that are missing, in the order of their ids.
+/// As [`lock_subjects`]; tells too which were missing: of these nothing else is known.
+async fn lock_or_insert<'a>(
+    tx: &DatabaseTransaction,
+    addresses: impl Iterator<Item = (SubjectId, &'a Address)>,
+    now: OffsetDateTime,
+) -> Result<(HashMap<SubjectId, subject::Model>, BTreeSet<SubjectId>), StoreError> {
+    let addresses: BTreeMap<SubjectId, &Address> = addresses.collect();
+    let new = insert_missing(tx, &addresses, now).await?;
+    let known: Vec<SubjectId> = addresses.keys().filter(|it| !new.contains(it)).copied().collect();
+    let mut locked = lock_known(tx, &known).await?;
+    // What this transaction inserted nobody else can have.
+    locked.extend(addresses.iter().filter(|(id, _)| new.contains(id)).map(|(id, address)| (*id, row_of_subject(*id, address, now))));
+    Ok((locked, new))
+}
+
+/// Inserts the subjects that are missing, in the order of their ids, and tells which these are.
 pub(super) async fn insert_missing(
     tx: &DatabaseTransaction,
-    addresses: &BTreeMap<SubjectId, &bounce::address::Address>,
+    addresses: &BTreeMap<SubjectId, &Address>,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
-    let all: Vec<(&SubjectId, &&bounce::address::Address)> = addresses.iter().collect();
-    for chunk in all.chunks(ROWS_PER_STATEMENT) {
-        let models = chunk.iter().map(|(id, address)| {
-            let model = subject::Model {
-                id: id.0.to_vec(),
-                address: Some(address.expose().to_owned()),
-                domain: address.domain().to_owned(),
-                revision: 0,
-                created_at: now,
-                erased_at: None,
-            };
-            model.into_active_model()
-        });
-        subject::Entity::insert_many(models).on_conflict_do_nothing_on([subject::Column::Id]).exec_without_returning(tx).await?;
+) -> Result<BTreeSet<SubjectId>, StoreError> {
+    let rows: Vec<subject::Model> = addresses.iter().map(|(id, address)| row_of_subject(*id, address, now)).collect();
+    let id = [subject::Column::Id];
+    let new = dialect::insert_missing(tx, rows, &id, &id).await?;
+    new.iter().map(|it| rows::sixteen("subject", &it.try_get::<Vec<u8>>("", "id")?).map(SubjectId)).collect()
+}
+
+fn row_of_subject(id: SubjectId, address: &Address, now: OffsetDateTime) -> subject::Model {
+    subject::Model {
+        id: id.0.to_vec(),
+        address: Some(address.expose().to_owned()),
+        domain: address.domain().to_owned(),
+        revision: 0,
+        created_at: now,
+        erased_at: None,
     }
-    Ok(())
 }
 
 /// Locks those of these subjects that are there. The ids come in their order.
 pub(super) async fn lock_known(tx: &DatabaseTransaction, ids: &[SubjectId]) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
     let mut locked = HashMap::new();
-    for chunk in ids.chunks(ROWS_PER_STATEMENT) {
+    for chunk in ids.chunks(KEYS_PER_STATEMENT) {
         let rows = subject::Entity::find()
-            .filter(subject::Column::Id.is_in(chunk.iter().map(|id| id.0.to_vec())))
+            .filter(dialect::among(tx, subject::Column::Id, chunk.iter().map(|id| id.0.to_vec().into())))
             .order_by_asc(subject::Column::Id)
             .lock_exclusive()
             .all(tx)
@@ -434,15 +430,9 @@ pub(super) async fn write_suppressions(
         let revision = revisions.entry(change.subject).or_default();
         *revision = change.revision.max(*revision);
     }
-    let revisions: Vec<(SubjectId, i64)> = revisions.into_iter().collect();
-    for chunk in revisions.chunks(ROWS_PER_STATEMENT) {
-        dialect::set_revisions(tx, chunk).await?;
-    }
-    for chunk in changes.chunks(ROWS_PER_STATEMENT) {
-        let models = chunk.iter().map(|it| rows::row_of_change(it).into_active_model());
-        suppression_change::Entity::insert_many(models).exec_without_returning(tx).await?;
-    }
-    Ok(())
+    let revisions = revisions.into_iter().map(|(id, revision)| (id.0.to_vec().into(), revision.into())).collect();
+    dialect::set(tx, subject::Column::Id, subject::Column::Revision, revisions).await?;
+    dialect::insert::<suppression_change::Model, _>(tx, changes.iter().map(rows::row_of_change).collect(), Known::Impossible).await
 }
 
 /// Appends messages to the outbox. Takes the transaction, so that it cannot be called outside one.
@@ -455,19 +445,16 @@ pub(super) async fn append(
     if announces == Announces::FeedsOnly {
         return Ok(());
     }
-    for chunk in messages.chunks(ROWS_PER_STATEMENT) {
-        let models = chunk.iter().map(|it| outbox::ActiveModel {
-            sequence: ActiveValue::NotSet,
-            message_id: ActiveValue::Set(it.id),
-            message_type: ActiveValue::Set(it.kind.to_owned()),
-            routing_key: ActiveValue::Set(it.routing_key.clone()),
-            payload: ActiveValue::Set(it.payload.clone()),
-            attempts: ActiveValue::Set(0),
-            last_error: ActiveValue::Set(None),
-            not_before: ActiveValue::Set(None),
-            created_at: ActiveValue::Set(now),
-        });
-        outbox::Entity::insert_many(models).exec_without_returning(tx).await?;
-    }
-    Ok(())
+    let rows = messages.iter().map(|it| outbox::ActiveModel {
+        sequence: ActiveValue::NotSet,
+        message_id: ActiveValue::Set(it.id),
+        message_type: ActiveValue::Set(it.kind.to_owned()),
+        routing_key: ActiveValue::Set(it.routing_key.clone()),
+        payload: ActiveValue::Set(it.payload.clone()),
+        attempts: ActiveValue::Set(0),
+        last_error: ActiveValue::Set(None),
+        not_before: ActiveValue::Set(None),
+        created_at: ActiveValue::Set(now),
+    });
+    dialect::insert(tx, rows.collect::<Vec<_>>(), Known::Impossible).await
 }

@@ -16,7 +16,11 @@ use crate::store::identity::Identity;
 use crate::store::ids::ListId;
 use crate::store::lists::{List, Lists};
 use crate::store::policies::Policies;
+use crate::store::standings::Standings;
 use crate::store::{Store, dialect};
+
+/// How long a connection that was used is taken to be there still.
+const PROVEN_FOR: Duration = Duration::from_secs(1);
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -66,6 +70,8 @@ impl Store {
             .max_connections(options.max_connections)
             .min_connections(options.min_connections)
             .acquire_timeout(options.acquire_timeout)
+            // Asking a connection whether it is there costs as much as a short statement; one just used needs no question.
+            .test_before_acquire_if_idle_for(PROVEN_FOR)
             .connect_timeout(options.connect_timeout)
             .connect_lazy(true)
             .sqlx_logging(false);
@@ -76,9 +82,10 @@ impl Store {
             });
         } else {
             connect.statement_timeout(options.statement_timeout).set_application_name("rebound");
+            connect.map_sqlx_postgres_opts(|it| it.options([dialect::ISOLATION]));
         }
         let db = Database::connect(connect).await?;
-        Ok(Self { db, identity, policies, announces: options.announces, lists: Lists::default() })
+        Ok(Self { db, identity, policies, announces: options.announces, lists: Lists::default(), standings: Standings::default() })
     }
 
     /// Brings the schema up to date. Replicas that start at once wait for one another.

@@ -1,20 +1,26 @@
 //! Every place where Postgres and SQLite differ. Nothing outside asks which database it is.
 
+mod bulk;
+
 use std::path::PathBuf;
 
 use sea_orm::sqlx;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, IsolationLevel, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait, Value,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait,
 };
 
 use crate::store::error::StoreError;
-use crate::store::ids::SubjectId;
+
+pub(super) use bulk::{Known, among, delete, insert, insert_missing, set};
 
 /// Key of the advisory lock around migrations: "rebound" and 1, in hex.
 const MIGRATION_LOCK: i64 = 0x0072_6562_6f75_0001;
 /// Key of the advisory lock that the active relay holds.
 const RELAY_LOCK: i64 = 0x0072_6562_6f75_0002;
+
+/// Stated for each connection, whatever the server's default: what is read after a lock must be what was committed before it.
+pub(super) const ISOLATION: (&str, &str) = ("default_transaction_isolation", "read committed");
 
 /// Begins a transaction that may write. On SQLite it takes the write lock at once: a transaction that reads first and
 /// writes later would fail with "locked" instead of waiting.
@@ -23,18 +29,23 @@ pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction
         DbBackend::Sqlite => {
             TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() }
         }
-        // Stated, whatever the server's default: what is read after a lock must be what was committed before it.
-        _ => TransactionOptions { isolation_level: Some(IsolationLevel::ReadCommitted), ..TransactionOptions::default() },
+        // The connection states how transactions are isolated; see [`ISOLATION`].
+        _ => TransactionOptions::default(),
     };
     Ok(db.begin_with_options(options).await?)
 }
 
 /// Place in the feeds for what this transaction writes, in commit order: on Postgres its transaction id, on SQLite, which has
 /// one writer at a time, the next number.
+///
+/// On the same way Postgres is told that this transaction finds rows by key alone. Its statements are prepared once for each
+/// connection; a plan that reads a whole table, made while the table was small, would be kept while it grows.
 pub(super) async fn position(tx: &DatabaseTransaction) -> Result<i64, StoreError> {
     let sql = match tx.get_database_backend() {
         DbBackend::Postgres => {
-            "select pg_current_xact_id()::text::bigint + coalesce((select value::bigint from setting where name = 'feed_base'), 0) as position"
+            "select pg_current_xact_id()::text::bigint + coalesce((select value::bigint from setting where name = 'feed_base'), 0) as position, \
+             set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), \
+             set_config('enable_mergejoin', 'off', true)"
         }
         _ => {
             "select max(coalesce((select max(position) from event), 0), coalesce((select max(position) from suppression_change), 0)) + 1 as position"
@@ -67,16 +78,6 @@ pub(super) async fn lift_feed_base(db: &DatabaseConnection) -> Result<(), StoreE
                      + coalesce((select value::bigint from setting where name = 'feed_base'), 0) \
                on conflict (name) do update set value = excluded.value";
     db.execute_unprepared(sql).await?;
-    Ok(())
-}
-
-/// Sets the revisions of subjects.
-pub(super) async fn set_revisions(tx: &DatabaseTransaction, revisions: &[(SubjectId, i64)]) -> Result<(), StoreError> {
-    // Both databases call the columns of VALUES so.
-    let places: Vec<String> = (0..revisions.len()).map(|it| format!("(${}, ${})", 2 * it + 1, 2 * it + 2)).collect();
-    let sql = format!("update subject set revision = it.column2 from (values {}) as it where subject.id = it.column1", places.join(", "));
-    let values = revisions.iter().flat_map(|(id, revision)| [Value::from(id.0.to_vec()), Value::from(*revision)]);
-    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
     Ok(())
 }
 

@@ -51,6 +51,24 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// The same error for one more of those whom it concerns.
+    #[must_use]
+    pub(super) fn told_again(&self) -> Self {
+        match self {
+            Self::Outage(it) => Self::Outage(it.clone()),
+            Self::Collision(it) => Self::Collision(it.clone()),
+            Self::Data(it) => Self::Data(it.clone()),
+            Self::Statement(it) => Self::Statement(it.clone()),
+            Self::BadRow { table, what } => Self::BadRow { table, what: what.clone() },
+            Self::UnknownList(it) => Self::UnknownList(it.clone()),
+            Self::WrongPepper => Self::WrongPepper,
+            Self::NotMigrated(it) => Self::NotMigrated(*it),
+            Self::Exists(it) => Self::Exists(it.clone()),
+        }
+    }
+}
+
 impl From<DbErr> for StoreError {
     /// Total by SQLSTATE: no database error is left without one of the four meanings.
     fn from(error: DbErr) -> Self {

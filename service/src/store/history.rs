@@ -90,9 +90,8 @@ impl History {
             occurred_at: fact.occurred_at,
             received_at: origin.received_at,
         };
-        let (known, others): (Vec<Event>, Vec<Event>) =
-            std::mem::take(&mut self.events).into_iter().partition(|it| it.keys.iter().any(|key| incoming.keys.contains(key)));
-        self.events = others;
+        let is_known = |it: &mut Event| it.keys.iter().any(|key| incoming.keys.contains(key));
+        let known: Vec<Event> = self.events.extract_if(.., is_known).collect();
         let mut known = known.into_iter();
         let Some(first) = known.next() else {
             let id = incoming.id;
@@ -118,8 +117,9 @@ impl History {
         (if improved { Taken::Improved(id) } else { Taken::Known(id) }, gone)
     }
 
-    /// Takes in a delivery. Only the two newest can matter.
-    pub(super) fn take_in_delivery(&mut self, delivery: &IncomingDelivery, mut messages: Vec<FactKey>, receipt: Option<ReceiptId>) {
+    /// Takes in a delivery, and tells whether it says anything new. Only the two newest can matter.
+    pub(super) fn take_in_delivery(&mut self, delivery: &IncomingDelivery, mut messages: Vec<FactKey>, receipt: Option<ReceiptId>) -> bool {
+        let before = self.deliveries.clone();
         messages.sort_unstable();
         messages.dedup();
         match self.deliveries.iter_mut().find(|it| it.messages == messages) {
@@ -131,6 +131,7 @@ impl History {
         }
         self.deliveries.sort_by(|a, b| (b.occurred_at, &b.messages).cmp(&(a.occurred_at, &a.messages)));
         self.deliveries.truncate(2);
+        self.deliveries != before
     }
 
     /// Decides again, and says what changed. `actor` is who led to it.

@@ -5,13 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bounce::policy::FactKey;
 use entity::{delivery, event, event_key, import, import_repeat, subject, suppression, suppression_change};
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IdenStatic, IntoActiveModel, Iterable, QueryFilter, QueryOrder,
-    QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
 use uuid::Uuid;
 
+use crate::store::dialect::{self, Known, among};
 use crate::store::error::StoreError;
 use crate::store::history::History;
 use crate::store::ids::{ImportId, ListId, SubjectId};
@@ -19,10 +16,8 @@ use crate::store::imports::ImportState;
 use crate::store::lists::Lists;
 use crate::store::rows;
 
-/// Parameters given to one statement.
-const KEYS_PER_STATEMENT: usize = 1000;
-/// Rows written by one statement.
-const ROWS_PER_STATEMENT: usize = 500;
+/// Keys looked for by one statement, below the 32,766 parameters that SQLite takes.
+const KEYS_PER_STATEMENT: usize = 10_000;
 
 /// All that is known of these subjects within these boundaries.
 pub(super) async fn histories(
@@ -30,8 +25,19 @@ pub(super) async fn histories(
     lists: &Lists,
     pairs: &BTreeSet<(ListId, SubjectId)>,
     subjects: &HashMap<SubjectId, subject::Model>,
-) -> Result<BTreeMap<(ListId, SubjectId), History>, StoreError> {
-    let mut histories: BTreeMap<(ListId, SubjectId), History> = pairs
+) -> Result<Histories, StoreError> {
+    histories_beside(db, lists, pairs, subjects, &BTreeSet::new()).await
+}
+
+/// As [`histories`], without a look for those of whom nothing can be known.
+pub(super) async fn histories_beside(
+    db: &impl ConnectionTrait,
+    lists: &Lists,
+    pairs: &BTreeSet<(ListId, SubjectId)>,
+    subjects: &HashMap<SubjectId, subject::Model>,
+    strangers: &BTreeSet<SubjectId>,
+) -> Result<Histories, StoreError> {
+    let mut histories: Histories = pairs
         .iter()
         .map(|&(boundary, subject)| {
             let revision = subjects.get(&subject).map_or(0, |it| it.revision);
@@ -50,8 +56,8 @@ pub(super) async fn histories(
             ((boundary, subject), empty)
         })
         .collect();
-    let ids: BTreeSet<SubjectId> = pairs.iter().map(|it| it.1).collect();
-    let ids: Vec<Vec<u8>> = ids.into_iter().map(|it| it.0.to_vec()).collect();
+    let ids: BTreeSet<SubjectId> = pairs.iter().map(|it| it.1).filter(|it| !strangers.contains(it)).collect();
+    let ids: Vec<Value> = ids.into_iter().map(|it| it.0.to_vec().into()).collect();
     for chunk in ids.chunks(KEYS_PER_STATEMENT) {
         read_events(db, chunk, &mut histories).await?;
         read_deliveries(db, chunk, &mut histories).await?;
@@ -63,9 +69,9 @@ pub(super) async fn histories(
 
 type Histories = BTreeMap<(ListId, SubjectId), History>;
 
-async fn read_events(db: &impl ConnectionTrait, subjects: &[Vec<u8>], histories: &mut Histories) -> Result<(), StoreError> {
+async fn read_events(db: &impl ConnectionTrait, subjects: &[Value], histories: &mut Histories) -> Result<(), StoreError> {
     let found = event::Entity::find()
-        .filter(event::Column::SubjectId.is_in(subjects.to_vec()))
+        .filter(among(db, event::Column::SubjectId, subjects.to_vec()))
         .filter(event::Column::MergedInto.is_null())
         .filter(event::Column::WithdrawnAt.is_null())
         .order_by_asc(event::Column::Id)
@@ -74,7 +80,9 @@ async fn read_events(db: &impl ConnectionTrait, subjects: &[Vec<u8>], histories:
     let mut keys: HashMap<Uuid, Vec<FactKey>> = HashMap::new();
     let ids: Vec<Uuid> = found.iter().map(|it| it.id).collect();
     for chunk in ids.chunks(KEYS_PER_STATEMENT) {
-        for row in event_key::Entity::find().filter(event_key::Column::EventId.is_in(chunk.to_vec())).all(db).await? {
+        for row in
+            event_key::Entity::find().filter(among(db, event_key::Column::EventId, chunk.iter().map(|it| (*it).into()))).all(db).await?
+        {
             keys.entry(row.event_id).or_default().push(FactKey(rows::sixteen("event_key", &row.key)?));
         }
     }
@@ -89,8 +97,8 @@ async fn read_events(db: &impl ConnectionTrait, subjects: &[Vec<u8>], histories:
     Ok(())
 }
 
-async fn read_deliveries(db: &impl ConnectionTrait, subjects: &[Vec<u8>], histories: &mut Histories) -> Result<(), StoreError> {
-    for row in delivery::Entity::find().filter(delivery::Column::SubjectId.is_in(subjects.to_vec())).all(db).await? {
+async fn read_deliveries(db: &impl ConnectionTrait, subjects: &[Value], histories: &mut Histories) -> Result<(), StoreError> {
+    for row in delivery::Entity::find().filter(among(db, delivery::Column::SubjectId, subjects.to_vec())).all(db).await? {
         let pair = (ListId(row.boundary_id), SubjectId(rows::sixteen("delivery", &row.subject_id)?));
         if let Some(history) = histories.get_mut(&pair) {
             history.deliveries.push(rows::delivery_from_row(&row)?);
@@ -99,9 +107,9 @@ async fn read_deliveries(db: &impl ConnectionTrait, subjects: &[Vec<u8>], histor
     Ok(())
 }
 
-async fn read_acts(db: &impl ConnectionTrait, subjects: &[Vec<u8>], histories: &mut Histories) -> Result<(), StoreError> {
+async fn read_acts(db: &impl ConnectionTrait, subjects: &[Value], histories: &mut Histories) -> Result<(), StoreError> {
     let found = suppression_change::Entity::find()
-        .filter(suppression_change::Column::SubjectId.is_in(subjects.to_vec()))
+        .filter(among(db, suppression_change::Column::SubjectId, subjects.to_vec()))
         .filter(suppression_change::Column::Act.is_not_null())
         .all(db)
         .await?;
@@ -179,10 +187,10 @@ pub(super) async fn subjects_of_import(
 async fn read_suppressions(
     db: &impl ConnectionTrait,
     lists: &Lists,
-    subjects: &[Vec<u8>],
+    subjects: &[Value],
     histories: &mut Histories,
 ) -> Result<(), StoreError> {
-    for row in suppression::Entity::find().filter(suppression::Column::SubjectId.is_in(subjects.to_vec())).all(db).await? {
+    for row in suppression::Entity::find().filter(among(db, suppression::Column::SubjectId, subjects.to_vec())).all(db).await? {
         let subject = SubjectId(rows::sixteen("suppression", &row.subject_id)?);
         let boundary = lists.by_id(db, ListId(row.list_id)).await?.boundary;
         if let Some(history) = histories.get_mut(&(boundary, subject)) {
@@ -195,33 +203,19 @@ async fn read_suppressions(
 /// Writes the suppressions of subjects within their boundaries anew. They are few of each, and the rows are the fold's and
 /// nobody else's.
 pub(super) async fn replace_suppressions(tx: &DatabaseTransaction, histories: &[&History]) -> Result<(), StoreError> {
-    for history in histories {
-        for (list, cause) in &history.vanished {
-            suppression::Entity::delete_by_id((history.subject.0.to_vec(), list.0, cause.to_string())).exec(tx).await?;
-        }
-    }
+    let vanished = histories.iter().flat_map(|history| {
+        history.vanished.iter().map(|(list, cause)| vec![history.subject.0.to_vec().into(), list.0.into(), cause.to_string().into()])
+    });
+    let key = [suppression::Column::SubjectId, suppression::Column::ListId, suppression::Column::Cause];
+    dialect::delete(tx, &key, vanished.collect()).await?;
     let rows = histories.iter().flat_map(|history| history.suppressions.iter().map(|it| rows::row_of_suppression(history.subject, it)));
-    let rows: Vec<suppression::ActiveModel> = rows.map(IntoActiveModel::into_active_model).collect();
-    for chunk in rows.chunks(ROWS_PER_STATEMENT) {
-        let keys = [suppression::Column::SubjectId, suppression::Column::ListId, suppression::Column::Cause];
-        let rest = suppression::Column::iter().filter(|it| !keys.iter().any(|key| key.as_str() == it.as_str()));
-        let replace = OnConflict::columns(keys).update_columns(rest).to_owned();
-        suppression::Entity::insert_many(chunk.to_vec()).on_conflict(replace).exec_without_returning(tx).await?;
-    }
-    Ok(())
+    dialect::insert::<suppression::Model, _>(tx, rows.collect(), Known::Yields(&key)).await
 }
 
-/// Writes the deliveries of a subject within a boundary anew: two at most.
-pub(super) async fn replace_deliveries(tx: &DatabaseTransaction, history: &History) -> Result<(), StoreError> {
-    delivery::Entity::delete_many()
-        .filter(delivery::Column::BoundaryId.eq(history.boundary.0))
-        .filter(delivery::Column::SubjectId.eq(history.subject.0.to_vec()))
-        .exec(tx)
-        .await?;
-    let models: Vec<delivery::ActiveModel> =
-        history.deliveries.iter().map(|it| rows::row_of_delivery(history.boundary, history.subject, it).into_active_model()).collect();
-    if !models.is_empty() {
-        delivery::Entity::insert_many(models).exec_without_returning(tx).await?;
-    }
-    Ok(())
+/// Writes the deliveries of subjects within their boundaries anew: two at most of each.
+pub(super) async fn replace_deliveries(tx: &DatabaseTransaction, histories: &[&History]) -> Result<(), StoreError> {
+    let whose = histories.iter().map(|it| vec![it.subject.0.to_vec().into(), it.boundary.0.into()]);
+    dialect::delete(tx, &[delivery::Column::SubjectId, delivery::Column::BoundaryId], whose.collect()).await?;
+    let rows = histories.iter().flat_map(|it| it.deliveries.iter().map(|one| rows::row_of_delivery(it.boundary, it.subject, one)));
+    dialect::insert::<delivery::Model, _>(tx, rows.collect(), Known::Impossible).await
 }

@@ -35,6 +35,7 @@ mod retell;
 mod rows;
 mod scrub;
 mod standing;
+mod standings;
 mod story;
 mod tokens;
 mod waiting;
@@ -81,4 +82,5 @@ pub struct Store {
     policies: Policies,
     announces: Announces,
     lists: lists::Lists,
+    standings: standings::Standings,
 }

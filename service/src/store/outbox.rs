@@ -8,7 +8,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::store::error::StoreError;
-use crate::store::{RelayLock, Store, rows};
+use crate::store::{RelayLock, Store, dialect, rows};
+
+/// Rows removed by one statement.
+const DONE_PER_STATEMENT: usize = 5000;
 
 /// More than the relay ever puts a message off.
 const FAR_AHEAD: time::Duration = time::Duration::minutes(10);
@@ -42,16 +45,16 @@ pub struct OutboxState {
 }
 
 impl Store {
-    /// The next messages to publish, in order, leaving out those put off.
+    /// The next messages to publish behind a row, in order, leaving out those put off.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn outbox_pending(&self, limit: u64, now: OffsetDateTime) -> Result<Vec<Pending>, StoreError> {
+    pub async fn outbox_pending(&self, after: i64, limit: u64, now: OffsetDateTime) -> Result<Vec<Pending>, StoreError> {
         use outbox::Column as C;
         let due = Condition::any().add(C::NotBefore.is_null()).add(C::NotBefore.lte(rows::kept(now)));
         // Nobody puts off for so long: the clock has been set back since.
         let due = due.add(C::NotBefore.gt(rows::kept(now + FAR_AHEAD)));
-        let query = outbox::Entity::find().filter(due);
+        let query = outbox::Entity::find().filter(C::Sequence.gt(after)).filter(due);
         let found = query.order_by_asc(C::Sequence).limit(limit).all(&self.db).await?;
         Ok(found
             .into_iter()
@@ -72,8 +75,9 @@ impl Store {
     /// # Errors
     /// When the database is away; the messages will then be published again.
     pub async fn outbox_done(&self, sequences: &[i64]) -> Result<(), StoreError> {
-        for chunk in sequences.chunks(1000) {
-            outbox::Entity::delete_many().filter(outbox::Column::Sequence.is_in(chunk.to_vec())).exec(&self.db).await?;
+        for chunk in sequences.chunks(DONE_PER_STATEMENT) {
+            let done = dialect::among(&self.db, outbox::Column::Sequence, chunk.iter().map(|it| (*it).into()));
+            outbox::Entity::delete_many().filter(done).exec(&self.db).await?;
         }
         Ok(())
     }

@@ -310,7 +310,7 @@ impl Plan {
         for known in self.histories.values() {
             known.write_events(tx, now).await?;
             if known.delivered {
-                load::replace_deliveries(tx, &known.history).await?;
+                load::replace_deliveries(tx, &[&known.history]).await?;
             }
         }
         let histories: BTreeMap<Pair, History> = self.histories.iter().map(|(pair, it)| (*pair, it.history.clone())).collect();

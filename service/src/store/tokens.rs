@@ -4,15 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entity::seen_token;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 use time::{Duration, OffsetDateTime};
 
 use crate::store::Store;
+use crate::store::dialect::{self, among};
 use crate::store::error::StoreError;
 use crate::store::record::{Incoming, IncomingToken};
 
-/// Rows of one statement.
-const ROWS_PER_STATEMENT: usize = 500;
+/// Keys looked for by one statement, below the 32,766 parameters that SQLite takes.
+const KEYS_PER_STATEMENT: usize = 10_000;
 /// How long a token is remembered: longer than any provider's signature is believed.
 const REMEMBERED: Duration = Duration::days(2);
 
@@ -29,17 +30,23 @@ pub(super) async fn claim(tx: &DatabaseTransaction, batch: &[Incoming], now: Off
     }
     let rows: Vec<seen_token::Model> =
         wanted.into_iter().map(|((source, token), digest)| seen_token::Model { source, token, digest, seen_at: now }).collect();
-    let mut claimed = BTreeMap::new();
-    for chunk in rows.chunks(ROWS_PER_STATEMENT) {
-        seen_token::Entity::insert_many(chunk.iter().map(|it| it.clone().into_active_model()))
-            .on_conflict_do_nothing_on([seen_token::Column::Source, seen_token::Column::Token])
-            .exec_without_returning(tx)
-            .await?;
-        let found = seen_token::Entity::find()
-            .filter(seen_token::Column::Token.is_in(chunk.iter().map(|it| it.token.clone())))
-            .filter(seen_token::Column::Source.is_in(chunk.iter().map(|it| it.source.as_str())))
-            .all(tx)
-            .await?;
+    let key = [seen_token::Column::Source, seen_token::Column::Token];
+    let claimed = dialect::insert_missing(tx, rows.clone(), &key, &key).await?;
+    let new: BTreeSet<Key> =
+        claimed.iter().map(|it| Ok((it.try_get("", "source")?, it.try_get("", "token")?))).collect::<Result<_, DbErr>>()?;
+    let mut claimed: BTreeMap<Key, Vec<u8>> = BTreeMap::new();
+    let mut before = Vec::new();
+    for row in rows {
+        let key = (row.source, row.token);
+        if new.contains(&key) {
+            claimed.insert(key, row.digest);
+        } else {
+            before.push(key.1);
+        }
+    }
+    for chunk in before.chunks(KEYS_PER_STATEMENT) {
+        let tokens = chunk.iter().map(|it| it.clone().into());
+        let found = seen_token::Entity::find().filter(among(tx, seen_token::Column::Token, tokens)).all(tx).await?;
         claimed.extend(found.into_iter().map(|it| ((it.source, it.token), it.digest)));
     }
     let is_replayed = |incoming: &Incoming| {

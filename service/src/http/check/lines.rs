@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::http::check::{Check, Checked, Question, STEP};
+use crate::http::check::{Check, Checked, Counts, Halted, Question};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::telemetry::Stage;
 
@@ -129,8 +129,8 @@ fn plain(line: &[u8]) -> Result<String, &'static str> {
 }
 
 /// Where the stream stands.
-enum Step {
-    Found(Box<(Check, Checked, Lines)>),
+enum Step<S> {
+    Found(Box<(Counts, Checked, S)>),
     Failed,
     End,
 }
@@ -141,39 +141,37 @@ enum Step {
 struct Broken;
 
 /// Answers line by line. The first step is made before the status is sent, so that an outage is told as one.
-pub(super) async fn answer(mut check: Check, mut lines: Lines) -> Result<HttpResponse, Problem> {
-    let first = lines.take(STEP).await?;
-    let first = check.step(first).await?;
-    let answered = stream::unfold(Step::Found(Box::new((check, first, lines))), |step| async {
-        let (mut check, found, mut lines) = match step {
+pub(super) async fn answer(check: Check, lines: Lines) -> Result<HttpResponse, Problem> {
+    let mut steps = Box::pin(check.clone().steps(lines));
+    let first = steps.next().await.transpose()?.unwrap_or_default();
+    let begun = Step::Found(Box::new((Counts::default(), first, steps)));
+    let answered = stream::unfold((check, begun), |(check, step)| async {
+        let (counts, found, mut steps) = match step {
             Step::Found(it) => *it,
             // The connection is cut, so that no proxy makes a whole answer of half a one.
-            Step::Failed => return Some((Err(Broken), Step::End)),
+            Step::Failed => return Some((Err(Broken), (check, Step::End))),
             Step::End => return None,
         };
+        let counts = counts.and(&found);
         let mut text = lines_of(&found);
-        let next = match lines.take(STEP).await {
-            Ok(next) if next.is_empty() => {
-                let counts = check.counts;
-                check.tell();
-                let (checked, suppressed, invalid) = (counts.checked, counts.suppressed, counts.invalid);
-                push(&mut text, &json!({"done": true, "checked": checked, "suppressed": suppressed, "invalid": invalid}));
-                return Some((Ok(Bytes::from(text)), Step::End));
-            }
-            Ok(next) => check.step(next).await.map_err(|error| {
-                check.state.telemetry.failed(Stage::Http, "going on with a check", &error);
-                Problem::from(error)
-            }),
-            Err(problem) => Err(problem),
-        };
-        match next {
-            Ok(found) => Some((Ok(Bytes::from(text)), Step::Found(Box::new((check, found, lines))))),
-            Err(problem) => {
+        let next = match steps.next().await {
+            Some(Ok(found)) => Step::Found(Box::new((counts, found, steps))),
+            Some(Err(halted)) => {
+                if let Halted::Asking(error) = &halted {
+                    check.state.telemetry.failed(Stage::Http, "going on with a check", error);
+                }
                 // The status is out; what stands in the place of the last line tells the client.
-                push(&mut text, &json!({"done": false, "problem": problem.told()}));
-                Some((Ok(Bytes::from(text)), Step::Failed))
+                push(&mut text, &json!({"done": false, "problem": Problem::from(halted).told()}));
+                Step::Failed
             }
-        }
+            None => {
+                check.tell(counts);
+                let Counts { checked, suppressed, invalid } = counts;
+                push(&mut text, &json!({"done": true, "checked": checked, "suppressed": suppressed, "invalid": invalid}));
+                Step::End
+            }
+        };
+        Some((Ok(Bytes::from(text)), (check, next)))
     });
     Ok(HttpResponse::Ok().content_type(NDJSON).streaming::<_, Broken>(answered))
 }
