@@ -37,6 +37,7 @@ mod scrub;
 mod standing;
 mod story;
 mod tokens;
+mod unread;
 
 use sea_orm::DatabaseConnection;
 
@@ -70,6 +71,7 @@ pub use retain::{Outgrown, Step};
 pub use rows::{kept, without_nul};
 pub use standing::{StandingFilter, StandingPlace, StandingRow, Whence};
 pub use story::{Chapter, Happening, RawReceipt, ReceiptBrief, Story};
+pub use unread::UnreadStep;
 
 /// The database, with what is needed to read it: the pepper, the policy and the tree of lists.
 #[derive(Debug)]
