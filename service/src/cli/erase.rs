@@ -44,6 +44,7 @@ struct ErasureView {
     events: usize,
     notes: usize,
     messages: usize,
+    unread: usize,
     standing: Vec<StandingView>,
 }
 
@@ -73,9 +74,10 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
         let request = |erasing| ErasureRequest { address: &address, block, actor: ACTOR, erasing };
         if !args.yes {
             let look = store.erase(request(Erasing::Look), clock.now()).await?;
+            let unread = unread(&store, &address, Erasing::Look).await?;
             let mut out = io::stderr().lock();
-            out.write_all(sentences(&view(&store, &look, block).await?, "would ").as_bytes())?;
-            if look.known == Known::Never {
+            out.write_all(sentences(&ErasureView { unread, ..view(&store, &look, block).await? }, "would ").as_bytes())?;
+            if look.known == Known::Never && unread == 0 {
                 return Ok(Exit::Success);
             }
             if !agreed()? {
@@ -84,6 +86,7 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
             }
         }
         let done = view(&store, &store.erase(request(Erasing::Do), clock.now()).await?, block).await?;
+        let done = ErasureView { unread: unread(&store, &address, Erasing::Do).await?, ..done };
         let text = match args.format {
             Output::Json => serde_json::to_string_pretty(&done)? + "\n",
             Output::Text => sentences(&done, ""),
@@ -91,6 +94,19 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
         io::stdout().lock().write_all(text.as_bytes())?;
         Ok(Exit::Success)
     })
+}
+
+/// Receipts of which nothing was read and that name the address: they lose their raw bytes, step by step.
+async fn unread(store: &Store, address: &Address, erasing: Erasing) -> anyhow::Result<usize> {
+    let (mut all, mut after) = (0, None);
+    loop {
+        let (found, next) = store.erase_unread(address, after, erasing).await?;
+        all += found;
+        if next.is_none() {
+            return Ok(all);
+        }
+        after = next;
+    }
 }
 
 /// Asks whether to go on. Where nobody can answer, the answer has to be given beforehand.
@@ -116,18 +132,22 @@ async fn view(store: &Store, done: &Erasure, block: Erased) -> anyhow::Result<Er
         });
     }
     let Erasure { known, receipts, events, notes, messages, .. } = *done;
-    Ok(ErasureView { known: known != Known::Never, block: block.as_str(), receipts, events, notes, messages, standing })
+    Ok(ErasureView { known: known != Known::Never, block: block.as_str(), receipts, events, notes, messages, unread: 0, standing })
 }
 
 /// What was done, or would be, for people.
 fn sentences(it: &ErasureView, would: &str) -> String {
-    if !it.known {
-        return "Nothing is known of this address.\n".to_owned();
-    }
     let verb = |would_be: &str, was: &str| if would.is_empty() { was.to_owned() } else { format!("{would}{would_be}") };
+    let unread = format!("{} receipts that were not understood and name it {} their raw bytes.", it.unread, verb("lose", "lost"));
+    if !it.known {
+        return "Nothing is known of this address.\n".to_owned() + &if it.unread > 0 { unread + "\n" } else { String::new() };
+    }
     let forgotten = it.block == Erased::Forgotten.as_str();
     let mut lines = vec![format!("The plain address {}.", verb("go", "is gone"))];
     lines.push(format!("{} receipts {} their raw bytes.", it.receipts, verb("lose", "lost")));
+    if it.unread > 0 {
+        lines.push(unread);
+    }
     if forgotten {
         lines.push(format!("{} events and {} changes {}.", it.events, it.notes, verb("go", "are gone")));
         lines.push(format!("{} messages that wait for the broker {}.", it.messages, verb("be dropped", "were dropped")));
@@ -159,7 +179,8 @@ mod tests {
             since: "2026-11-22T10:00:00Z".to_owned(),
             expires_at: None,
         };
-        let mut view = ErasureView { known: true, block: "kept", receipts: 2, events: 1, notes: 0, messages: 3, standing: vec![hard] };
+        let mut view =
+            ErasureView { known: true, block: "kept", receipts: 2, events: 1, notes: 0, messages: 3, unread: 0, standing: vec![hard] };
         assert_eq!(
             sentences(&view, "would "),
             "The plain address would go.\n2 receipts would lose their raw bytes.\n1 events, 0 notes and 3 waiting messages that quote it \
@@ -169,5 +190,7 @@ mod tests {
         assert!(sentences(&view, "").ends_with("hard (user_unknown) on acme is gone.\n"));
         view.known = false;
         assert_eq!(sentences(&view, ""), "Nothing is known of this address.\n");
+        view.unread = 2;
+        assert!(sentences(&view, "would ").ends_with("2 receipts that were not understood and name it would lose their raw bytes.\n"));
     }
 }

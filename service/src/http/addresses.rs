@@ -1,11 +1,14 @@
 //! Everything about one address: what happened, what lists say, and why; and its erasure.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::web;
+use bounce::address::Address;
 use bounce::classify::meaning;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::http::State;
 use crate::http::keys::Caller;
@@ -14,7 +17,7 @@ use crate::http::problem::{Problem, ProblemKind, ProblemView};
 use crate::http::schemas::AddressText;
 use crate::http::story::known_word;
 use crate::http::views::{ChangeView, EventView, Names, SuppressionView};
-use crate::store::{Erasing, ErasureRequest, Known, List, ListId, SubjectHistory};
+use crate::store::{Erasing, ErasureRequest, Known, List, ListId, ReceiptId, SubjectHistory};
 use crate::telemetry::Erased;
 
 /// How much of a history.
@@ -139,12 +142,16 @@ pub(super) struct How {
     #[serde(default)]
     #[param(example = false)]
     forget_block: bool,
+    /// Where to go on searching what was not understood: `unread_next` of the answer before.
+    #[param(value_type = Option<Uuid>, example = "0199c0de-7a11-7000-8000-000000000001")]
+    unread_after: Option<Uuid>,
 }
 
 /// What an erasure did.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "known": "known", "block": "kept", "receipts": 2, "events": 1, "notes": 0, "messages": 0,
+    "unread": 0, "unread_next": null,
     "standing": [{"list": "acme", "cause": "hard", "reason": "user_unknown", "holds": true, "provisional": false,
         "since": "2026-11-22T10:00:00Z", "event_id": "0199c0de-7a11-7000-8000-000000000002"}]
 }))]
@@ -163,6 +170,11 @@ pub(super) struct ErasureView {
     notes: usize,
     /// Messages waiting for the broker that were scrubbed; with `forget_block`, dropped.
     messages: usize,
+    /// Receipts that were not understood and named the address, and lost their raw bytes.
+    unread: usize,
+    /// Where to go on, because there are too many of such receipts for one request: ask the same again with `unread_after`. Null
+    /// when all were searched.
+    unread_next: Option<Uuid>,
     /// What blocked the address, and goes on to do so unless `forget_block` was set.
     standing: Vec<SuppressionView>,
 }
@@ -196,6 +208,7 @@ pub(super) async fn delete_address(
         state.telemetry.subject_erased(block);
         state.nudge.notify_one();
     }
+    let (unread, unread_next) = erase_unread(&state, &address, how.0.unread_after.map(ReceiptId)).await?;
     let names = Names::look_up(&state.store, done.standing.iter().map(|it| it.list)).await?;
     Ok(web::Json(ErasureView {
         known: word(done.known),
@@ -204,8 +217,24 @@ pub(super) async fn delete_address(
         events: done.events,
         notes: done.notes,
         messages: done.messages,
+        unread,
+        unread_next: unread_next.map(|it| it.0),
         standing: done.standing.into_iter().map(|it| SuppressionView::new(it, &names, now)).collect(),
     }))
+}
+
+/// Searches what was not understood, for half of the time that a request has.
+async fn erase_unread(state: &State, address: &Address, mut after: Option<ReceiptId>) -> Result<(usize, Option<ReceiptId>), Problem> {
+    let (begun, time) = (Instant::now(), state.config.http.request_timeout / 2);
+    let mut removed = 0;
+    loop {
+        let (gone, next) = state.store.erase_unread(address, after, Erasing::Do).await?;
+        removed += gone;
+        if next.is_none() || begun.elapsed() > time {
+            return Ok((removed, next));
+        }
+        after = next;
+    }
 }
 
 /// What is known of a person stands in every tree of lists; a key that sees one of them may not reach into the others.

@@ -43,7 +43,9 @@ pub(super) struct HowMuch {
     "changes": [], "messages_waiting": [],
     "receipts": [{"receipt_id": "0199c0de-7a11-7000-8000-000000000001", "source": "bounces", "received_at": "2026-11-22T10:00:00Z",
         "media_type": "message/rfc822", "octets": 2048, "attribution": "unattributed", "tells_of_others": false,
-        "is_kept": true, "raw_base64": null}]
+        "is_kept": true, "raw_base64": null}],
+    "receipts_not_understood": [],
+    "imported_again": [{"import_id": "0199c0de-7a11-7000-8000-000000000004", "change_id": "0199c0de-7a11-7000-8000-000000000003"}]
 }))]
 pub(crate) struct DisclosureView {
     /// The address that was asked about, as lists know it.
@@ -69,8 +71,21 @@ pub(crate) struct DisclosureView {
     changes: Vec<ChangeView>,
     /// What came in about it, oldest first.
     receipts: Vec<ReceiptOf>,
+    /// Receipts that could not be read or were not understood, and that name the address; oldest first. They lead to nothing.
+    receipts_not_understood: Vec<ReceiptOf>,
+    /// Imports that said again what is among the changes already.
+    imported_again: Vec<RepeatOf>,
     /// Messages about it that wait for the broker.
     messages_waiting: Vec<Value>,
+}
+
+/// A row of an import that an import before had said.
+#[derive(Debug, Serialize, ToSchema)]
+struct RepeatOf {
+    /// The later import.
+    import_id: Uuid,
+    /// The act of the one before; one of the changes.
+    change_id: Uuid,
 }
 
 /// An event, and whether it counts.
@@ -109,7 +124,7 @@ struct ReceiptOf {
     /// How well it is attributed, weakest first.
     #[schema(value_type = AttributionWord)]
     attribution: Attribution,
-    /// Whether it tells of other people too.
+    /// Whether it tells, or may tell, of other people too.
     tells_of_others: bool,
     /// Whether its raw bytes are still kept.
     is_kept: bool,
@@ -120,7 +135,8 @@ struct ReceiptOf {
 /// Tells everything that is held about an address, as a document for the person it belongs to.
 ///
 /// Raw bytes are included on request, of mails that tell of nobody else; a provider's post may name others, and is described
-/// only. Takes a key that is not confined to a list.
+/// only. What was not understood is searched too; where there are very many of such receipts, `rebound subject-export` has the
+/// time. Takes a key that is not confined to a list.
 #[utoipa::path(get, path = "/v1/addresses/{address}/export", tag = "addresses", security(("bearer" = ["admin"])),
     params(("address" = AddressText, Path, example = "jane@example.org"), HowMuch),
     responses(
@@ -167,10 +183,11 @@ pub(crate) async fn disclosure(store: &Store, address: &Address, raw: Raw, now: 
         suppressions,
         changes,
         receipts,
+        repeats,
         messages,
     }) = store.disclose(address).await?
     else {
-        return Ok(never(address));
+        return Ok(DisclosureView { receipts_not_understood: unread(store, address).await?, ..never(address) });
     };
     let lists = events.iter().map(|it| it.event.list).chain(deliveries.iter().map(|it| it.0));
     let lists = lists.chain(suppressions.iter().map(|it| it.list)).chain(changes.iter().map(|it| it.list));
@@ -192,6 +209,8 @@ pub(crate) async fn disclosure(store: &Store, address: &Address, raw: Raw, now: 
         suppressions: suppressions.into_iter().map(|it| SuppressionView::new(it, &names, now)).collect(),
         changes: changes.into_iter().map(|it| ChangeView::new(it, recipient(), &names)).collect(),
         receipts: receipts.into_iter().map(|it| receipt(it, raw)).collect(),
+        receipts_not_understood: unread(store, address).await?,
+        imported_again: repeats.into_iter().map(|(import, act)| RepeatOf { import_id: import.0, change_id: act.0 }).collect(),
         messages_waiting: messages.iter().filter_map(|it| serde_json::from_str(it).ok()).collect(),
         ..never(address)
     })
@@ -211,7 +230,22 @@ fn never(address: &Address) -> DisclosureView {
         suppressions: Vec::new(),
         changes: Vec::new(),
         receipts: Vec::new(),
+        receipts_not_understood: Vec::new(),
+        imported_again: Vec::new(),
         messages_waiting: Vec::new(),
+    }
+}
+
+/// Receipts of which nothing was read and that name the address. Nobody knows whom else they name, so they are described only.
+async fn unread(store: &Store, address: &Address) -> Result<Vec<ReceiptOf>, StoreError> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let step = store.unread_naming(address, after).await?;
+        found.extend(step.naming.into_iter().map(|it| receipt(DisclosedReceipt { receipt: it, is_shared: true }, Raw::LeftOut)));
+        match step.next {
+            Some(next) => after = Some(next),
+            None => return Ok(found),
+        }
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use bounce::address::Address;
-use entity::{delivery, event, event_copy, outbox, subject, suppression, suppression_change};
+use entity::{delivery, event, event_copy, import_repeat, outbox, subject, suppression, suppression_change};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::store::error::StoreError;
-use crate::store::ids::{EventId, ListId, ReceiptId, SubjectId};
+use crate::store::ids::{ChangeId, EventId, ImportId, ListId, ReceiptId, SubjectId};
 use crate::store::receipts::StoredReceipt;
 use crate::store::record::{Event, Suppression, SuppressionChange};
 use crate::store::{Store, copies, rows};
@@ -40,6 +40,8 @@ pub struct Disclosure {
     pub changes: Vec<SuppressionChange>,
     /// What came in about it; oldest first.
     pub receipts: Vec<DisclosedReceipt>,
+    /// Imports that brought again what is said of it: the later import, and the act of the one before.
+    pub repeats: Vec<(ImportId, ChangeId)>,
     /// Messages about it that wait for the broker.
     pub messages: Vec<String>,
 }
@@ -94,6 +96,12 @@ impl Store {
         let shared = self.told_of_others(subject, &receipts).await?;
         let mut receipts: Vec<StoredReceipt> = self.receipts_of(&receipts).await?;
         receipts.sort_by_key(|it| it.id);
+        let repeats = import_repeat::Entity::find()
+            .filter(import_repeat::Column::SubjectId.eq(id()))
+            .order_by_asc(import_repeat::Column::ImportId)
+            .order_by_asc(import_repeat::Column::ChangeId)
+            .all(&self.db)
+            .await?;
         let waiting = outbox::Entity::find()
             .filter(outbox::Column::Payload.contains(format!("\"subject\":\"{subject}\"")))
             .order_by_asc(outbox::Column::Sequence)
@@ -110,6 +118,7 @@ impl Store {
             suppressions: suppressions.into_iter().map(rows::suppression_from_row).collect::<Result<_, _>>()?,
             changes: changes.into_iter().map(rows::change_from_row).collect::<Result<_, _>>()?,
             receipts: receipts.into_iter().map(|it| DisclosedReceipt { is_shared: shared.contains(&it.id), receipt: it }).collect(),
+            repeats: repeats.into_iter().map(|it| (ImportId(it.import_id), ChangeId(it.change_id))).collect(),
             messages: waiting.into_iter().map(|it| it.payload).collect(),
         }))
     }

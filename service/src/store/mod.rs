@@ -38,6 +38,7 @@ mod standing;
 mod standings;
 mod story;
 mod tokens;
+mod unread;
 mod waiting;
 
 use sea_orm::DatabaseConnection;
@@ -72,7 +73,8 @@ pub use retain::{Outgrown, Step};
 pub use rows::{kept, without_nul};
 pub use standing::{StandingFilter, StandingPlace, StandingRow, Whence};
 pub use story::{Chapter, Happening, RawReceipt, ReceiptBrief, Story};
-pub use waiting::{Chosen, Waiting};
+mod unread;
+mod waiting;
 
 /// The database, with what is needed to read it: the pepper, the policy and the tree of lists.
 #[derive(Debug)]

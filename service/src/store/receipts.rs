@@ -158,7 +158,7 @@ impl Store {
         Ok(receipts)
     }
 
-    async fn stored(&self, found: Vec<receipt::Model>) -> Result<Vec<StoredReceipt>, StoreError> {
+    pub(super) async fn stored(&self, found: Vec<receipt::Model>) -> Result<Vec<StoredReceipt>, StoreError> {
         let mut stored = Vec::with_capacity(found.len());
         for row in found {
             stored.push(StoredReceipt {

@@ -63,3 +63,20 @@ async fn a_key_of_one_list_is_told_nothing() {
     let refused = bench.send(bench.request("GET", JANE).bearer_auth(&confined)).await;
     assert_eq!((refused.status, refused.problem().as_str()), (403, "forbidden"));
 }
+
+#[tokio::test]
+async fn what_imports_said_again_is_told() {
+    let bench = Bench::new().await;
+    for file in ["jane@example.org\n", "jane@example.org\njohn@example.org\n"] {
+        let answered = bench.ask("POST", "/v1/lists/acme/import", "text/plain", file).await;
+        let id = answered.json()["import_id"].as_str().unwrap().to_owned();
+        while bench.get(&format!("/v1/imports/{id}")).await.json()["state"] == "running" {
+            tokio::task::yield_now().await;
+        }
+    }
+    let told = bench.get(JANE).await.json();
+    let [again] = &told["imported_again"].as_array().unwrap()[..] else { panic!("{told}") };
+    let said = told["changes"].as_array().unwrap().iter().find(|it| it["act"] == "import").unwrap();
+    assert_eq!(again["change_id"], said["change_id"], "{told}");
+    assert_ne!(again["import_id"], said["import_id"], "{told}");
+}

@@ -71,3 +71,35 @@ async fn a_key_of_one_list_erases_nobody() {
     assert_eq!((refused.status, refused.problem().as_str()), (403, "forbidden"));
     assert_eq!(bench.get(JANE).await.json()["known"], "known");
 }
+
+/// Posts that the source cannot read, each kept.
+async fn not_understood(bench: &Bench, bodies: &[String]) {
+    for body in bodies {
+        let answered = bench.ask("POST", "/v1/messages?list=acme.weekly", "message/rfc822", body.clone()).await;
+        assert_eq!((answered.status, &answered.json()["status"]), (200, &"unrecognised".into()), "{answered:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_understood_is_searched_too() {
+    let bench = Bench::new().await;
+    let note = |number: usize, text: &str| format!("From: a@example.com\r\nSubject: note {number}\r\n\r\nAbout {text}.\r\n");
+    let named = ["Jane@Example.org", "<jane@example.org>", "b+jane=example.org@lists.example.com"];
+    let mut bodies: Vec<String> = (0..45).map(|it| note(it, "john@example.org and maryjane@example.org")).collect();
+    bodies.extend(named.iter().enumerate().map(|(number, it)| note(100 + number, it)));
+    not_understood(&bench, &bodies).await;
+
+    let told = bench.get(&format!("{JANE}/export?raw=true")).await.json();
+    let found = told["receipts_not_understood"].as_array().unwrap();
+    assert_eq!((&told["known"], found.len()), (&"never".into(), 3), "{told}");
+    assert!(found.iter().all(|it| it["raw_base64"].is_null() && it["is_kept"] == true), "whom else they name nobody knows: {told}");
+
+    let done = delete(&bench, "", &bench.key).await.json();
+    assert_eq!((&done["known"], &done["unread"], &done["unread_next"]), (&"never".into(), &3.into(), &json!(null)), "{done}");
+    let raw = bench.get(&format!("/v1/receipts/{}/raw", found[0]["receipt_id"].as_str().unwrap())).await;
+    assert_eq!((raw.status, raw.problem().as_str()), (404, "not-found"));
+    assert_eq!(delete(&bench, "", &bench.key).await.json()["unread"], 0, "twice is once");
+    assert_eq!(bench.get(&format!("{JANE}/export")).await.json()["receipts_not_understood"], json!([]));
+    let others = bench.get("/v1/addresses/john@example.org/export").await.json();
+    assert_eq!(others["receipts_not_understood"].as_array().unwrap().len(), 45, "what names others stays");
+}
