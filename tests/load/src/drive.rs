@@ -143,8 +143,7 @@ fn one_thread(
 ) -> anyhow::Result<Tally> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let tasks: Vec<_> =
-            (0..connections).map(|_| tokio::spawn(one_connection(load, start, next.clone(), requests.clone()))).collect();
+        let tasks: Vec<_> = (0..connections).map(|_| tokio::spawn(one_connection(load, start, next.clone(), requests.clone()))).collect();
         let mut all = Tally::new()?;
         for task in tasks {
             all.add(&task.await??)?;
@@ -240,14 +239,8 @@ mod tests {
     #[tokio::test]
     async fn a_stall_counts_for_everything_that_was_due_meanwhile() {
         let address = stalling(Duration::from_millis(400)).await;
-        let load = Load {
-            address,
-            connections: 1,
-            threads: 1,
-            pace: Pace::Rate(200.0),
-            warm: Duration::ZERO,
-            time: Duration::from_millis(900),
-        };
+        let load =
+            Load { address, connections: 1, threads: 1, pace: Pace::Rate(200.0), warm: Duration::ZERO, time: Duration::from_millis(900) };
         let outcome = drive(load, Arc::new(Cycle(vec![request("GET", "/", &[], b"")]))).await.unwrap();
         assert_eq!(outcome.answered, 180);
         // One answer was late; some eighty requests were due while it was.

@@ -8,9 +8,12 @@
 )]
 
 mod drive;
+mod growth;
 mod ledger;
 mod limits;
 mod measure;
+mod memory;
+mod plot;
 mod posts;
 mod process;
 mod queue;
@@ -19,6 +22,7 @@ mod servers;
 mod service;
 mod smoke;
 mod stretch;
+mod sweep;
 mod wire;
 
 use std::net::SocketAddr;
@@ -47,6 +51,12 @@ struct Arguments {
 enum Command {
     /// Every figure against the machine's own limits, as a table.
     Measure(measure::Args),
+    /// Latency and throughput over load, as charts.
+    Sweep(sweep::Args),
+    /// The same load on databases that hold more and more.
+    Growth(growth::Args),
+    /// Memory of the service: idle, under full load, over a time of steady load.
+    Memory(memory::Args),
     /// A few seconds of everything, without regard to figures: whether this tool works.
     Smoke,
     /// A server for comparison: answers at once.
@@ -82,6 +92,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let failed = match &arguments.command {
         Command::Measure(args) => measure::run(args, bench().await?).await?,
+        Command::Sweep(args) => sweep::run(args, bench().await?).await?,
+        Command::Growth(args) => growth::run(args, bench().await?).await?,
+        Command::Memory(args) => memory::run(args, bench().await?).await?,
         Command::Smoke => smoke::run(bench().await?).await?,
         Command::ServeEmpty { listen } => return limits::handler::serve_empty(*listen).await.map(|()| ExitCode::SUCCESS),
         Command::ServeTransactions { listen, sample, target } => {

@@ -136,7 +136,8 @@ impl Posts {
         let body = serde_json::Value::from(events).to_string();
         let time = self.at.to_string();
         let signed = [time.as_bytes(), body.as_bytes()].concat();
-        let signature = self.senders.sendgrid.sign(&SystemRandom::new(), &signed).map(|it| STANDARD.encode(it.as_ref())).unwrap_or_default();
+        let signature =
+            self.senders.sendgrid.sign(&SystemRandom::new(), &signed).map(|it| STANDARD.encode(it.as_ref())).unwrap_or_default();
         let fields = [
             ("Content-Type", "application/json"),
             ("User-Agent", "SendGrid Event API"),
@@ -165,7 +166,12 @@ impl Posts {
                 "flags": {"is-routed": false, "is-authenticated": true}, "tags": ["offers"],
             },
         });
-        request("POST", "/webhooks/mailgun", &[("Content-Type", "application/json"), ("User-Agent", "mailgun/load")], body.to_string().as_bytes())
+        request(
+            "POST",
+            "/webhooks/mailgun",
+            &[("Content-Type", "application/json"), ("User-Agent", "mailgun/load")],
+            body.to_string().as_bytes(),
+        )
     }
 
     fn postmark(&self, post: u64) -> Vec<u8> {
@@ -242,7 +248,10 @@ fn rfc2822(seconds: u64) -> String {
 }
 
 fn moment(seconds: u64) -> time::OffsetDateTime {
-    i64::try_from(seconds).ok().and_then(|it| time::OffsetDateTime::from_unix_timestamp(it).ok()).unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|it| time::OffsetDateTime::from_unix_timestamp(it).ok())
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]

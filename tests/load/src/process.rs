@@ -103,14 +103,12 @@ pub(crate) fn postmaster(backend: u32) -> Option<u32> {
     if name(backend)?.trim() == "postgres" { parent(backend) } else { None }
 }
 
-/// The virtual machine of a broker that listens to a port, if it names its node after it as `tests/run` does.
+/// The virtual machine of a broker that listens to a port, if its node is named after it as `tests/run` does.
 pub(crate) fn rabbitmq(port: u16) -> Option<u32> {
-    let node = format!("rebound{port}@localhost");
-    all().into_iter().find(|it| {
-        let line = fs::read(format!("/proc/{it}/cmdline")).unwrap_or_default();
-        let words: Vec<_> = line.split(|it| *it == 0).map(String::from_utf8_lossy).collect();
-        words.first().is_some_and(|it| it.contains("beam")) && words.iter().any(|it| *it == node)
-    })
+    let node = format!("RABBITMQ_NODENAME=rebound{port}@localhost");
+    let name = |it: u32| fs::read_to_string(format!("/proc/{it}/comm")).unwrap_or_default();
+    let environment = |it: u32| fs::read(format!("/proc/{it}/environ")).unwrap_or_default();
+    all().into_iter().find(|it| name(*it).starts_with("beam") && memchr::memmem::find(&environment(*it), node.as_bytes()).is_some())
 }
 
 /// Resident memory of a process in bytes.

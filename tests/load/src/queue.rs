@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions, ExchangeDeleteOptions,
-    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, BasicAckOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
+    ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer, ExchangeKind};
@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn only_recorded_events_of_this_run_are_found_in_messages() {
-        let message = |kind: &str| format!(r#"{{"type":"{kind}","data":{{"recipient":"{}","list":"a"}}}}"#, posts::address(3, 41)).into_bytes();
+        let message =
+            |kind: &str| format!(r#"{{"type":"{kind}","data":{{"recipient":"{}","list":"a"}}}}"#, posts::address(3, 41)).into_bytes();
         assert_eq!(event_in(&message("rebound.event.recorded"), 3), Some(41));
         assert_eq!(event_in(&message("rebound.event.recorded"), 4), None);
         assert_eq!(event_in(&message("rebound.suppression.changed"), 3), None);

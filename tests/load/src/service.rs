@@ -53,10 +53,6 @@ impl Settings {
         Ok(Self { program, scratch: tempfile::tempdir()?, set })
     }
 
-    pub(crate) fn scratch(&self) -> &Path {
-        self.scratch.path()
-    }
-
     fn environment(&self, further: &[(&str, &str)]) -> Vec<(String, String)> {
         let own = self.set.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         own.chain(further.iter().copied())

@@ -1,18 +1,19 @@
 //! A few seconds of everything, to see that this tool works and that nothing is lost on the way. Its figures mean nothing.
 
-use std::path::PathBuf;
-
 use crate::measure;
 use crate::stretch::Bench;
 
 pub(crate) async fn run(bench: Bench) -> anyhow::Result<usize> {
-    let json: PathBuf = bench.settings.scratch().join("smoke.json");
+    let folder = tempfile::tempdir()?;
+    let json = folder.path().join("smoke.json");
     let args = measure::Args {
         seconds: 1,
         connections: 16,
         batch_connections: 4,
-        rows: 1000,
-        messages: 4000,
+        rows: 100,
+        messages: 1000,
+        most: 200,
+        sample: 100,
         only: Vec::new(),
         json: Some(json.clone()),
     };

@@ -43,7 +43,8 @@ pub(crate) async fn serve_transactions(address: SocketAddr, sample: &str, target
 
 async fn write(writer: web::Data<Writer>, _body: web::Bytes) -> actix_web::Result<HttpResponse> {
     let mut connection = writer.pool.acquire().await.map_err(ErrorInternalServerError)?;
-    let written = writer.sample.write_next(&mut connection, &writer.next).await.map_err(|it| ErrorInternalServerError(format!("{it:#}")))?;
+    let written =
+        writer.sample.write_next(&mut connection, &writer.next).await.map_err(|it| ErrorInternalServerError(format!("{it:#}")))?;
     Ok(if written { HttpResponse::Ok().finish() } else { HttpResponse::Gone().finish() })
 }
 

@@ -11,10 +11,12 @@ pub(crate) fn select(url: &str, clients: usize, seconds: u64) -> anyhow::Result<
     let made = Command::new(&program).args(["--initialize", "--quiet", "--scale", "10", url]).stdin(Stdio::null()).output()?;
     anyhow::ensure!(made.status.success(), "pgbench: {}", String::from_utf8_lossy(&made.stderr));
     let (clients, seconds) = (clients.to_string(), seconds.to_string());
-    let arguments = ["--select-only", "--protocol", "prepared", "--jobs", "2", "--client", &clients, "--time", &seconds, "--no-vacuum", url];
+    let arguments =
+        ["--select-only", "--protocol", "prepared", "--jobs", "2", "--client", &clients, "--time", &seconds, "--no-vacuum", url];
     let ran = Command::new(&program).args(arguments).stdin(Stdio::null()).output()?;
     let text = String::from_utf8_lossy(&ran.stdout);
-    let line = text.lines().find(|it| it.starts_with("tps = ")).with_context(|| format!("pgbench: {}", String::from_utf8_lossy(&ran.stderr)))?;
+    let line =
+        text.lines().find(|it| it.starts_with("tps = ")).with_context(|| format!("pgbench: {}", String::from_utf8_lossy(&ran.stderr)))?;
     line.split_whitespace().nth(2).and_then(|it| it.parse().ok()).context("what pgbench says")
 }
 

@@ -51,8 +51,8 @@ async fn fill(bench: &mut Bench, site: &Site, posts: u64) -> anyhow::Result<u32>
 pub(super) async fn run(args: &Args, bench: &mut Bench) -> anyhow::Result<()> {
     head("checks of one address");
     let site = bench.site("ask", Broker::There, &[]).await?;
-    let run = fill(bench, &site, 200).await?;
-    let known = |at: u64| address(run, at % 20_000);
+    let run = fill(bench, &site, args.sample.div_ceil(150)).await?;
+    let known = |at: u64| address(run, at % (args.sample.div_ceil(150) * 100));
     let extent = args.extent(args.connections);
     let asked = bench.load(&site, extent, Pace::AsFast, Arc::new(ones(&site.service, known))).await?;
     bench.report.note(format!("checks of one address: {}", asked.told()));
@@ -62,7 +62,8 @@ pub(super) async fn run(args: &Args, bench: &mut Bench) -> anyhow::Result<()> {
         let extent = Extent { connections, ..extent };
         let checks = bench.load(&site, extent, Pace::AsFast, Arc::new(many(&site.service, known))).await?;
         bench.report.note(format!("checks of 10,000 addresses, {connections} at once: {}", checks.told()));
-        let row = Row::new(format!("addresses in checks of 10,000, {connections} at once, few suppressions"), checks.rate() * MANY as f64, "/s");
+        let row =
+            Row::new(format!("addresses in checks of 10,000, {connections} at once, few suppressions"), checks.rate() * MANY as f64, "/s");
         bench.report.add(row.against(MANY_WANTED, "design", Wanted::AtLeast));
     }
     bench.clear(site).await?;

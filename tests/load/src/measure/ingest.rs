@@ -16,9 +16,6 @@ use crate::report::{Row, Wanted};
 use crate::stretch::{Bench, Extent, Site, Stretch};
 use crate::wire::{Connection, request};
 
-/// More posts than these are not expected in a second.
-const MOST_SINGLES: u64 = 20_000;
-const MOST_BATCHES: u64 = 800;
 /// Events of a post that brings many.
 pub(super) const BATCH: u64 = 100;
 
@@ -26,15 +23,16 @@ pub(super) const BATCH: u64 = 100;
 pub(super) async fn singles(args: &Args, bench: &mut Bench, site: &Site) -> anyhow::Result<Stretch> {
     head("posts of one event, as fast as they are answered");
     let extent = args.extent(args.connections);
-    let posts = bench.posts(site, Kind::Mixed, extent, MOST_SINGLES);
+    let posts = bench.posts(site, Kind::Mixed, extent, args.most);
     let stretch = bench.stretch(site, extent, Pace::AsFast, &posts).await?;
     told(bench, "posts of one event", &stretch);
     catch_up(bench, site).await?;
     bench.balance(site, "posts of one event", &posts).await?;
 
     head("one post at a time");
-    let alone = Extent { connections: 1, time: Duration::from_secs(3), warm: Duration::from_millis(500) };
-    let posts = bench.posts(site, Kind::Mixed, alone, MOST_SINGLES / 4);
+    let alone = Extent { connections: 1, ..args.extent(1) };
+    let alone = Extent { time: alone.time.min(Duration::from_secs(3)), ..alone };
+    let posts = bench.posts(site, Kind::Mixed, alone, args.most / 4);
     let lone = bench.stretch(site, alone, Pace::AsFast, &posts).await?;
     bench.report.add(Row::new("a lone post, p50", lone.outcome.millis(50.0), "ms"));
     Ok(stretch)
@@ -44,7 +42,7 @@ pub(super) async fn singles(args: &Args, bench: &mut Bench, site: &Site) -> anyh
 pub(super) async fn batches(args: &Args, bench: &mut Bench, site: &Site) -> anyhow::Result<Stretch> {
     head("posts of 100 events, as fast as they are answered");
     let extent = args.extent(args.batch_connections);
-    let posts = bench.posts(site, Kind::Batches(BATCH), extent, MOST_BATCHES);
+    let posts = bench.posts(site, Kind::Batches(BATCH), extent, args.most.div_ceil(25));
     let stretch = bench.stretch(site, extent, Pace::AsFast, &posts).await?;
     told(bench, "posts of 100 events", &stretch);
     catch_up(bench, site).await?;
@@ -67,7 +65,9 @@ async fn catch_up(bench: &mut Bench, site: &Site) -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_millis(100)).await;
         left = waiting().await?;
     }
-    bench.report.note(format!("{at_first} messages waited in the outbox at the end of it; they went in {:.1} s", start.elapsed().as_secs_f64()));
+    bench
+        .report
+        .note(format!("{at_first} messages waited in the outbox at the end of it; they went in {:.1} s", start.elapsed().as_secs_f64()));
     Ok(())
 }
 
@@ -115,24 +115,17 @@ struct Seen {
 }
 
 /// Posts a hard bounce and asks about its address as soon as that is acknowledged, again and again.
-async fn read_your_writes(
-    address: std::net::SocketAddr,
-    bearer: String,
-    posts: Arc<Posts>,
-    stop: Arc<AtomicBool>,
-) -> anyhow::Result<Seen> {
+async fn read_your_writes(address: std::net::SocketAddr, bearer: String, posts: Arc<Posts>, stop: Arc<AtomicBool>) -> anyhow::Result<Seen> {
     let mut seen = Seen { asked: 0, missed: 0, latency: histogram()? };
     let (mut posting, mut asking) = (Connection::open(address).await?, Connection::open(address).await?);
     let mut index = 0;
     while !stop.load(Ordering::Relaxed) {
         // Mailboxes that are full do not block at once.
-        if index % 40 < 36 && let Some(post) = posts.bytes(index) {
-            let check = request(
-                "GET",
-                &format!("/v1/check?list={LIST}&address={}", posts.address(index, 0)),
-                &[("Authorization", &bearer)],
-                b"",
-            );
+        if index % 40 < 36
+            && let Some(post) = posts.bytes(index)
+        {
+            let check =
+                request("GET", &format!("/v1/check?list={LIST}&address={}", posts.address(index, 0)), &[("Authorization", &bearer)], b"");
             if posting.ask(&post).await?.is_success() {
                 let accepted = Instant::now();
                 let answer = asking.ask(&check).await?;

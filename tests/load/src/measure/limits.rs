@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::drive::{Cycle, Load, Pace, drive};
 use crate::limits::handler::Handler;
 use crate::limits::rows::{self, Sample};
-use crate::measure::{Args, head};
 use crate::measure::ingest::BATCH;
+use crate::measure::{Args, head};
 use crate::posts::{Kind, Posts};
 use crate::report::{Row, Wanted};
 use crate::servers::Database;
@@ -47,7 +47,7 @@ async fn written(bench: &Bench, sample: &Arc<Sample>, from: &Database, to: &Data
 
 pub(super) async fn singles(args: &Args, bench: &mut Bench, ours: &Stretch) -> anyhow::Result<()> {
     head("the same rows by plain SQL");
-    let (from, to) = (sample(bench, Kind::Mixed, args.seconds * 2000, args.connections).await?, target(bench).await?);
+    let (from, to) = (sample(bench, Kind::Mixed, args.sample, args.connections).await?, target(bench).await?);
     let grouped = Arc::new(Sample::read(&from, ours.batch.round() as u64).await?);
     let limit = written(bench, &grouped, &from, &to, 1).await?;
     bench.report.note(format!("plain SQL of posts of one event: {}", grouped.told()));
@@ -83,17 +83,22 @@ pub(super) async fn singles(args: &Args, bench: &mut Bench, ours: &Stretch) -> a
 
     let site = bench.site("one_by_one", Broker::There, &[("intake.batch", "1")]).await?;
     let extent = crate::stretch::Extent { time: Duration::from_secs(args.seconds.min(8)), ..args.extent(args.connections) };
-    let posts = bench.posts(&site, Kind::Mixed, extent, 8000);
+    let posts = bench.posts(&site, Kind::Mixed, extent, args.most / 2);
     let stretch = bench.stretch(&site, extent, Pace::AsFast, &posts).await?;
     bench.clear(site).await?;
-    bench.report.add(row("the service, intake.batch = 1", "the service without group commit".to_owned(), stretch.events_rate, Wanted::Nothing));
+    bench.report.add(row(
+        "the service, intake.batch = 1",
+        "the service without group commit".to_owned(),
+        stretch.events_rate,
+        Wanted::Nothing,
+    ));
     bench.servers.drop(from).await?;
     bench.servers.drop(to).await
 }
 
 pub(super) async fn batches(args: &Args, bench: &mut Bench, ours: &Stretch) -> anyhow::Result<()> {
     head("the same rows of posts of 100 events by plain SQL");
-    let posts = args.seconds * 40;
+    let posts = args.sample.div_ceil(50);
     let (from, to) = (sample(bench, Kind::Batches(BATCH), posts, args.batch_connections).await?, target(bench).await?);
     let grouped = Arc::new(Sample::read(&from, ours.batch.round() as u64).await?);
     let limit = written(bench, &grouped, &from, &to, 1).await?;

@@ -51,7 +51,8 @@ pub(super) async fn run(args: &Args, bench: &mut Bench) -> anyhow::Result<()> {
     bench.servers.checkpoint().await?;
     let id = Uuid::parse_str(&id)?;
     let of_import = format!("t.import_id = '{id}'");
-    let changes: i64 = sqlx::query("select count(*) from suppression_change where import_id = $1").bind(id).fetch_one(&from.pool).await?.try_get(0)?;
+    let changes: i64 =
+        sqlx::query("select count(*) from suppression_change where import_id = $1").bind(id).fetch_one(&from.pool).await?.try_get(0)?;
     let everything = "true".to_owned();
     let tables = [
         ("subject", everything.clone()),

@@ -1,6 +1,6 @@
 //! The table of figures: everything that the service is to reach, measured in one run with the machine's own limits.
 
-mod ask;
+pub(crate) mod ask;
 mod ingest;
 mod limits;
 mod lists;
@@ -31,6 +31,12 @@ pub(crate) struct Args {
     /// Messages in the outbox that is drained.
     #[arg(long, default_value_t = 200_000)]
     pub(crate) messages: u64,
+    /// Posts made ready for each second that load goes as fast as it can; more are not sent.
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) most: u64,
+    /// Posts of one event whose rows are written again by plain SQL; a fiftieth of it of a hundred events.
+    #[arg(long, default_value_t = 30_000)]
+    pub(crate) sample: u64,
     /// Only these, with commas: ingest, ask, import, relay.
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::drive::Pace;
 use crate::measure::{Args, head};
 use crate::posts::{Kind, Posts};
-use crate::drive::Pace;
 use crate::report::{Row, Wanted};
 use crate::service::Broker;
 use crate::stretch::{Bench, Extent};
@@ -31,7 +31,8 @@ pub(super) async fn run(args: &Args, bench: &mut Bench) -> anyhow::Result<()> {
              analyze outbox"
         ))
         .await?;
-    let messages: Vec<(String, String)> = sqlx::query_as("select routing_key, payload from outbox order by sequence").fetch_all(&database.pool).await?;
+    let messages: Vec<(String, String)> =
+        sqlx::query_as("select routing_key, payload from outbox order by sequence").fetch_all(&database.pool).await?;
     bench.servers.checkpoint().await?;
 
     let site = bench.again(database, Broker::There, &[]).await?;
