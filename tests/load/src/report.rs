@@ -148,7 +148,7 @@ impl Report {
 /// A number to three digits or so.
 pub(crate) fn figure(it: f64) -> String {
     match it.abs() {
-        it if it == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         size if size >= 1000.0 => {
             let digits = format!("{it:.0}");
             let mut text = String::new();

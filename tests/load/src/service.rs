@@ -14,7 +14,7 @@ use crate::servers::{Database, Servers};
 use crate::wire::{Answer, Connection, request};
 
 /// How long it may take to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What is the same for every service of a run.
 #[derive(Debug)]

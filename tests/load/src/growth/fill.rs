@@ -21,8 +21,10 @@ const EVENTS: u64 = 100;
 /// Rows of one statement.
 const STEP: u64 = 500_000;
 
-/// Tables, what is different in each row numbered `n`, and whether there is a row for each receipt only.
-const TABLES: &[(&str, &str, &[(&str, &str)])] = &[
+/// A table: its name, `n` for a row for each event or `r` for a row for each receipt, and what is different in each row numbered `n`.
+type Table = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const TABLES: &[Table] = &[
     ("subject", "n", &[("id", "{subject}"), ("address", "{address}"), ("created_at", "{at}")]),
     ("receipt", "r", &[("id", "{receipt}"), ("digest", "sha256(convert_to('r' || n, 'UTF8'))"), ("received_at", "{at}")]),
     (
@@ -134,7 +136,7 @@ async fn insert(database: &Database, table: &str, others: &[(&str, &str)], (star
     for (name, _) in others {
         anyhow::ensure!(columns.iter().any(|it| it == name), "{table} has no column {name}");
     }
-    let at = format!("timestamptz '2026-11-20 00:00:00Z' - (n % 5000000) * interval '1 second'");
+    let at = "timestamptz '2026-11-20 00:00:00Z' - (n % 5000000) * interval '1 second'";
     let address = "('g' || n || '@d' || n % 997 || '.load.test')";
     let receipt = id(&format!("(n / {EVENTS})"), 'r');
     let value = |name: &String| {
@@ -147,7 +149,7 @@ async fn insert(database: &Database, table: &str, others: &[(&str, &str)], (star
                     .replace("{receipt}", &receipt)
                     .replace("{event}", &id("n", 'e'))
                     .replace("{change}", &id("n", 'c'))
-                    .replace("{at}", &at)
+                    .replace("{at}", at)
             },
         )
     };

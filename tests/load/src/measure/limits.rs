@@ -24,7 +24,7 @@ async fn sample(bench: &mut Bench, kind: Kind, posts: u64, connections: usize) -
     let site = bench.site("sample", Broker::Away, &[]).await?;
     let run = bench.run();
     let posts = Posts::new(run, kind, &site.service.senders, posts, posts);
-    let time = Duration::from_secs(600);
+    let time = Duration::from_mins(10);
     let load = Load { address: site.service.address, connections, threads: 2, pace: Pace::AsFast, warm: Duration::ZERO, time };
     drive(load, posts.clone()).await?;
     bench.balance(&site, "sample of rows", &posts).await?;
