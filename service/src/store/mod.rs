@@ -73,8 +73,8 @@ pub use retain::{Outgrown, Step};
 pub use rows::{kept, without_nul};
 pub use standing::{StandingFilter, StandingPlace, StandingRow, Whence};
 pub use story::{Chapter, Happening, RawReceipt, ReceiptBrief, Story};
-mod unread;
-mod waiting;
+pub use unread::UnreadStep;
+pub use waiting::{Chosen, Waiting};
 
 /// The database, with what is needed to read it: the pepper, the policy and the tree of lists.
 #[derive(Debug)]

@@ -1,0 +1,99 @@
+//! Growth: the same load on a database that holds nothing, and on one that holds millions of suppressions and events.
+
+mod fill;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::drive::Pace;
+use crate::measure::ask::{self, MANY, MANY_WANTED};
+use crate::posts::Kind;
+use crate::report::{Row, Wanted, figure, say};
+use crate::service::Broker;
+use crate::stretch::{Bench, Extent, Site};
+
+/// Measures posts and checks on databases that were filled.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Suppressions and events that the database is filled up to, one step after another.
+    #[arg(long, value_delimiter = ',', default_value = "0,1000000,10000000")]
+    steps: Vec<u64>,
+    /// Seconds that each stretch counts.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Connections.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Posts of one event made ready for each second.
+    #[arg(long, default_value_t = 20_000)]
+    most: u64,
+    /// Where to write the figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// What may be lost on the way from the first step to the last.
+const KEPT: f64 = 0.75;
+
+/// What was reached at a step.
+struct Figures {
+    singles: f64,
+    batches: f64,
+    ones: f64,
+    many: f64,
+}
+
+pub(crate) async fn run(args: &Args, mut bench: Bench) -> anyhow::Result<usize> {
+    let mut site = bench.site("growth", Broker::There, &[]).await?;
+    let mut at_first: Option<Figures> = None;
+    let mut filled = 0;
+    for step in &args.steps {
+        say(&format!("\n{} suppressions and events", figure(*step as f64)));
+        if *step > filled {
+            site = fill::to(&mut bench, site, filled, *step).await?;
+            filled = *step;
+        }
+        let size: i64 = site.database.count("select pg_database_size(current_database())").await?;
+        bench.report.note(format!("{} suppressions and events: the database takes {:.2} GB", figure(filled as f64), size as f64 / 1e9));
+        let now = measured(args, &mut bench, &site, filled).await?;
+        let with = figure(filled as f64);
+        let many = Row::new(format!("addresses in checks of 10,000, 4 at once, {with} suppressions"), now.many, "/s");
+        bench.report.add(many.against(MANY_WANTED, "design", Wanted::AtLeast));
+        if let Some(first) = &at_first {
+            for (what, ours, limit) in [
+                ("posts of one event", now.singles, first.singles),
+                ("posts of 100 events, events", now.batches, first.batches),
+                ("checks of one address", now.ones, first.ones),
+                ("checks of 10,000, addresses", now.many, first.many),
+            ] {
+                let row = Row::new(format!("{what}, with {with}"), ours, "/s");
+                bench.report.add(row.against(limit, "the same with the first step", Wanted::Share(KEPT)));
+            }
+        } else {
+            at_first = Some(now);
+        }
+    }
+    bench.clear(site).await?;
+    bench.report.finish(args.json.as_deref())?;
+    Ok(bench.report.failed())
+}
+
+async fn measured(args: &Args, bench: &mut Bench, site: &Site, filled: u64) -> anyhow::Result<Figures> {
+    let extent = Extent { connections: args.connections, warm: Duration::from_secs(2), time: Duration::from_secs(args.seconds) };
+    let posts = bench.posts(site, Kind::Mixed, extent, args.most);
+    let singles = bench.stretch(site, extent, Pace::AsFast, &posts).await?;
+    bench.balance(site, "posts of one event", &posts).await?;
+    let few = Extent { connections: args.connections.div_ceil(4), ..extent };
+    let posts = bench.posts(site, Kind::Batches(100), few, args.most.div_ceil(25));
+    let batches = bench.stretch(site, few, Pace::AsFast, &posts).await?;
+    bench.balance(site, "posts of 100 events", &posts).await?;
+    // Spread over everything that was filled in, as a cache would not have it.
+    let known = |at: u64| fill::address((at * 7919) % filled.max(1));
+    let ones = bench.load(site, extent, Pace::AsFast, Arc::new(ask::ones(&site.service, known))).await?;
+    say(&format!("  checks of one address: {}", ones.told()));
+    let few = Extent { connections: 4, ..extent };
+    let many = bench.load(site, few, Pace::AsFast, Arc::new(ask::many(&site.service, known))).await?;
+    say(&format!("  checks of 10,000: {}", many.told()));
+    Ok(Figures { singles: singles.events_rate, batches: batches.events_rate, ones: ones.rate(), many: many.rate() * MANY as f64 })
+}
