@@ -11,6 +11,7 @@ mod cli_reprocess;
 mod cli_serve;
 mod cli_suppressions;
 mod lists;
+mod lists_upkeep;
 mod one_failure;
 mod privacy_erase;
 mod relay_blocked;
