@@ -29,23 +29,23 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime, macros::datetime};
 use tokio::sync::Notify;
 
-const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
+pub(crate) const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
 
 /// A store with what brings lists into it.
-struct Bench {
-    store: Arc<Store>,
+pub(crate) struct Bench {
+    pub(crate) store: Arc<Store>,
     telemetry: Arc<Telemetry>,
-    transfers: Transfers,
-    list: Arc<List>,
+    pub(crate) transfers: Transfers,
+    pub(crate) list: Arc<List>,
 }
 
 impl Bench {
-    async fn on(database: &TestDatabase) -> Self {
+    pub(crate) async fn on(database: &TestDatabase) -> Self {
         Self::at(NOW, database).await
     }
 
     /// A process that looks at another clock.
-    async fn at(now: OffsetDateTime, database: &TestDatabase) -> Self {
+    pub(crate) async fn at(now: OffsetDateTime, database: &TestDatabase) -> Self {
         let store = Arc::new(store_on(database).await);
         for name in ["acme", "acme.weekly", "acme.daily"] {
             store.ensure_list(name, None, NOW).await.unwrap();
@@ -72,14 +72,14 @@ impl Bench {
         self.transfers.order(order).await.unwrap()
     }
 
-    async fn import(&self, text: &str) -> Import {
+    pub(crate) async fn import(&self, text: &str) -> Import {
         let Ordered::Ready(ready) = self.order(text).await else { panic!("it was imported before") };
         let import = self.transfers.carry_out(*ready, |_| ()).await.unwrap();
         assert_eq!((import.state, import.error.as_deref()), (ImportState::Completed, None));
         import
     }
 
-    async fn undo(&self, import: &Import) -> u64 {
+    pub(crate) async fn undo(&self, import: &Import) -> u64 {
         let Undo::Begun(import) = self.store.begin_undo(import.id, "undoer", NOW).await.unwrap() else { panic!("not undone") };
         let (import, changed) = self.transfers.take_back(&import).await.unwrap();
         assert_eq!(import.state, ImportState::Undone);
@@ -87,7 +87,7 @@ impl Bench {
     }
 
     /// The list, line by line in the order of the alphabet: that of the subjects depends on the pepper.
-    async fn export(&self, format: Format) -> Vec<String> {
+    pub(crate) async fn export(&self, format: Format) -> Vec<String> {
         let pieces = export(self.store.clone(), self.list.clone(), format, NOW).await.unwrap();
         let bytes: Vec<u8> = pieces.try_fold(Vec::new(), async |all, it| Ok([all, it.to_vec()].concat())).await.unwrap();
         let mut lines: Vec<String> = String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect();
@@ -124,7 +124,7 @@ impl Bench {
 }
 
 /// A line for each.
-fn rows<T>(of: impl IntoIterator<Item = T>, line: impl Fn(T) -> String) -> String {
+pub(crate) fn rows<T>(of: impl IntoIterator<Item = T>, line: impl Fn(T) -> String) -> String {
     of.into_iter().map(line).collect::<Vec<_>>().join("\n") + "\n"
 }
 
@@ -288,6 +288,9 @@ async fn an_import_that_stopped_is_gone_on_with_by_importing_again() {
     let import = bench.store.import(id, NOW).await.unwrap().unwrap();
     assert_eq!(import.state, ImportState::Failed);
     assert!((1000..5000).contains(&import.counts.added), "{import:?}");
+    let published = bench.store.outbox_pending(10, NOW).await.unwrap().pop().unwrap();
+    assert_eq!((published.message_type.as_str(), published.message_id), (IMPORT_COMPLETED, id.0));
+    assert!(published.payload.contains("\"state\":\"failed\"") && published.payload.contains("stopped"), "{}", published.payload);
     let again = Bench::on(&database).await;
     let rest = again.import(&text).await;
     assert_eq!((rest.counts.added + import.counts.added, rest.counts.unchanged), (5000, import.counts.added));

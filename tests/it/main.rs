@@ -18,6 +18,7 @@ mod faults_database;
 mod faults_service;
 mod graceful_stop;
 mod lists;
+mod lists_upkeep;
 mod one_failure;
 mod privacy_erase;
 mod relay_blocked;

@@ -22,6 +22,8 @@ const LISTS: Duration = Duration::from_secs(10);
 const RECEIPTS: u64 = 200;
 /// Addresses of one step.
 const SUBJECTS: u64 = 100;
+/// Rows of imports of one step.
+const IMPORT_ROWS: u64 = 1000;
 /// Steps of one kind at a time; the next time goes on where this one stopped.
 const STEPS: usize = 1000;
 /// Between two steps, so that whoever waits for the same rows or the one writer of SQLite comes in.
@@ -45,6 +47,8 @@ pub(super) struct Upkeep {
 pub(super) struct Walk {
     next: Option<SubjectId>,
     begun: Option<OffsetDateTime>,
+    /// When imports were last gone through, of which once a day is enough too.
+    imports: Option<OffsetDateTime>,
 }
 
 impl Upkeep {
@@ -81,10 +85,31 @@ impl Upkeep {
 
     /// Lets what is old enough go.
     async fn let_go(&mut self, stop: &CancellationToken) -> Result<(), StoreError> {
-        let RetentionConfig { receipts, quarantine, events } = self.retention;
+        let RetentionConfig { receipts, quarantine, events, imports } = self.retention;
         self.let_go_of_receipts(&[ReceiptState::Processed], receipts, stop).await?;
         self.let_go_of_receipts(&[ReceiptState::Unrecognised, ReceiptState::Quarantined], quarantine, stop).await?;
+        self.let_go_of_imports(imports, stop).await?;
         self.let_go_of_events(events, stop).await
+    }
+
+    async fn let_go_of_imports(&mut self, kept: Option<Duration>, stop: &CancellationToken) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let Some(before) = kept.and_then(|it| now.checked_sub(it.try_into().ok()?)) else { return Ok(()) };
+        if self.walk.imports.is_some_and(|it| now - it < time::Duration::DAY) {
+            return Ok(());
+        }
+        for _ in 0..STEPS {
+            let gone = self.store.let_go_of_imports(before, IMPORT_ROWS).await?;
+            self.telemetry.outlived(Outlived::ImportRows, usize::try_from(gone).unwrap_or(usize::MAX));
+            if gone == 0 {
+                self.walk.imports = Some(now);
+                break;
+            }
+            if self.is_stopped_within_a_pause(stop).await {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn let_go_of_receipts(

@@ -19,14 +19,19 @@ section! {
         pub quarantine: Option<Duration> = Some(Duration::from_hours(30 * DAY)),
         /// Events on which nothing rests that a list says.
         pub events: Option<Duration> = Some(Duration::from_hours(730 * DAY)),
+        /// Previews of imports, lines that imports refused, and what imports only said again.
+        pub imports: Option<Duration> = Some(Duration::from_hours(90 * DAY)),
     }
 }
 
 impl RetentionConfig {
     pub(super) fn validate(&self, config: &Config, checks: &mut Checks) {
-        for (key, value) in
-            [("retention.receipts", self.receipts), ("retention.quarantine", self.quarantine), ("retention.events", self.events)]
-        {
+        for (key, value) in [
+            ("retention.receipts", self.receipts),
+            ("retention.quarantine", self.quarantine),
+            ("retention.events", self.events),
+            ("retention.imports", self.imports),
+        ] {
             if let Some(value) = value {
                 checks.positive(key, value);
             }

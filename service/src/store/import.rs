@@ -59,6 +59,8 @@ pub struct ImportStep {
     pub refused: Vec<Refused>,
     /// Octets of the file read so far.
     pub done: u64,
+    /// Of a preview: rows about what a step before was about.
+    pub repeated: u64,
     /// What became of all rows before: a step whose answer was lost is known by it, and is not counted twice.
     pub before: ImportCounts,
 }
@@ -108,6 +110,7 @@ impl Store {
             write(&tx, import.id, &histories, &said).await?;
         }
         counts.refused = step.refused.len() as u64;
+        counts.unchanged += step.repeated;
         note_down(&tx, &mut row, counts, &step.refused).await?;
         (row.done, row.updated_at) = (i64::try_from(step.done).unwrap_or(i64::MAX), now);
         update(&tx, &row).await?;

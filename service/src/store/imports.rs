@@ -19,6 +19,8 @@ use crate::store::{Store, Visible, dialect, rows};
 
 /// After this time without a sign of life a running import is taken for dead: its process was.
 const DEAD_AFTER: Duration = Duration::minutes(5);
+/// What became of an import whose process is dead.
+const ABANDONED: &str = "the process that imported it has gone; import the same file again, or undo it";
 /// Refused lines of one import that are kept; beyond, they are only counted.
 const REFUSALS: u64 = 1_000_000;
 
@@ -206,7 +208,7 @@ impl Store {
         Ok(Begun::New(self.import_of(&self.db, row, now).await?))
     }
 
-    /// Ends an import well, or with what went wrong. An import that was meant is published, once.
+    /// Ends an import well, or with what went wrong. An import that was meant is published, once, with how it ended.
     ///
     /// # Errors
     /// When the database is away.
@@ -219,7 +221,7 @@ impl Store {
         (row.updated_at, row.ended_at) = (now, Some(now));
         update(&tx, &row).await?;
         let import = self.import_of(&tx, row, now).await?;
-        if import.mode == ImportMode::Real && import.state == ImportState::Completed {
+        if import.mode == ImportMode::Real {
             let changed = import.counts.added + import.counts.updated;
             append(&tx, self.announces, &[import_ended(&import, IMPORT_COMPLETED, id.0, changed, now)], now).await?;
         }
@@ -283,6 +285,29 @@ impl Store {
         Ok(imports)
     }
 
+    /// Ends imports that a process left behind which has gone. Whoever waits for the message hears that they failed.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn end_abandoned(&self, now: OffsetDateTime) -> Result<(), StoreError> {
+        let abandoned: Vec<uuid::Uuid> = import::Entity::find()
+            .select_only()
+            .column(import::Column::Id)
+            .filter(import::Column::State.eq(ImportState::Running.as_str()))
+            .filter(import::Column::UpdatedAt.lte(rows::kept(now - DEAD_AFTER)))
+            .into_tuple()
+            .all(&self.db)
+            .await?;
+        for id in abandoned {
+            match self.end_import(ImportId(id), Some(ABANDONED), now).await {
+                // Another process was quicker.
+                Ok(_) | Err(StoreError::Exists(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// The import of that id.
     ///
     /// # Errors
@@ -342,7 +367,7 @@ impl Store {
         let mut error = row.error;
         if state == ImportState::Running && now - row.updated_at >= DEAD_AFTER {
             state = ImportState::Failed;
-            error = Some("the process that imported it has gone; import the same file again, or undo it".to_owned());
+            error = Some(ABANDONED.to_owned());
         }
         Ok(Import {
             id: ImportId(row.id),

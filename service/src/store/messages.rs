@@ -131,6 +131,8 @@ pub(super) fn import_ended(import: &Import, kind: &'static str, id: Uuid, change
         "updated": counts.updated,
         "unchanged": counts.unchanged,
         "refused": counts.refused,
+        "state": import.state,
+        "error": import.error,
         "undone_by": import.undone_by,
     });
     let word = if kind == IMPORT_UNDONE { "undone" } else { "completed" };

@@ -4,6 +4,8 @@
 //! with its event. Whether something rests on an event is not guessed but tried: an address keeps the least of its old events
 //! with which the fold still says the same. What has ended needs no events, and goes with them.
 
+mod imports;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bounce::policy::{Policy, Standing, decide};

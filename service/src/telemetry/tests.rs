@@ -242,6 +242,7 @@ rebound_receipts_stored_total{outcome="new",source="ses-prod"} 0
 rebound_receipts_stored_total{outcome="quarantined",source="ses-prod"} 0
 rebound_receipts_stored_total{outcome="unrecognised",source="ses-prod"} 0
 rebound_retention_removed_total{what="events"} 0
+rebound_retention_removed_total{what="import_rows"} 0
 rebound_retention_removed_total{what="receipt_bodies"} 0
 rebound_retention_removed_total{what="subjects"} 0
 rebound_rules_reloads_total{outcome="loaded"} 0

@@ -97,6 +97,8 @@ bounce::vocabulary! {
         Events = "events",
         /// An address of which nothing else is known any more.
         Subjects = "subjects",
+        /// A preview of an import, a line that one refused, or a note of what one said again.
+        ImportRows = "import_rows",
     }
 }
 

@@ -4,6 +4,8 @@
 mod export;
 mod place;
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,9 @@ use self::place::Places;
 use crate::clock::Clock;
 use crate::intake::RulesInForce;
 use crate::listing::{Entry, Format, Listing, ListingError, Reading, Refused, Spooled};
-use crate::store::{Begun, Import, ImportCounts, ImportMode, ImportStep, List, NewImport, Store, StoreError, SubjectId, Undo, sha256};
+use crate::store::{
+    Begun, Import, ImportCounts, ImportMode, ImportRow, ImportStep, List, NewImport, Store, StoreError, SubjectId, Undo, sha256,
+};
 use crate::telemetry::{Imported, Stage, Telemetry};
 
 pub use self::export::export;
@@ -28,6 +32,8 @@ const ROWS_PER_STEP: usize = 500;
 const READ_AHEAD: usize = 2;
 /// Imports that a process works on at the same time.
 const AT_ONCE: usize = 4;
+/// Rows of a preview that are remembered, to know those that come again: some 40 MiB of them.
+const SEEN: usize = 1 << 21;
 /// How often a step is tried: with the waits below, for half a minute of an outage.
 const TRIES: u32 = 12;
 /// First wait before a step is tried again; doubled each time.
@@ -204,6 +210,7 @@ impl Transfers {
             }
             (Err(error), _) => {
                 self.telemetry.failed(Stage::Store, "importing a list", &error);
+                self.nudge.notify_one();
                 Err(error)
             }
         }
@@ -240,14 +247,16 @@ impl Transfers {
         let reading = tokio::task::spawn_blocking(move || read(listing, &sender));
         let mut places = Places::new(&self.store, import.list.clone(), reach);
         let mut counts = ImportCounts::default();
+        let mut seen = Seen::default();
         while let Some(piece) = pieces.recv().await {
             if self.stop.is_cancelled() {
                 return Err(TransferError::Stopping);
             }
             let rows = Vec::with_capacity(piece.entries.len());
-            let mut step = ImportStep { rows, refused: piece.refused, done: piece.done, before: counts };
+            let mut step = ImportStep { rows, refused: piece.refused, done: piece.done, repeated: 0, before: counts };
             for entry in piece.entries {
                 match places.place(entry).await? {
+                    Ok(row) if import.mode == ImportMode::Preview && seen.has(&row) => step.repeated += 1,
                     Ok(row) => step.rows.push(row),
                     Err(refused) => step.refused.push(refused),
                 }
@@ -275,11 +284,13 @@ impl Transfers {
         Ok(undo)
     }
 
-    /// Goes on with what processes that have gone had begun to undo: half of an import is no state to stay in.
+    /// Ends what processes that have gone had begun to import, and goes on with what they had begun to undo: half of an undoing
+    /// is no state to stay in.
     ///
     /// # Errors
     /// When the database is away.
     pub async fn resume(&self) -> Result<(), TransferError> {
+        self.store.end_abandoned(self.clock.now()).await?;
         for import in self.store.interrupted_undos(self.clock.now()).await? {
             self.undo(&import, import.undone_by.as_deref().unwrap_or(&import.actor)).await?;
         }
@@ -355,6 +366,21 @@ impl Patience {
         self.left -= 1;
         self.next = (2 * self.next).min(LONGEST_WAIT);
         Ok(())
+    }
+}
+
+/// What the rows of a preview were about. Nothing of it is written, so a step does not find there what one before had said.
+#[derive(Default)]
+struct Seen {
+    slots: HashSet<u64>,
+    keys: RandomState,
+}
+
+impl Seen {
+    /// Whether a row before was about the same; of a file of very many rows, as far as is remembered.
+    fn has(&mut self, row: &ImportRow) -> bool {
+        let slot = self.keys.hash_one((row.list.id, row.address.expose(), row.cause));
+        if self.slots.len() < SEEN { !self.slots.insert(slot) } else { self.slots.contains(&slot) }
     }
 }
 
