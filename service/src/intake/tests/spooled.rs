@@ -123,8 +123,7 @@ async fn what_has_no_source_any_more_is_held_until_it_has() {
     assert_eq!(std::fs::read_dir(it.folder.path().join("held")).unwrap().count(), 1);
 
     // The next start.
-    let committed = it.bench.intake.clone();
-    it.bench.intake = Intake { shelter: None, ..committed };
+    it.bench.intake.shelter = None;
     let spool = loop {
         // The loop that emptied it may take a moment to end.
         let config = SpoolConfig { path: it.folder.path().to_owned(), ..SpoolConfig::default() };
