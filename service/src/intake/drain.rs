@@ -142,8 +142,15 @@ impl Drain {
             }
             let mut round = Round::Empty;
             for batch in &batches {
-                if let Round::Left = self.file(batch).await? {
-                    round = Round::Left;
+                match self.file(batch).await {
+                    Ok(Round::Empty) => {}
+                    Ok(Round::Left) => round = Round::Left,
+                    // What the disk does to one file must not hold up the others.
+                    Err(DrainError::Spool(error)) => {
+                        self.shelter.spool.tell(&error);
+                        round = Round::Left;
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             if round == Round::Left {

@@ -204,3 +204,20 @@ async fn a_list_that_is_not_there_holds_its_receipt() {
     it.drain(sources).await;
     assert_eq!((it.bench.recipients().await.len(), it.drained("held")), (0, 1));
 }
+
+#[tokio::test]
+async fn where_the_spool_takes_nothing_a_slow_database_has_all_its_time() {
+    let mut it = Spooled::new(Found::There, Duration::from_millis(1)).await;
+    std::fs::remove_dir(it.folder.path().join("new")).unwrap();
+    let committer = it.bench.committer.take().unwrap();
+    let (telemetry, stop) = (it.bench.intake.telemetry.clone(), it.bench.stop.clone());
+    let commit = async {
+        while telemetry.render().contains("rebound_spool_refused_total{why=\"failed\"} 0\n") {
+            tokio::task::yield_now().await;
+        }
+        tokio::spawn(committer.run(Clock::from(|| NOW), stop));
+    };
+    let (outcome, ()) = tokio::join!(it.bench.accept("jane@example.org"), commit);
+    assert!(outcome.unwrap().accepted.is_some());
+    assert_eq!(it.bench.recipients().await, ["jane@example.org"]);
+}
