@@ -7,7 +7,7 @@ use bounce::esp::Credentials;
 use futures_util::future::join_all;
 use harness::{Plan, Proxy, TestApp, TestBroker, TestDatabase, eventually};
 use reqwest::StatusCode;
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
 use serde_json::Value;
 use service::config::{ListName, Size, SourceConfig};
 use tempfile::TempDir;
@@ -65,11 +65,10 @@ impl Cut {
 
     /// How many events there are, past the feed, which other tests may hold back.
     async fn events(&self) -> i64 {
-        let row = self.database.connect().await.query_one_raw(sea_orm::Statement::from_string(
-            sea_orm::DatabaseBackend::Postgres,
-            "select count(*) as events from event",
-        ));
-        row.await.unwrap().unwrap().try_get("", "events").unwrap()
+        let connection = self.database.connect().await;
+        let count = "select count(*) as events from event";
+        let row = connection.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, count)).await;
+        row.unwrap().unwrap().try_get("", "events").unwrap()
     }
 
     fn files(&self, place: &str) -> usize {

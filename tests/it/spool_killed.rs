@@ -36,8 +36,7 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
 
 /// Runs it to its end.
 fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
-    let mut child =
-        command(folder, arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command(folder, arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // A program that refuses its arguments does not read.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()

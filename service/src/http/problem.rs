@@ -347,12 +347,8 @@ impl ResponseError for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Outage(_) | StoreError::Collision(_) => {
-                Self { cause: Some(Arc::new(error)), ..Self::database_away() }
-            }
-            StoreError::NotMigrated(_) | StoreError::WrongPepper => {
-                Self { cause: Some(Arc::new(error)), ..Self::not_ready() }
-            }
+            StoreError::Outage(_) | StoreError::Collision(_) => Self { cause: Some(Arc::new(error)), ..Self::database_away() },
+            StoreError::NotMigrated(_) | StoreError::WrongPepper => Self { cause: Some(Arc::new(error)), ..Self::not_ready() },
             StoreError::UnknownList(_) => Self::new(ProblemKind::NotFound, error.to_string()),
             StoreError::Exists(detail) => Self::new(ProblemKind::Conflict, detail),
             StoreError::Data(_) => Self {

@@ -76,7 +76,12 @@ impl Telemetry {
     /// Telemetry for an App with those sources. Series that dashboards count on start at zero.
     #[must_use]
     pub fn new<'a>(sources: impl IntoIterator<Item = &'a str>) -> Self {
-        let it = Self { metrics: Metrics::new(), sources: sources.into_iter().map(str::to_owned).collect(), pool: OnceLock::new(), spool: OnceLock::new() };
+        let it = Self {
+            metrics: Metrics::new(),
+            sources: sources.into_iter().map(str::to_owned).collect(),
+            pool: OnceLock::new(),
+            spool: OnceLock::new(),
+        };
         for source in &it.sources {
             it.start_source_at_zero(source);
         }
