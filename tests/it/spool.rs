@@ -37,7 +37,7 @@ impl Cut {
         let proxy = Proxy::before(database.url());
         let plan = plan(Plan::on(proxy.url())).with(|config| {
             config.spool.enabled = true;
-            config.spool.path = folder.path().to_owned();
+            folder.path().clone_into(&mut config.spool.path);
             config.spool.patience = Duration::from_millis(500);
         });
         let app = plan.start().await;

@@ -302,7 +302,9 @@ impl Drain {
             }
             let told: Vec<_> = entries.iter().map(|it| (it.source.clone(), it.id.0)).collect();
             self.shelter.spool.set_aside(aside, entries).await?;
-            told.iter().for_each(|(source, id)| self.intake.telemetry.spool_drained(outcome, source, *id));
+            for (source, id) in told {
+                self.intake.telemetry.spool_drained(outcome, &source, id);
+            }
         }
         if !left.is_empty() {
             self.shelter.spool.put_back(left).await?;

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::{Arrival, Intake, IntakeError, Outcome};
 use crate::spool::{Entry, Found, Presence, Spool};
 use crate::store::{Accepted, List, ReceiptId, ReceiptState};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Database, Telemetry};
 
 /// Where receipts go, and when.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ impl Intake {
     #[must_use]
     pub fn with_spool(self, spool: Arc<Spool>, presence: Presence, patience: Duration) -> Self {
         if !presence.is_there() {
-            self.telemetry.database_found(false);
+            self.telemetry.database_found(Database::Away);
         }
         Self { shelter: Some(Shelter { spool, presence, patience }), ..self }
     }
@@ -131,8 +131,8 @@ impl IntakeError {
 
 /// Notes what was found of the database, and tells it once.
 pub(super) fn note(presence: &Presence, found: Found, telemetry: &Telemetry) {
-    if presence.note(found) {
-        telemetry.database_found(found == Found::There);
+    if presence.is_news(found) {
+        telemetry.database_found(if found == Found::There { Database::There } else { Database::Away });
     }
 }
 

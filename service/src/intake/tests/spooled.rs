@@ -95,7 +95,7 @@ async fn a_receipt_committed_and_spooled_counts_once() {
     tokio::spawn(it.bench.committer.take().unwrap().run(Clock::from(|| NOW), it.bench.stop.clone()));
     let first = it.bench.accept("jane@example.org").await.unwrap();
     assert!(matches!(first.accepted, Some(Accepted::New { .. })));
-    it.presence.note(Found::Away);
+    assert!(it.presence.is_news(Found::Away));
     assert!(it.bench.accept("jane@example.org").await.unwrap().spooled.is_some());
     let sources = it.sources();
     it.drain(sources).await;
@@ -132,7 +132,7 @@ async fn what_has_no_source_any_more_is_held_until_it_has() {
             Err(_) => tokio::task::yield_now().await,
         }
     };
-    it.presence.note(Found::Away);
+    assert!(it.presence.is_news(Found::Away));
     it.bench.intake = it.bench.intake.clone().with_spool(Arc::new(spool), it.presence.clone(), Duration::from_secs(5));
     let sources = it.sources();
     it.drain(sources).await;
@@ -157,7 +157,7 @@ async fn before_the_database_was_met_everything_waits() {
     let known = it.bench.source.clone();
     it.bench.source = Arc::new(Source { list: Arc::new(List::named_only("acme.weekly")), ..(*known).clone() });
     assert!(it.bench.accept("jane@example.org").await.unwrap().spooled.is_some());
-    it.presence.note(Found::There);
+    assert!(it.presence.is_news(Found::There));
     assert!(it.bench.accept("john@example.org").await.unwrap().spooled.is_some(), "its list is not known yet");
     it.bench.source = known;
     let sources = it.sources();
