@@ -7,7 +7,7 @@ use bounce::esp::Credentials;
 use futures_util::future::join_all;
 use harness::{Plan, Proxy, TestApp, TestBroker, TestDatabase, eventually};
 use reqwest::StatusCode;
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
 use serde_json::Value;
 use service::config::{ListName, Size, SourceConfig};
 use tempfile::TempDir;
@@ -37,7 +37,7 @@ impl Cut {
         let proxy = Proxy::before(database.url());
         let plan = plan(Plan::on(proxy.url())).with(|config| {
             config.spool.enabled = true;
-            config.spool.path = folder.path().to_owned();
+            folder.path().clone_into(&mut config.spool.path);
             config.spool.patience = Duration::from_millis(500);
         });
         let app = plan.start().await;
@@ -65,9 +65,10 @@ impl Cut {
 
     /// How many events there are, past the feed, which other tests may hold back.
     async fn events(&self) -> i64 {
-        let count = sea_orm::Statement::from_string(sea_orm::DatabaseBackend::Postgres, "select count(*) as events from event");
-        let database = self.database.connect().await;
-        database.query_one_raw(count).await.unwrap().unwrap().try_get("", "events").unwrap()
+        let connection = self.database.connect().await;
+        let count = "select count(*) as events from event";
+        let row = connection.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, count)).await;
+        row.unwrap().unwrap().try_get("", "events").unwrap()
     }
 
     fn files(&self, place: &str) -> usize {

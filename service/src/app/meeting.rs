@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::intake::{Drain, Sources};
 use crate::spool::{Found, Presence};
 use crate::store::{Store, StoreError};
-use crate::telemetry::{Stage, Telemetry};
+use crate::telemetry::{Database, Stage, Telemetry};
 
 /// First wait after a failure, doubled each time up to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -60,8 +60,9 @@ impl Meeting {
             };
             match met {
                 Ok(()) => {
-                    presence.note(Found::There);
-                    self.telemetry.database_found(true);
+                    if presence.is_news(Found::There) {
+                        self.telemetry.database_found(Database::There);
+                    }
                     break;
                 }
                 Err(error) if error.is_outage() => self.telemetry.failed(Stage::Store, "meeting the database", &error),

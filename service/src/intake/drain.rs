@@ -142,8 +142,15 @@ impl Drain {
             }
             let mut round = Round::Empty;
             for batch in &batches {
-                if let Round::Left = self.file(batch).await? {
-                    round = Round::Left;
+                match self.file(batch).await {
+                    Ok(Round::Empty) => {}
+                    Ok(Round::Left) => round = Round::Left,
+                    // What the disk does to one file must not hold up the others.
+                    Err(DrainError::Spool(error)) => {
+                        self.shelter.spool.tell(&error);
+                        round = Round::Left;
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             if round == Round::Left {
@@ -297,7 +304,9 @@ impl Drain {
             }
             let told: Vec<_> = entries.iter().map(|it| (it.source.clone(), it.id.0)).collect();
             self.shelter.spool.set_aside(aside, entries).await?;
-            told.iter().for_each(|(source, id)| self.intake.telemetry.spool_drained(outcome, source, *id));
+            for (source, id) in told {
+                self.intake.telemetry.spool_drained(outcome, &source, id);
+            }
         }
         if !left.is_empty() {
             self.shelter.spool.put_back(left).await?;

@@ -32,7 +32,7 @@ use crate::config::IntakeConfig;
 use crate::store::{Accepted, Incoming, IncomingToken, List, ReceiptId, ReceiptState, Store, StoreError};
 use crate::telemetry::Telemetry;
 
-use self::shelter::Shelter;
+use self::shelter::{Settled, Shelter};
 
 pub use again::{Chosen, Progress, Reprocess, Summary};
 pub use drain::Drain;
@@ -188,13 +188,10 @@ impl Intake {
         let (id, (done, committed)) = (incoming.id, oneshot::channel());
         place.send(Waiting { incoming, since, done, room });
         self.telemetry.intake_queue(self.capacity - self.queue.capacity(), self.capacity);
-        match self.committed(committed).await {
-            Ok((accepted, state)) => Ok(Outcome { accepted: Some(accepted), state: Some(state), recipients, ..outcome }),
-            Err(why) => {
-                self.shelter(&arrival, id, why).await?;
-                Ok(Outcome { spooled: Some(id), ..outcome })
-            }
-        }
+        Ok(match self.settled(&arrival, id, committed).await? {
+            Settled::Committed(accepted, state) => Outcome { accepted: Some(accepted), state: Some(state), recipients, ..outcome },
+            Settled::Spooled => Outcome { spooled: Some(id), ..outcome },
+        })
     }
 
     /// A share of the bytes that may wait: of the size of an arrival.

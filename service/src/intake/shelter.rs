@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::{Arrival, Intake, IntakeError, Outcome};
 use crate::spool::{Entry, Found, Presence, Spool};
 use crate::store::{Accepted, List, ReceiptId, ReceiptState};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Database, Telemetry};
 
 /// Where receipts go, and when.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ impl Intake {
     #[must_use]
     pub fn with_spool(self, spool: Arc<Spool>, presence: Presence, patience: Duration) -> Self {
         if !presence.is_there() {
-            self.telemetry.database_found(false);
+            self.telemetry.database_found(Database::Away);
         }
         Self { shelter: Some(Shelter { spool, presence, patience }), ..self }
     }
@@ -60,37 +60,60 @@ impl Intake {
         Ok(Outcome { spooled: Some(incoming.id), ..outcome })
     }
 
-    /// Waits for the commit of a receipt, no longer than it may take where there is a spool.
-    pub(super) async fn committed(
-        &self,
-        committed: oneshot::Receiver<Result<(Accepted, ReceiptState), IntakeError>>,
-    ) -> Result<(Accepted, ReceiptState), IntakeError> {
-        let Some(shelter) = &self.shelter else { return committed.await.map_err(|_| IntakeError::Stopping)? };
+    /// Waits for the commit of a receipt, no longer than it may take where there is a spool. Should the spool not take it either, the
+    /// database has all the time that it has without one.
+    pub(super) async fn settled(&self, arrival: &Arrival, id: ReceiptId, mut committed: Commit) -> Result<Settled, IntakeError> {
+        let Some(shelter) = &self.shelter else { return answered(committed.await) };
         let answer = tokio::select! {
             biased;
-            answer = committed => answer.map_err(|_| IntakeError::Stopping)?,
-            () = shelter.presence.gone() => Err(IntakeError::Away),
-            () = tokio::time::sleep(shelter.patience) => Err(IntakeError::TooSlow(shelter.patience)),
+            answer = &mut committed => answer,
+            () = shelter.is_overdue() => {
+                if shelter.take(arrival, id).await {
+                    return Ok(Settled::Spooled);
+                }
+                committed.await
+            }
         };
-        match &answer {
-            Ok(_) => shelter.presence.committed(),
-            Err(error) if error.is_outage() => note(&shelter.presence, Found::Away, &self.telemetry),
-            Err(_) => {}
-        }
-        answer
-    }
-
-    /// Keeps a receipt that was not committed in the spool.
-    pub(super) async fn shelter(&self, arrival: &Arrival, id: ReceiptId, why: IntakeError) -> Result<(), IntakeError> {
-        let may_come_later = matches!(why, IntakeError::Unavailable(_) | IntakeError::TooSlow(_) | IntakeError::Away);
-        match self.shelter.as_ref().filter(|_| may_come_later) {
-            Some(shelter) if shelter.take(arrival, id).await => Ok(()),
-            _ => Err(why),
+        match answered(answer) {
+            Ok(settled) => {
+                shelter.presence.committed();
+                Ok(settled)
+            }
+            Err(error) if matches!(error, IntakeError::Unavailable(_) | IntakeError::TooSlow(_)) => {
+                if error.is_outage() {
+                    note(&shelter.presence, Found::Away, &self.telemetry);
+                }
+                if shelter.take(arrival, id).await { Ok(Settled::Spooled) } else { Err(error) }
+            }
+            Err(error) => Err(error),
         }
     }
 }
 
+/// What the committer says of a receipt, when it does.
+type Commit = oneshot::Receiver<Result<(Accepted, ReceiptState), IntakeError>>;
+
+/// What became of a receipt that may be told.
+#[derive(Debug)]
+pub(super) enum Settled {
+    Committed(Accepted, ReceiptState),
+    Spooled,
+}
+
+fn answered(answer: Result<Result<(Accepted, ReceiptState), IntakeError>, oneshot::error::RecvError>) -> Result<Settled, IntakeError> {
+    let (accepted, state) = answer.map_err(|_| IntakeError::Stopping)??;
+    Ok(Settled::Committed(accepted, state))
+}
+
 impl Shelter {
+    /// Waits until there is no sense in waiting longer for the database.
+    async fn is_overdue(&self) {
+        tokio::select! {
+            () = self.presence.gone() => {}
+            () = tokio::time::sleep(self.patience) => {}
+        }
+    }
+
     /// Puts a receipt into the spool; whether it is there. Why it is not has been logged.
     async fn take(&self, arrival: &Arrival, id: ReceiptId) -> bool {
         let kept = self.spool.keep(entry(arrival, id)).await.is_ok();
@@ -108,8 +131,8 @@ impl IntakeError {
 
 /// Notes what was found of the database, and tells it once.
 pub(super) fn note(presence: &Presence, found: Found, telemetry: &Telemetry) {
-    if presence.note(found) {
-        telemetry.database_found(found == Found::There);
+    if presence.is_news(found) {
+        telemetry.database_found(if found == Found::There { Database::There } else { Database::Away });
     }
 }
 

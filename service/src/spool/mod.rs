@@ -332,7 +332,9 @@ impl Totals {
         for place in Place::ALL.iter().filter(|it| **it != Place::New) {
             totals.aside += folder.names(*place)?.iter().map(|it| it.bytes).sum::<u64>();
         }
-        names.iter().for_each(|it| totals.add(it));
+        for name in &names {
+            totals.add(name);
+        }
         Ok((totals, names))
     }
 

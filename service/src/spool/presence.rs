@@ -48,7 +48,8 @@ impl Presence {
     }
 
     /// Notes what was found; says whether that is new. What was never there cannot go away.
-    pub fn note(&self, found: Found) -> bool {
+    #[must_use]
+    pub fn is_news(&self, found: Found) -> bool {
         self.0.found.send_if_modified(|known| {
             let is_new = *known != found && !(*known == Found::Unmet && found == Found::Away);
             if is_new {
@@ -102,16 +103,16 @@ mod tests {
             let presence = presence.clone();
             async move { presence.gone().await }
         });
-        assert!(presence.note(Found::Away));
+        assert!(presence.is_news(Found::Away));
         waiting.await.unwrap();
-        assert!(!presence.note(Found::Away), "that is known");
+        assert!(!presence.is_news(Found::Away), "that is known");
     }
 
     #[test]
     fn what_was_never_there_is_not_away() {
         let presence = Presence::new(Found::Unmet);
-        assert!(!presence.note(Found::Away));
+        assert!(!presence.is_news(Found::Away));
         assert_eq!(presence.now(), Found::Unmet);
-        assert!(presence.note(Found::There));
+        assert!(presence.is_news(Found::There));
     }
 }

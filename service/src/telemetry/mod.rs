@@ -29,7 +29,7 @@ use self::words::Reloaded;
 pub use self::chain::{chain, scrub};
 pub use self::log::{LogError, init};
 pub use self::request::{RequestId, RequestSpan};
-pub use self::words::{Answer, Drained, Erased, Imported, Outlived, Published, Refused, RelayState, Stage, Stored, Unspooled};
+pub use self::words::{Answer, Database, Drained, Erased, Imported, Outlived, Published, Refused, RelayState, Stage, Stored, Unspooled};
 
 /// Label for a source that is not configured: names in URLs are anybody's to choose.
 const OTHER: &str = "other";
@@ -332,12 +332,11 @@ impl Telemetry {
     }
 
     /// The database was found to be there, or away.
-    pub fn database_found(&self, is_there: bool) {
-        self.metrics.database_away.set(i64::from(!is_there));
-        if is_there {
-            info!(target: "rebound::spool", "the database is there");
-        } else {
-            warn!(target: "rebound::spool", "the database is away; receipts go to the spool");
+    pub fn database_found(&self, found: Database) {
+        self.metrics.database_away.set(i64::from(found == Database::Away));
+        match found {
+            Database::There => info!(target: "rebound::spool", "the database is there"),
+            Database::Away => warn!(target: "rebound::spool", "the database is away; receipts go to the spool"),
         }
     }
 

@@ -143,6 +143,16 @@ bounce::vocabulary! {
 }
 
 bounce::vocabulary! {
+    /// How the database was found.
+    pub enum Database, "database" {
+        /// It takes what comes.
+        There = "there",
+        /// It does not answer.
+        Away = "away",
+    }
+}
+
+bounce::vocabulary! {
     /// Why a receipt was not kept in the spool.
     pub enum Unspooled, "why" {
         /// The spool holds as much as it may.

@@ -95,7 +95,7 @@ async fn a_receipt_committed_and_spooled_counts_once() {
     tokio::spawn(it.bench.committer.take().unwrap().run(Clock::from(|| NOW), it.bench.stop.clone()));
     let first = it.bench.accept("jane@example.org").await.unwrap();
     assert!(matches!(first.accepted, Some(Accepted::New { .. })));
-    it.presence.note(Found::Away);
+    assert!(it.presence.is_news(Found::Away));
     assert!(it.bench.accept("jane@example.org").await.unwrap().spooled.is_some());
     let sources = it.sources();
     it.drain(sources).await;
@@ -123,8 +123,7 @@ async fn what_has_no_source_any_more_is_held_until_it_has() {
     assert_eq!(std::fs::read_dir(it.folder.path().join("held")).unwrap().count(), 1);
 
     // The next start.
-    let committed = it.bench.intake.clone();
-    it.bench.intake = Intake { shelter: None, ..committed };
+    it.bench.intake.shelter = None;
     let spool = loop {
         // The loop that emptied it may take a moment to end.
         let config = SpoolConfig { path: it.folder.path().to_owned(), ..SpoolConfig::default() };
@@ -133,7 +132,7 @@ async fn what_has_no_source_any_more_is_held_until_it_has() {
             Err(_) => tokio::task::yield_now().await,
         }
     };
-    it.presence.note(Found::Away);
+    assert!(it.presence.is_news(Found::Away));
     it.bench.intake = it.bench.intake.clone().with_spool(Arc::new(spool), it.presence.clone(), Duration::from_secs(5));
     let sources = it.sources();
     it.drain(sources).await;
@@ -158,7 +157,7 @@ async fn before_the_database_was_met_everything_waits() {
     let known = it.bench.source.clone();
     it.bench.source = Arc::new(Source { list: Arc::new(List::named_only("acme.weekly")), ..(*known).clone() });
     assert!(it.bench.accept("jane@example.org").await.unwrap().spooled.is_some());
-    it.presence.note(Found::There);
+    assert!(it.presence.is_news(Found::There));
     assert!(it.bench.accept("john@example.org").await.unwrap().spooled.is_some(), "its list is not known yet");
     it.bench.source = known;
     let sources = it.sources();
@@ -204,4 +203,21 @@ async fn a_list_that_is_not_there_holds_its_receipt() {
     let sources = it.sources();
     it.drain(sources).await;
     assert_eq!((it.bench.recipients().await.len(), it.drained("held")), (0, 1));
+}
+
+#[tokio::test]
+async fn where_the_spool_takes_nothing_a_slow_database_has_all_its_time() {
+    let mut it = Spooled::new(Found::There, Duration::from_millis(1)).await;
+    std::fs::remove_dir(it.folder.path().join("new")).unwrap();
+    let committer = it.bench.committer.take().unwrap();
+    let (telemetry, stop) = (it.bench.intake.telemetry.clone(), it.bench.stop.clone());
+    let commit = async {
+        while telemetry.render().contains("rebound_spool_refused_total{why=\"failed\"} 0\n") {
+            tokio::task::yield_now().await;
+        }
+        tokio::spawn(committer.run(Clock::from(|| NOW), stop));
+    };
+    let (outcome, ()) = tokio::join!(it.bench.accept("jane@example.org"), commit);
+    assert!(outcome.unwrap().accepted.is_some());
+    assert_eq!(it.bench.recipients().await, ["jane@example.org"]);
 }
