@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use tempfile::TempDir;
 
-use crate::wait::free_port;
-use crate::{eventually, own};
+use crate::own;
+use crate::wait::{free_port, started};
 
 /// Where packages put the programs; below, a folder for each version.
 const PACKAGES: [&str; 2] = ["/usr/lib/postgresql", "/usr"];
@@ -84,7 +84,7 @@ impl OwnPostgres {
 
     /// Starts it where it was, and waits until it takes connections.
     pub async fn start_again(&mut self) {
-        eventually("PostgreSQL takes connections", || {
+        started("PostgreSQL", || {
             // Until the last process of the one before is gone it refuses to start.
             let running = self.server.as_mut().is_some_and(|it| it.try_wait().expect("it can be asked").is_none());
             if !running {

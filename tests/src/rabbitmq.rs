@@ -5,8 +5,8 @@ use std::process::{Child, Stdio};
 
 use tempfile::TempDir;
 
-use crate::wait::free_port;
-use crate::{eventually, own};
+use crate::own;
+use crate::wait::{free_port, started};
 
 /// Where packages put the server's own script. The one in `/usr/sbin` changes folder and user.
 const SERVERS: [&str; 3] =
@@ -55,7 +55,7 @@ impl OwnRabbitMq {
 
     /// Starts it where it was, and waits until it takes connections.
     pub async fn start_again(&mut self) {
-        eventually("RabbitMQ takes connections", || {
+        started("RabbitMQ", || {
             // Until the port mapper has noticed that the one before is gone it refuses to start.
             let running = self.node.as_mut().is_some_and(|it| it.try_wait().expect("it can be asked").is_none());
             if !running {
