@@ -14,7 +14,7 @@ const GONE: &str = "jane@corp.example";
 fn configured(database: &TestDatabase) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
-        "[http]\nlisten = \"127.0.0.1:0\"\n[database]\nurl = \"{}\"\n\
+        "[http]\nlisten = \"127.0.0.1:0\"\nshutdown_lead = \"0s\"\n[database]\nurl = \"{}\"\n\
          [identity]\npepper = \"a pepper that only this test knows about\"\n[[list]]\nname = \"acme.weekly\"\n",
         database.url()
     );

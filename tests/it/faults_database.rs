@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use harness::{Balancer, End, Fate, Installation, Load, OwnPostgres, Proxy, TestBroker, TestDatabase, rounds};
 
+/// Soon told that the database is away.
+fn hasty(database_url: &str) -> Installation {
+    Installation::on(database_url).with("DATABASE__ACQUIRE_TIMEOUT", "1s").with("INTAKE__COMMIT_TIMEOUT", "1s")
+}
+
 /// A PostgreSQL that syncs to the disk is cut off, and loses power, in the midst of commits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_killed_keeps_what_was_acknowledged() {
     let (mut postgres, broker) = (OwnPostgres::start().await, TestBroker::new());
-    let installation = Installation::on(&postgres.url()).with_broker_at(&broker, broker.url());
+    let installation = hasty(&postgres.url()).with_broker_at(&broker, broker.url());
     let replicas = [installation.serve().await, installation.serve().await];
     let balancer = Arc::new(Balancer::before(replicas.iter().map(harness::Replica::address)));
     let load = Load::start(&balancer, 8);
@@ -32,7 +37,7 @@ async fn a_database_that_is_killed_keeps_what_was_acknowledged() {
 async fn database_and_broker_may_be_away_together() {
     let (database, broker) = (TestDatabase::postgres().await, TestBroker::new());
     let (to_database, to_broker) = (Proxy::before(database.url()), Proxy::before(broker.url()));
-    let installation = Installation::on(to_database.url()).with_broker_at(&broker, to_broker.url());
+    let installation = hasty(to_database.url()).with_broker_at(&broker, to_broker.url());
     let replica = installation.serve().await;
     let balancer = Arc::new(Balancer::before([replica.address()]));
     let load = Load::start(&balancer, 8);
@@ -56,11 +61,7 @@ async fn database_and_broker_may_be_away_together() {
 async fn a_database_that_swallows_everything_hangs_nobody() {
     let (database, broker) = (TestDatabase::postgres().await, TestBroker::new());
     let wire = Proxy::before(database.url());
-    let installation = Installation::on(wire.url())
-        .with_broker_at(&broker, broker.url())
-        .with("INTAKE__COMMIT_TIMEOUT", "1s")
-        .with("HTTP__REQUEST_TIMEOUT", "3s")
-        .with("DATABASE__ACQUIRE_TIMEOUT", "1s");
+    let installation = hasty(wire.url()).with_broker_at(&broker, broker.url()).with("HTTP__REQUEST_TIMEOUT", "3s");
     let replica = installation.serve().await;
     let balancer = Arc::new(Balancer::before([replica.address()]));
     let load = Load::start(&balancer, 8);

@@ -42,12 +42,13 @@ impl TestBroker {
     /// Takes unique names on the broker that `tests/run` started.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            url: server("REBOUND_TEST_AMQP_URL"),
-            exchange: unique_name("rebound.test"),
-            queue: unique_name("rebound.events.test"),
-            further: vec![],
-        }
+        Self::at(&server("REBOUND_TEST_AMQP_URL"))
+    }
+
+    /// The same on a broker of the test's own.
+    #[must_use]
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), exchange: unique_name("rebound.test"), queue: unique_name("rebound.events.test"), further: vec![] }
     }
 
     /// Where the broker is, as the configuration's `amqp.url` wants it.

@@ -13,8 +13,10 @@ mod database;
 mod ledger;
 mod program;
 mod opened;
+mod own;
 mod postgres;
 mod proxy;
+mod rabbitmq;
 mod replica;
 mod wait;
 
@@ -27,6 +29,7 @@ pub use opened::{store_at, store_on};
 pub use postgres::{End, OwnPostgres};
 pub use program::rebound;
 pub use proxy::Proxy;
+pub use rabbitmq::OwnRabbitMq;
 pub use replica::{Installation, Replica};
 pub use wait::{eventually, eventually_some};
 

@@ -1,17 +1,14 @@
 //! A PostgreSQL of one test's own, from the programs that are installed: it can be killed and started again, and it syncs to the
 //! disk as one in production does, so that what it loses is lost.
 
-use std::fs::Permissions;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use tempfile::TempDir;
 
-use crate::eventually;
-use crate::wait::free_port;
+use crate::own;
+use crate::wait::{free_port, started};
 
 /// Where packages put the programs; below, a folder for each version.
 const PACKAGES: [&str; 2] = ["/usr/lib/postgresql", "/usr"];
@@ -40,11 +37,7 @@ impl OwnPostgres {
     /// Makes a new cluster and starts it.
     pub async fn start() -> Self {
         let programs = programs().expect("initdb and postgres are installed: run the tests by tests/run, which sees to that");
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        if let Some((user, group)) = other_user() {
-            std::os::unix::fs::chown(folder.path(), Some(user), Some(group)).expect("root may give a folder away");
-        }
-        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).expect("the folder is ours");
+        let folder = own::folder();
         let mut it = Self { programs, folder, port: free_port(), server: None };
         let data = it.data();
         let made = it
@@ -91,7 +84,7 @@ impl OwnPostgres {
 
     /// Starts it where it was, and waits until it takes connections.
     pub async fn start_again(&mut self) {
-        eventually("PostgreSQL takes connections", || {
+        started("PostgreSQL", || {
             // Until the last process of the one before is gone it refuses to start.
             let running = self.server.as_mut().is_some_and(|it| it.try_wait().expect("it can be asked").is_none());
             if !running {
@@ -109,21 +102,15 @@ impl OwnPostgres {
         let settings = ["listen_addresses=127.0.0.1", &port, "unix_socket_directories=", "jit=off", "timezone=UTC"];
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data()).args(settings.iter().flat_map(|it| ["-c", it]));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("postgres can be run")
+        command.stdout(Stdio::null()).stderr(log).spawn().expect("postgres can be run")
     }
 
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// One of its programs, as the user who may run it: it refuses root.
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
-        command.env_clear().current_dir(self.folder.path());
-        if let Some((user, group)) = other_user() {
-            command.uid(user).gid(group);
-        }
-        command
+        own::command(&self.programs.join(program), self.folder.path())
     }
 }
 
@@ -144,16 +131,4 @@ fn programs() -> Option<PathBuf> {
         |it: &PathBuf| it.to_string_lossy().chars().filter(char::is_ascii_digit).collect::<String>().parse::<u64>().unwrap_or_default();
     versions.sort_by_key(number);
     versions.pop().or_else(|| FOLDERS.iter().map(PathBuf::from).find(|it| is_one(it)))
-}
-
-/// Whom the server runs as when the tests run as root: `postgres`, or whoever owns nothing.
-fn other_user() -> Option<(u32, u32)> {
-    let ours = std::fs::metadata("/proc/self").ok()?.uid();
-    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let user = |name: &str| {
-        let line = known.lines().find(|it| it.split(':').next() == Some(name))?;
-        let mut ids = line.split(':').skip(2);
-        Some((ids.next()?.parse().ok()?, ids.next()?.parse().ok()?))
-    };
-    (ours == 0).then(|| user("postgres").or_else(|| user("nobody")).expect("a user who is not root"))
 }

@@ -42,6 +42,22 @@ where
     }
 }
 
+/// Waits until a server that a test has started says yes, which takes it some time where all cores are busy.
+///
+/// Panics when it has not for so long that it never will.
+pub(crate) async fn started<F, P>(what: &str, mut probe: F)
+where
+    F: FnMut() -> P,
+    P: Future<Output = bool>,
+{
+    let probe = move || {
+        let answer = probe();
+        async move { answer.await.then_some(()) }
+    };
+    let patience = PATIENCE * 4;
+    assert!(within(patience, probe).await.is_some(), "{what} did not start within {patience:?}");
+}
+
 /// Lets a moment pass between two of the same questions, or before somebody who was refused comes again.
 pub(crate) async fn pause() {
     tokio::time::sleep(FIRST_PAUSE * 4).await;

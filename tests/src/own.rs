@@ -1,0 +1,50 @@
+//! What the servers of a test's own have in common: the user who may run them, an empty environment, and that they end with the test.
+
+use std::ffi::OsStr;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A folder for the data of a server, in the hands of whoever runs it.
+pub(crate) fn folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    if let Some((user, group)) = other_user() {
+        std::os::unix::fs::chown(folder.path(), Some(user), Some(group)).expect("root may give a folder away");
+    }
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).expect("the folder is ours");
+    folder
+}
+
+/// A program of a server, in its folder. Where the kernel can do it, it also ends when the test ends without a chance to clean up.
+pub(crate) fn command(program: &Path, folder: &Path) -> Command {
+    let setpriv = Path::new("/usr/bin/setpriv");
+    let mut command = if setpriv.is_file() {
+        let mut command = Command::new(setpriv);
+        command.args([OsStr::new("--pdeathsig"), OsStr::new("KILL"), program.as_os_str()]);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.env_clear().current_dir(folder).env("HOME", folder).env("LC_ALL", "C.UTF-8");
+    command.env("PATH", "/usr/lib/erlang/bin:/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin").stdin(Stdio::null());
+    if let Some((user, group)) = other_user() {
+        command.uid(user).gid(group);
+    }
+    command
+}
+
+/// Whom servers run as when the tests run as root, which PostgreSQL refuses: `postgres`, or whoever owns nothing.
+pub(crate) fn other_user() -> Option<(u32, u32)> {
+    let ours = std::fs::metadata("/proc/self").ok()?.uid();
+    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user = |name: &str| {
+        let line = known.lines().find(|it| it.split(':').next() == Some(name))?;
+        let mut ids = line.split(':').skip(2);
+        Some((ids.next()?.parse().ok()?, ids.next()?.parse().ok()?))
+    };
+    (ours == 0).then(|| user("postgres").or_else(|| user("nobody")).expect("a user who is not root"))
+}
