@@ -70,7 +70,7 @@ pub(super) async fn run(args: &Args, bench: &mut Bench) -> anyhow::Result<()> {
 
     head("select by primary key; an empty handler");
     let database = bench.servers.database("pgbench").await?;
-    let selects = pgbench::select(&database.url, args.connections, args.seconds.min(8))?;
+    let selects = pgbench::select(&database.url, args.connections, args.seconds.min(8), args.seconds.min(10))?;
     bench.servers.drop(database).await?;
     let handler = Handler::start(&["serve-empty"]).await?;
     let load = Load {
