@@ -89,3 +89,8 @@ pub(super) async fn run(args: &Args, bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.add(row.against(limit, against, Wanted::Share(0.5)));
     Ok(())
 }
+
+/// What the answer to a check of one address says.
+pub(crate) fn is_suppressed(answer: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(answer).is_ok_and(|it| it["suppressed"].as_array().is_some_and(|it| !it.is_empty()))
+}
