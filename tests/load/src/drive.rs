@@ -203,6 +203,16 @@ async fn one_connection(load: Load, start: Instant, next: Arc<AtomicU64>, reques
 #[derive(Debug)]
 pub(crate) struct Cycle(pub(crate) Vec<Vec<u8>>);
 
+/// The same request so many times.
+#[derive(Debug)]
+pub(crate) struct Times(pub(crate) u64, pub(crate) Vec<u8>);
+
+impl Requests for Times {
+    fn bytes(&self, index: u64) -> Option<std::borrow::Cow<'_, [u8]>> {
+        (index < self.0).then_some(std::borrow::Cow::Borrowed(&self.1))
+    }
+}
+
 impl Requests for Cycle {
     fn bytes(&self, index: u64) -> Option<std::borrow::Cow<'_, [u8]>> {
         let at = usize::try_from(index).ok()?.checked_rem(self.0.len())?;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drive::Pace;
-use crate::measure::ask::{self, MANY, MANY_WANTED};
-use crate::posts::Kind;
+use crate::measure::ask::{self, MANY, MANY_WANTED, is_suppressed};
+use crate::posts::{Kind, LIST, address};
 use crate::report::{Row, Wanted, figure, say};
 use crate::service::Broker;
 use crate::stretch::{Bench, Extent, Site};
@@ -89,7 +89,10 @@ async fn measured(args: &Args, bench: &mut Bench, site: &Site, filled: u64) -> a
     let batches = bench.stretch(site, few, Pace::AsFast, &posts).await?;
     bench.balance(site, "posts of 100 events", &posts).await?;
     // Spread over everything that was filled in, as a cache would not have it.
-    let known = |at: u64| fill::address((at * 7919) % filled.max(1));
+    let (run, acknowledged) = (posts.run, posts.ledger.acknowledged() * 100);
+    let known = |at: u64| if filled == 0 { address(run, at % acknowledged.max(1)) } else { fill::address((at * 7919) % filled) };
+    let asked = site.service.get(&format!("/v1/check?list={LIST}&address={}", known(1))).await?;
+    anyhow::ensure!(is_suppressed(&asked.body), "{} is not known: {}", known(1), String::from_utf8_lossy(&asked.body));
     let ones = bench.load(site, extent, Pace::AsFast, Arc::new(ask::ones(&site.service, known))).await?;
     say(&format!("  checks of one address: {}", ones.told()));
     let few = Extent { connections: 4, ..extent };

@@ -5,10 +5,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 
-/// Selects by primary key a second, from so many clients.
-pub(crate) fn select(url: &str, clients: usize, seconds: u64) -> anyhow::Result<f64> {
+/// Selects by primary key a second, from so many clients, out of `scale` times 100,000 rows.
+pub(crate) fn select(url: &str, clients: usize, seconds: u64, scale: u64) -> anyhow::Result<f64> {
     let program = program()?;
-    let made = Command::new(&program).args(["--initialize", "--quiet", "--scale", "10", url]).stdin(Stdio::null()).output()?;
+    let made =
+        Command::new(&program).args(["--initialize", "--quiet", "--scale", &scale.to_string(), url]).stdin(Stdio::null()).output()?;
     anyhow::ensure!(made.status.success(), "pgbench: {}", String::from_utf8_lossy(&made.stderr));
     let (clients, seconds) = (clients.to_string(), seconds.to_string());
     let arguments =

@@ -70,7 +70,7 @@ pub(super) async fn run(args: &Args, bench: &mut Bench) -> anyhow::Result<()> {
 
     head("select by primary key; an empty handler");
     let database = bench.servers.database("pgbench").await?;
-    let selects = pgbench::select(&database.url, args.connections, args.seconds.min(8))?;
+    let selects = pgbench::select(&database.url, args.connections, args.seconds.min(8), args.seconds.min(10))?;
     bench.servers.drop(database).await?;
     let handler = Handler::start(&["serve-empty"]).await?;
     let load = Load {
@@ -88,4 +88,9 @@ pub(super) async fn run(args: &Args, bench: &mut Bench) -> anyhow::Result<()> {
     let against = format!("1/(1/a + 1/b): pgbench a = {selects:.0}/s, empty handler b = {:.0}/s", empty.rate());
     bench.report.add(row.against(limit, against, Wanted::Share(0.5)));
     Ok(())
+}
+
+/// What the answer to a check of one address says.
+pub(crate) fn is_suppressed(answer: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(answer).is_ok_and(|it| it["suppressed"].as_array().is_some_and(|it| !it.is_empty()))
 }

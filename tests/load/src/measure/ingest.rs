@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 
 use crate::drive::{Pace, Requests as _, histogram};
 use crate::ledger::Published;
+use crate::measure::ask::is_suppressed;
 use crate::measure::{Args, head};
 use crate::posts::{Kind, LIST, Posts};
 use crate::queue::Reader;
@@ -138,9 +139,4 @@ async fn read_your_writes(address: std::net::SocketAddr, bearer: String, posts: 
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(seen)
-}
-
-/// What the answer to a check of one address says.
-fn is_suppressed(answer: &[u8]) -> bool {
-    serde_json::from_slice::<serde_json::Value>(answer).is_ok_and(|it| it["suppressed"].as_array().is_some_and(|it| !it.is_empty()))
 }

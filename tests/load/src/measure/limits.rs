@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::drive::{Cycle, Load, Pace, drive};
+use crate::drive::{Load, Pace, Times, drive};
 use crate::limits::handler::Handler;
 use crate::limits::rows::{self, Sample};
 use crate::measure::ingest::BATCH;
@@ -73,10 +73,10 @@ pub(super) async fn singles(args: &Args, bench: &mut Bench, ours: &Stretch) -> a
         connections: args.connections,
         threads: 2,
         pace: Pace::AsFast,
-        warm: Duration::from_secs(1),
-        time: Duration::from_secs(args.seconds.min(8)),
+        warm: Duration::ZERO,
+        time: Duration::from_mins(10),
     };
-    let naive = drive(load, Arc::new(Cycle(vec![request("POST", "/", &[], &[b'x'; 700])]))).await?;
+    let naive = drive(load, Arc::new(Times(grouped.events, request("POST", "/", &[], &[b'x'; 700])))).await?;
     drop(handler);
     let what = "an actix handler that commits each request, 10 connections to Postgres, nothing verified or decided";
     bench.report.add(row("a transaction for each request", what.to_owned(), naive.rate(), Wanted::Share(2.0)));

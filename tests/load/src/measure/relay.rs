@@ -17,7 +17,8 @@ pub(super) async fn run(args: &Args, bench: &mut Bench) -> anyhow::Result<()> {
     head(&format!("draining an outbox of {} messages", args.messages));
     let site = bench.site("relay", Broker::Away, &[]).await?;
     let run = bench.run();
-    let posts = Posts::new(run, Kind::Batches(100), &site.service.senders, 40, 40);
+    let full = args.messages.div_ceil(200).clamp(1, 40);
+    let posts = Posts::new(run, Kind::Batches(100), &site.service.senders, full, full);
     let extent = Extent { connections: 4, warm: Duration::ZERO, time: Duration::from_mins(5) };
     bench.load(&site, extent, Pace::AsFast, posts).await?;
     let database = bench.pause(site).await?;
