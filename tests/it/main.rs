@@ -24,6 +24,7 @@ mod retention;
 mod river;
 mod river_killed;
 mod servers;
+mod store_batches;
 mod store_commit;
 mod store_convergence;
 mod store_schema;

@@ -109,6 +109,12 @@ pub struct Intake {
 #[derive(Debug)]
 pub struct Committer {
     queue: mpsc::Receiver<Waiting>,
+    desk: Desk,
+}
+
+/// What a batch is committed with.
+#[derive(Debug)]
+struct Desk {
     store: Arc<Store>,
     telemetry: Arc<Telemetry>,
     config: IntakeConfig,
@@ -146,7 +152,7 @@ pub fn channel(
         max_fact_age: config.max_fact_age,
         telemetry: telemetry.clone(),
     };
-    (intake, Committer { queue: receiver, store, telemetry, config, nudge })
+    (intake, Committer { queue: receiver, desk: Desk { store, telemetry, config, nudge } })
 }
 
 impl Intake {
