@@ -35,6 +35,7 @@ mod river_killed;
 mod servers;
 mod spool;
 mod spool_killed;
+mod store_batches;
 mod store_commit;
 mod store_convergence;
 mod store_schema;

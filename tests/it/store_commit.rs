@@ -15,9 +15,9 @@ use service::store::{
 };
 use time::{OffsetDateTime, macros::datetime};
 
-const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
+pub(crate) const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
 
-fn bounced(list: &Arc<List>, address: &str, diagnostic: &str) -> Incoming {
+pub(crate) fn bounced(list: &Arc<List>, address: &str, diagnostic: &str) -> Incoming {
     let testimony = Testimony {
         kind: Kind::Bounce,
         bounce_type: Some(BounceType::Hard),

@@ -159,7 +159,7 @@ async fn converges(database: impl AsyncFn() -> TestDatabase, cases: u32) {
     for case in 0..cases {
         let told = prop::collection::vec(told(), 1..14).new_tree(&mut runner).unwrap().current();
         let mut outcomes = Vec::new();
-        for order in 0..4u32 {
+        for order in 0..5u32 {
             let database = database().await;
             let store = store_on(&database).await;
             let mut lists = Vec::new();
@@ -173,7 +173,7 @@ async fn converges(database: impl AsyncFn() -> TestDatabase, cases: u32) {
             match order {
                 0 => store.act(block(), START + Duration::days(60)).await.map(|_| ()).unwrap(),
                 1 => ordered.reverse(),
-                3 => {}
+                3 | 4 => {}
                 _ => {
                     ordered.rotate_left(told.len() / 2);
                     ordered.extend(told.iter().take(3).cloned());
@@ -188,6 +188,14 @@ async fn converges(database: impl AsyncFn() -> TestDatabase, cases: u32) {
                     store.erase(request, START + Duration::days(60)).await.unwrap();
                 }
                 tell(&store, second, &lists, 2).await;
+            } else if order == 4 {
+                let backwards: Vec<Told> = ordered.iter().rev().cloned().collect();
+                tokio::join!(
+                    tell(&store, &ordered, &lists, 2),
+                    tell(&store, &backwards, &lists, 3),
+                    tell(&store, &ordered, &lists, 1),
+                    tell(&store, &backwards, &lists, 5)
+                );
             } else {
                 tell(&store, &ordered, &lists, if order == 1 { 1 } else { 5 }).await;
             }
@@ -209,6 +217,7 @@ async fn converges(database: impl AsyncFn() -> TestDatabase, cases: u32) {
         assert_eq!(outcomes[0], outcomes[1], "case {case}, reversed: {told:#?}");
         assert_eq!(outcomes[0], outcomes[2], "case {case}, rotated and repeated: {told:#?}");
         assert_eq!(outcomes[0], outcomes[3], "case {case}, erased half-way: {told:#?}");
+        assert_eq!(outcomes[0], outcomes[4], "case {case}, by four at once: {told:#?}");
     }
 }
 

@@ -15,8 +15,8 @@ section! {
         pub queue_bytes: Size = Size(256 << 20),
         /// Most receipts in one transaction.
         pub batch: usize = 64,
-        /// How long a batch that is not full waits for more. Zero takes what is there.
-        pub batch_delay: Duration = Duration::ZERO,
+        /// Transactions at once; SQLite has one.
+        pub batches_at_once: usize = 2,
         /// Time one batch has to commit before its senders are told to come again.
         pub commit_timeout: Duration = Duration::from_secs(10),
         /// Facts older than this are recorded but count for nothing.
@@ -34,6 +34,6 @@ impl IntakeConfig {
         checks.positive("intake.commit_timeout", self.commit_timeout);
         checks.positive("intake.max_fact_age", self.max_fact_age);
         checks.positive("intake.token_max_age", self.token_max_age);
-        checks.at_most("intake.batch_delay", self.batch_delay, self.commit_timeout, "intake.commit_timeout");
+        checks.within("intake.batches_at_once", self.batches_at_once, 1..=64);
     }
 }

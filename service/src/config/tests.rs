@@ -296,7 +296,7 @@ url = "http://rebound:s3cret@mq"
 in_flight = 0
 backoff_min = "1m"
 [intake]
-batch_delay = "1m"
+batches_at_once = 0
 [identity]
 pepper = "short"
 [telemetry]
@@ -321,7 +321,7 @@ database.min_connections = 1 (built-in default): is more than database.max_conne
 amqp.url = "http://rebound:…@mq" (rebound.toml line 11): is not the URL of an AMQP broker; write amqp://user:password@host:5672/%2f, or amqps://… for TLS
 amqp.in_flight = 0 (rebound.toml line 12): must be from 1 to 10000; write a number in that range
 amqp.backoff_min = "1m" (rebound.toml line 13): is longer than amqp.backoff_max (30s); lower it, or raise amqp.backoff_max
-intake.batch_delay = "1m" (rebound.toml line 15): is longer than intake.commit_timeout (10s); lower it, or raise intake.commit_timeout
+intake.batches_at_once = 0 (rebound.toml line 15): must be from 1 to 64; write a number in that range
 identity.pepper = … (rebound.toml line 17): is shorter than 32 octets; make one by `openssl rand -hex 32`, keep it as safe as the database, and name its file by identity.pepper_file
 telemetry.log_filter = "service=loud" (rebound.toml line 19): is not a filter: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5; write for example "info" or "warn,rebound=debug"
 rules.files[0] = "nowhere.toml" (rebound.toml line 21): is not a file; correct the path, or leave it out

@@ -1,16 +1,18 @@
-//! The committer: takes what waits, up to a batch, and commits it in one transaction. A collision is tried again; a value the
-//! database refuses sends the batch one by one and quarantines the culprit; anything else is an outage, and whoever waits is
-//! told to come again.
+//! The committer: takes what waits, up to a batch, and commits it in one transaction, a few batches at once. Nothing is waited
+//! for to make a batch larger: while those under way are being committed the next one gathers by itself. A collision is tried
+//! again; a value the database refuses sends the batch one by one and quarantines the culprit; anything else is an outage, and
+//! whoever waits is told to come again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Committer, IntakeError, Waiting};
+use super::{Committer, Desk, IntakeError, Waiting};
 use crate::clock::Clock;
 use crate::store::{Accepted, Incoming, Keep, ReceiptId, ReceiptState, StoreError};
 use crate::telemetry::{Stage, Stored};
@@ -19,49 +21,73 @@ use crate::telemetry::{Stage, Stored};
 const TRIES: u32 = 8;
 /// Octets of raw bytes from which a batch is full; one statement to the database may have a gigabyte at most.
 const BATCH_BYTES: usize = 32 << 20;
+/// Facts and deliveries from which a batch is full: a post may bring ten thousand, and a batch has its time to commit.
+const BATCH_FACTS: usize = 2_000;
 /// First wait after a collision; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 
 impl Committer {
     /// Commits until told to stop, and then what still waits.
-    pub async fn run(mut self, clock: Clock, stop: CancellationToken) {
+    pub async fn run(self, clock: Clock, stop: CancellationToken) {
+        let Self { mut queue, desk } = self;
+        let desk = Arc::new(desk);
+        let at_once = desk.at_once();
+        let mut under_way = JoinSet::new();
         loop {
             let first = tokio::select! {
-                first = self.queue.recv() => first,
-                () = stop.cancelled() => {
-                    // No more comes in; what was promised a place is still committed.
-                    self.queue.close();
-                    self.queue.recv().await
+                biased;
+                Some(ended) = under_way.join_next() => {
+                    passed_on(ended);
+                    continue;
                 }
+                () = stop.cancelled(), if !queue.is_closed() => {
+                    // No more comes in; what was promised a place is still committed.
+                    queue.close();
+                    continue;
+                }
+                first = queue.recv(), if under_way.len() < at_once => first,
             };
-            let Some(first) = first else { return };
-            let batch = self.gather(first).await;
-            self.commit(batch, clock.now()).await;
+            let Some(first) = first else { break };
+            let batch = desk.gather(&mut queue, first);
+            under_way.spawn(desk.clone().commit_all(batch, clock.now()));
+        }
+        while let Some(ended) = under_way.join_next().await {
+            passed_on(ended);
         }
     }
+}
 
-    async fn gather(&mut self, first: Waiting) -> Vec<Waiting> {
+/// A fault of ours in one batch ends the committer, and so the service, as it would without a task of its own.
+fn passed_on(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+impl Desk {
+    /// Batches that may be under way at once. SQLite has one writer at a time, for which the others would only wait.
+    fn at_once(&self) -> usize {
+        if self.store.has_one_writer() { 1 } else { self.config.batches_at_once }
+    }
+
+    /// A batch of what waits.
+    fn gather(&self, queue: &mut mpsc::Receiver<Waiting>, first: Waiting) -> Vec<Waiting> {
+        let (mut bytes, mut facts) = (first.bytes(), first.facts());
         let mut batch = vec![first];
-        let end = Instant::now() + self.config.batch_delay;
-        let mut bytes = batch.iter().map(Waiting::bytes).sum::<usize>();
-        while batch.len() < self.config.batch && bytes < BATCH_BYTES {
-            match self.queue.try_recv() {
-                Ok(next) => {
-                    bytes += next.bytes();
-                    batch.push(next);
-                }
-                Err(_) if self.config.batch_delay.is_zero() => break,
-                Err(_) => match tokio::time::timeout_at(end, self.queue.recv()).await {
-                    Ok(Some(next)) => {
-                        bytes += next.bytes();
-                        batch.push(next);
-                    }
-                    Ok(None) | Err(_) => break,
-                },
-            }
+        while batch.len() < self.config.batch && bytes < BATCH_BYTES && facts < BATCH_FACTS {
+            let Ok(next) = queue.try_recv() else { break };
+            bytes += next.bytes();
+            facts += next.facts();
+            batch.push(next);
         }
-        self.telemetry.intake_queue(self.queue.len(), self.config.queue);
+        self.telemetry.intake_queue(queue.len(), self.config.queue);
         batch
+    }
+
+    async fn commit_all(self: Arc<Self>, batch: Vec<Waiting>, now: OffsetDateTime) {
+        self.commit(batch, now).await;
     }
 
     async fn commit(&self, batch: Vec<Waiting>, now: OffsetDateTime) {
@@ -88,14 +114,16 @@ impl Committer {
                     self.quarantine(promise, incoming, &error, now).await;
                 }
             }
-            Err(failure) => {
-                let failure = failure.into_error();
-                self.telemetry.failed(Stage::Intake, "committing a batch", &failure);
-                for promise in batch {
-                    // Whoever waited may have gone; the receipt is theirs to bring again either way.
-                    let _ = promise.done.send(Err(failure.again()));
-                }
-            }
+            Err(failure) => self.break_off(batch, failure.into_error()),
+        }
+    }
+
+    /// What becomes of those whose batch could not be committed: the one place for it.
+    fn break_off(&self, batch: Vec<Promise>, failure: IntakeError) {
+        self.telemetry.failed(Stage::Intake, "committing a batch", &failure);
+        for promise in batch {
+            // Whoever waited may have gone; the receipt is theirs to bring again either way.
+            let _ = promise.done.send(Err(failure.again()));
         }
     }
 
@@ -203,8 +231,13 @@ impl Promise {
 }
 
 impl Waiting {
+    /// What it takes in memory, and on its way to the database: what it says may be as long as its raw bytes.
     fn bytes(&self) -> usize {
-        self.incoming.body.len()
+        self.incoming.size.max(self.incoming.body.len())
+    }
+
+    fn facts(&self) -> usize {
+        self.incoming.facts.len() + self.incoming.deliveries.len()
     }
 
     /// The receipt, and whoever waits for it.

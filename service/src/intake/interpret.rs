@@ -1,5 +1,6 @@
 //! From what an arrival says to what is recorded of it: which list, which address, how much weight, under which keys. Pure.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use bounce::token::TokenError;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use super::{Arrival, Source};
+use zstd::bulk::Compressor;
+
+use super::{Arrival, READ_ELSEWHERE_FROM, Source};
 use crate::config::{ListFrom, Unattributed};
 use crate::store::{Incoming, IncomingDelivery, IncomingFact, Keep, List, ReceiptId, ReceiptState, Testimony, kept, sha256, without_nul};
 
@@ -140,7 +143,7 @@ pub(super) fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<Stri
         media_type: arrival.media_type.trim().to_owned(),
         size: arrival.bytes.len(),
         // Writing into memory cannot fail; if it did, the raw bytes are kept rather than nothing.
-        body: zstd::bulk::compress(&arrival.bytes, LEVEL).unwrap_or_else(|_| arrival.bytes.to_vec()),
+        body: compressed(&arrival.bytes).unwrap_or_else(|_| arrival.bytes.to_vec()),
         state,
         error,
         attribution: arrival.attribution,
@@ -150,6 +153,20 @@ pub(super) fn receipt(arrival: &Arrival, state: ReceiptState, error: Option<Stri
         set_aside: Vec::new(),
         keep: Keep::Receipt,
     }
+}
+
+/// A small body is compressed with what its thread keeps for that: making it anew takes as long as compressing.
+fn compressed(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    thread_local! {
+        static KEPT: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    }
+    if bytes.len() >= READ_ELSEWHERE_FROM {
+        return zstd::bulk::compress(bytes, LEVEL);
+    }
+    KEPT.with_borrow_mut(|kept| match kept {
+        Some(it) => it.compress(bytes),
+        None => kept.insert(Compressor::new(LEVEL)?).compress(bytes),
+    })
 }
 
 /// A receipt for one event of a post that is not understood; alone it is a post that can be read again.

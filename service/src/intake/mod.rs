@@ -121,6 +121,12 @@ pub struct Intake {
 #[derive(Debug)]
 pub struct Committer {
     queue: mpsc::Receiver<Waiting>,
+    desk: Desk,
+}
+
+/// What a batch is committed with.
+#[derive(Debug)]
+struct Desk {
     store: Arc<Store>,
     telemetry: Arc<Telemetry>,
     config: IntakeConfig,
@@ -159,7 +165,7 @@ pub fn channel(
         telemetry: telemetry.clone(),
         shelter: None,
     };
-    (intake, Committer { queue: receiver, store, telemetry, config, nudge })
+    (intake, Committer { queue: receiver, desk: Desk { store, telemetry, config, nudge } })
 }
 
 impl Intake {

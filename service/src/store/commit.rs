@@ -369,9 +369,15 @@ async fn lock_or_insert<'a>(
     now: OffsetDateTime,
 ) -> Result<(HashMap<SubjectId, subject::Model>, BTreeSet<SubjectId>), StoreError> {
     let addresses: BTreeMap<SubjectId, &Address> = addresses.collect();
-    let new = insert_missing(tx, &addresses, now).await?;
+    let mut new = insert_missing(tx, &addresses, now).await?;
     let known: Vec<SubjectId> = addresses.keys().filter(|it| !new.contains(it)).copied().collect();
     let mut locked = lock_known(tx, &known).await?;
+    // What was there when it was to be inserted may have been let go by the time it was to be locked.
+    let is_missing = |it: &SubjectId| !new.contains(it) && !locked.contains_key(it);
+    let let_go: BTreeMap<SubjectId, &Address> = addresses.iter().filter(|(id, _)| is_missing(id)).map(|(id, it)| (*id, *it)).collect();
+    if !let_go.is_empty() {
+        new.extend(insert_missing(tx, &let_go, now).await?);
+    }
     // What this transaction inserted nobody else can have.
     locked.extend(addresses.iter().filter(|(id, _)| new.contains(id)).map(|(id, address)| (*id, row_of_subject(*id, address, now))));
     Ok((locked, new))

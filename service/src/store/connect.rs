@@ -143,6 +143,12 @@ impl Store {
         Ok(())
     }
 
+    /// Whether the database takes one transaction that writes at a time.
+    #[must_use]
+    pub fn has_one_writer(&self) -> bool {
+        dialect::has_one_writer(&self.db)
+    }
+
     /// How many connections there are.
     #[must_use]
     pub fn pool(&self) -> PoolState {

@@ -142,6 +142,11 @@ pub fn is_single_process(url: &str) -> bool {
     url.starts_with("sqlite:")
 }
 
+/// Whether one transaction that writes holds up every other.
+pub(super) fn has_one_writer(db: &DatabaseConnection) -> bool {
+    db.get_database_backend() == DbBackend::Sqlite
+}
+
 /// Journal of SQLite that lets readers read while one writes.
 pub(super) const WAL: sqlx::sqlite::SqliteJournalMode = sqlx::sqlite::SqliteJournalMode::Wal;
 /// A commit is on the disk when it returns.
