@@ -31,9 +31,23 @@ const CHALLENGE_AGAIN: &str = "Bearer realm=\"rebound\", error=\"invalid_token\"
 /// Keys that were found lately, by the hash of their secret.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
-    found: Cache<[u8; 32], Arc<ApiKey>>,
+    found: Cache<[u8; 32], Found>,
     /// How many requests keys have made lately, by key and limit.
     limiters: Cache<(KeyId, NonZeroU32), Arc<DefaultDirectRateLimiter>>,
+}
+
+/// A key, and when the database was asked for it.
+#[derive(Debug, Clone)]
+struct Found {
+    key: Arc<ApiKey>,
+    at: OffsetDateTime,
+}
+
+impl Found {
+    /// Whether it is believed without asking again. A clock that was set back proves nothing.
+    fn is_fresh(&self, now: OffsetDateTime) -> bool {
+        self.at <= now && now - self.at < KEPT_FOR
+    }
 }
 
 impl Keys {
@@ -53,15 +67,15 @@ impl Keys {
             return Err(unknown());
         }
         let hash = sha256(&[secret.as_bytes()]);
-        let key = if let Some(key) = self.found.get(&hash).await {
-            key
+        let key = if let Some(found) = self.found.get(&hash).await.filter(|it| it.is_fresh(now)) {
+            found.key
         } else {
             let key = Arc::new(store.find_key(secret).await?.ok_or_else(unknown)?);
             if key.is_live(now) {
                 // The request matters more than the note of it.
                 drop(store.key_used(&key, now).await);
             }
-            self.found.insert(hash, key.clone()).await;
+            self.found.insert(hash, Found { key: key.clone(), at: now }).await;
             key
         };
         if key.is_live(now) { Ok(Caller(key)) } else { Err(unknown()) }
