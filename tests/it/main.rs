@@ -1,6 +1,7 @@
 //! The end-to-end tests: one binary, one file per flow and scenario.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what a test does not expect ends it")]
 
+mod checks_together;
 mod cli_classify;
 mod cli_demo;
 mod cli_erase;
@@ -20,6 +21,7 @@ mod graceful_stop;
 mod lists;
 mod lists_upkeep;
 mod one_failure;
+mod plans;
 mod privacy_erase;
 mod relay_blocked;
 mod relay_faults;

@@ -15,6 +15,7 @@ use futures_util::future::{Ready, ready};
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::{DefaultDirectRateLimiter, Quota};
 use moka::future::Cache;
+use time::OffsetDateTime;
 
 use crate::http::State;
 use crate::http::problem::{Problem, ProblemKind};
@@ -33,11 +34,25 @@ const CHALLENGE_AGAIN: &str = "Bearer realm=\"rebound\", error=\"invalid_token\"
 /// Keys that were found lately, by the hash of their secret.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
-    found: Cache<[u8; 32], Arc<ApiKey>>,
+    found: Cache<[u8; 32], Known>,
     /// Keys that were found before that, for when the database cannot be asked.
     remembered: Cache<[u8; 32], Arc<ApiKey>>,
     /// How many requests keys have made lately, by key and limit.
     limiters: Cache<(KeyId, NonZeroU32), Arc<DefaultDirectRateLimiter>>,
+}
+
+/// A key, and when the database was asked for it.
+#[derive(Debug, Clone)]
+struct Known {
+    key: Arc<ApiKey>,
+    at: OffsetDateTime,
+}
+
+impl Known {
+    /// Whether it is believed without asking again. A clock that was set back proves nothing.
+    fn is_fresh(&self, now: OffsetDateTime) -> bool {
+        self.at <= now && now - self.at < KEPT_FOR
+    }
 }
 
 impl Keys {
@@ -61,8 +76,8 @@ impl Keys {
         }
         let hash = sha256(&[secret.as_bytes()]);
         let now = state.clock.now();
-        let key = match self.found.get(&hash).await {
-            Some(key) => key,
+        let key = match self.found.get(&hash).await.filter(|it| it.is_fresh(now)) {
+            Some(known) => known.key,
             None => self.look_up(secret, hash, scope, state).await?,
         };
         if key.is_live(now) { Ok(Caller(key)) } else { Err(unknown()) }
@@ -92,7 +107,7 @@ impl Keys {
             // The request matters more than the note of it.
             drop(state.store.key_used(&key, now).await);
         }
-        self.found.insert(hash, key.clone()).await;
+        self.found.insert(hash, Known { key: key.clone(), at: now }).await;
         self.remembered.insert(hash, key.clone()).await;
         Ok(key)
     }

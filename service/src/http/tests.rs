@@ -157,6 +157,12 @@ impl Bench {
         Self::serve(State { fetcher, ..self.state.clone() }, self.key.clone(), stop)
     }
 
+    /// The same service behind another socket, at another time.
+    fn at(mut self, clock: Clock) -> Self {
+        let stop = std::mem::take(&mut self.stop);
+        Self::serve(State { clock, ..self.state.clone() }, self.key.clone(), stop)
+    }
+
     async fn key_of(&self, name: &str, scopes: &[Scope], list: Option<&str>) -> String {
         let list = match list {
             Some(name) => Some(self.state.store.list(name).await.unwrap()),

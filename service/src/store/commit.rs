@@ -395,7 +395,7 @@ pub(super) async fn insert_missing(
     new.iter().map(|it| rows::sixteen("subject", &it.try_get::<Vec<u8>>("", "id")?).map(SubjectId)).collect()
 }
 
-fn row_of_subject(id: SubjectId, address: &Address, now: OffsetDateTime) -> subject::Model {
+pub(super) fn row_of_subject(id: SubjectId, address: &Address, now: OffsetDateTime) -> subject::Model {
     subject::Model {
         id: id.0.to_vec(),
         address: Some(address.expose().to_owned()),

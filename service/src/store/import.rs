@@ -2,30 +2,30 @@
 //! as a commit, so imports, commits and people's acts neither race nor deadlock. Each row is a fact of its own in the audit;
 //! one that an import has said before is not written again.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bounce::address::Address;
 use bounce::classify::reason::Reason;
 use bounce::policy::{Act, Cause};
-use entity::{import_repeat, suppression_change};
-use sea_orm::{EntityTrait, IntoActiveModel};
+use entity::{import_repeat, subject, suppression, suppression_change};
+use sea_orm::DatabaseTransaction;
 use time::OffsetDateTime;
 
 use crate::listing::Refused;
-use crate::store::commit::{lock_known, lock_subjects, write_suppressions};
+use crate::store::commit::{lock_known, row_of_subject, write_suppressions};
+use crate::store::dialect::{self, Known};
 use crate::store::error::{StoreError, bad_row};
 use crate::store::history::History;
-use crate::store::ids::{ChangeId, ImportId, ListId, SubjectId};
+use crate::store::ids::{ChangeId, ListId, SubjectId};
 use crate::store::imports::{Import, ImportCounts, ImportMode, ImportState, counts_of, locked, note_down, update};
 use crate::store::lists::List;
 use crate::store::record::{Change, SuppressionChange};
-use crate::store::{Store, dialect, erased, load, rows};
+use crate::store::{Store, erased, load, rows};
 
 /// Subjects worked on by one step of undoing.
-const SUBJECTS_PER_STEP: u64 = 500;
-/// Rows written by one statement.
-const ROWS_PER_STATEMENT: usize = 500;
+const SUBJECTS_PER_STEP: u64 = 2000;
 
 /// A row to import.
 #[derive(Debug, Clone)]
@@ -83,32 +83,21 @@ impl Store {
     /// When the database is away, or the import is not running any more. Nothing of the step is then written.
     pub async fn import_rows(&self, import: &Import, step: &ImportStep, now: OffsetDateTime) -> Result<ImportCounts, StoreError> {
         let now = rows::kept(now);
+        // Keyed hashes take their time; nobody needs to wait for a lock meanwhile.
+        let whom: Vec<SubjectId> = step.rows.iter().map(|it| self.identity.subject(&it.address)).collect();
         let tx = dialect::begin(&self.db).await?;
         let mut row = locked(&tx, import.id, ImportState::Running).await?;
         let so_far = counts_of(&row);
         if so_far != step.before {
             return Ok(so_far - step.before);
         }
-        let subject = |it: &ImportRow| self.identity.subject(&it.address);
-        let pairs: BTreeSet<Pair> = step.rows.iter().map(|it| (it.list.boundary, subject(it))).collect();
-        let position = dialect::position(&tx).await?;
-        let named = || step.rows.iter().map(|it| (subject(it), &it.address));
-        let (subjects, erased) = match import.mode {
-            ImportMode::Real => {
-                let mut subjects = lock_subjects(&tx, named(), now).await?;
-                let erased = erased::settle(&tx, &mut subjects, named()).await?;
-                (subjects, erased)
-            }
-            ImportMode::Preview => (HashMap::new(), BTreeSet::new()),
+        let moment = Moment { now, position: dialect::position(&tx).await? };
+        let rows: Vec<_> = whom.into_iter().zip(step.rows.iter().map(Cow::Borrowed)).collect();
+        let stepping = Stepping { store: self, tx: &tx, import, moment };
+        let mut counts = match import.mode {
+            ImportMode::Real => stepping.import(&rows).await?,
+            ImportMode::Preview => stepping.look(&rows).await?,
         };
-        let mut histories = load::histories(&tx, &self.lists, &pairs, &subjects).await?;
-        let scrubbed = |it: &ImportRow| ImportRow { note: erased::scrubbed_note(&it.address, it.note.as_deref()), ..it.clone() };
-        let rows: Vec<ImportRow> =
-            step.rows.iter().map(|it| if erased.contains(&subject(it)) { scrubbed(it) } else { it.clone() }).collect();
-        let (said, mut counts) = self.say(import, &rows, &mut histories, Moment { now, position })?;
-        if import.mode == ImportMode::Real {
-            write(&tx, import.id, &histories, &said).await?;
-        }
         counts.refused = step.refused.len() as u64;
         counts.unchanged += step.repeated;
         note_down(&tx, &mut row, counts, &step.refused).await?;
@@ -119,18 +108,12 @@ impl Store {
     }
 
     /// Takes rows into the histories, decides again, and counts what that does.
-    fn say(
-        &self,
-        import: &Import,
-        all: &[ImportRow],
-        histories: &mut Histories,
-        moment: Moment,
-    ) -> Result<(Said, ImportCounts), StoreError> {
+    fn say(&self, import: &Import, all: &Rows<'_>, histories: &mut Histories, moment: Moment) -> Result<(Said, ImportCounts), StoreError> {
         let mut said = Said::default();
         let mut touched = BTreeSet::new();
         let mut slots = Vec::with_capacity(all.len());
-        for row in all {
-            let pair = (row.list.boundary, self.identity.subject(&row.address));
+        for (subject, row) in all {
+            let pair = (row.list.boundary, *subject);
             let history = histories.get_mut(&pair).ok_or_else(|| bad_row("subject", "a locked subject is not there"))?;
             let act = act_of(import, row, pair, history.revision, moment);
             slots.push((pair.1, act.list, row.cause));
@@ -181,12 +164,12 @@ impl Store {
         let now = rows::kept(now);
         let tx = dialect::begin(&self.db).await?;
         let mut row = locked(&tx, import.id, ImportState::Undoing).await?;
+        let position = dialect::position(&tx).await?;
         let subjects = load::subjects_of_import(&tx, import.id, after, SUBJECTS_PER_STEP).await?;
         let Some(last) = subjects.last().copied() else { return Ok((None, 0)) };
         let locked = lock_known(&tx, &subjects).await?;
         let pairs: BTreeSet<Pair> = subjects.iter().map(|it| (import.list.boundary, *it)).collect();
         let mut histories = load::histories(&tx, &self.lists, &pairs, &locked).await?;
-        let position = dialect::position(&tx).await?;
         let actor = import.undone_by.as_deref().unwrap_or(&import.actor);
         let policy = self.policies.of(&import.list.name);
         let changes: Vec<SuppressionChange> = histories
@@ -200,6 +183,99 @@ impl Store {
         tx.commit().await?;
         Ok((Some(last), changes.len() as u64))
     }
+}
+
+/// Rows with whom they are about.
+type Rows<'a> = [(SubjectId, Cow<'a, ImportRow>)];
+
+/// A step under way.
+struct Stepping<'a> {
+    store: &'a Store,
+    tx: &'a DatabaseTransaction,
+    import: &'a Import,
+    moment: Moment,
+}
+
+impl Stepping<'_> {
+    /// What the rows would do.
+    async fn look(&self, rows: &Rows<'_>) -> Result<ImportCounts, StoreError> {
+        let mut histories = load::histories(self.tx, &self.store.lists, &pairs(rows), &HashMap::new()).await?;
+        Ok(self.store.say(self.import, rows, &mut histories, self.moment)?.1)
+    }
+
+    /// Imports the rows. Most of those on a list were never heard of, so it is first decided what the rows do if that is true
+    /// of all of them, and everybody is inserted as they are then; only for those who turn out to be known it is decided
+    /// again, from all that is known.
+    async fn import(&self, rows: &Rows<'_>) -> Result<ImportCounts, StoreError> {
+        let lists = &self.store.lists;
+        let pairs = pairs(rows);
+        let all: BTreeSet<SubjectId> = pairs.iter().map(|it| it.1).collect();
+        let mut histories = load::histories_beside(self.tx, lists, &pairs, &HashMap::new(), &all).await?;
+        let (mut said, mut counts) = self.store.say(self.import, rows, &mut histories, self.moment)?;
+        let new = self.insert_missing(rows, &histories).await?;
+        if new.len() < all.len() {
+            let known: Vec<SubjectId> = all.difference(&new).copied().collect();
+            let mut subjects = lock_known(self.tx, &known).await?;
+            let erased = erased::settle(self.tx, &mut subjects, rows.iter().map(|(id, row)| (*id, &row.address))).await?;
+            histories = load::histories_beside(self.tx, lists, &pairs, &subjects, &new).await?;
+            let rows: Vec<_> = rows.iter().map(|it| known_as(it, &erased)).collect();
+            (said, counts) = self.store.say(self.import, &rows, &mut histories, self.moment)?;
+        }
+        self.write(&histories, &said, &new).await?;
+        Ok(counts)
+    }
+
+    /// Inserts the subjects that are missing, in the order of their ids, with the revision that the rows bring them to, and
+    /// tells which these are.
+    async fn insert_missing(&self, rows: &Rows<'_>, histories: &Histories) -> Result<BTreeSet<SubjectId>, StoreError> {
+        let addresses: BTreeMap<SubjectId, &Address> = rows.iter().map(|(id, row)| (*id, &row.address)).collect();
+        let mut revisions: HashMap<SubjectId, i64> = HashMap::new();
+        for ((_, subject), history) in histories {
+            let revision = revisions.entry(*subject).or_default();
+            *revision = history.revision.max(*revision);
+        }
+        let models = addresses.into_iter().map(|(id, address)| {
+            let revision = revisions.get(&id).copied().unwrap_or_default();
+            subject::Model { revision, ..row_of_subject(id, address, self.moment.now) }
+        });
+        let id = [subject::Column::Id];
+        let new = dialect::insert_missing(self.tx, models.collect(), &id, &id).await?;
+        new.iter().map(|it| rows::sixteen("subject", &it.try_get::<Vec<u8>>("", "id")?).map(SubjectId)).collect()
+    }
+
+    /// Writes what was said, and what follows from it. Of those who are new nothing can be there already.
+    async fn write(&self, histories: &Histories, said: &Said, new: &BTreeSet<SubjectId>) -> Result<(), StoreError> {
+        let again = said.again.iter().map(|(subject, change)| import_repeat::Model {
+            import_id: self.import.id.0,
+            subject_id: subject.0.to_vec(),
+            change_id: change.0,
+        });
+        let key = [import_repeat::Column::ImportId, import_repeat::Column::SubjectId, import_repeat::Column::ChangeId];
+        dialect::insert::<import_repeat::Model, _>(self.tx, again.collect(), Known::Stays(&key)).await?;
+        let standing = histories.values().filter(|it| new.contains(&it.subject));
+        let standing = standing.flat_map(|history| history.suppressions.iter().map(|it| rows::row_of_suppression(history.subject, it)));
+        dialect::insert::<suppression::Model, _>(self.tx, standing.collect(), Known::Impossible).await?;
+        let (mut of_new, of_known): (Vec<_>, Vec<_>) = said.changes.iter().cloned().partition(|it| new.contains(&it.subject));
+        of_new.extend(said.new.iter().cloned());
+        let changes = of_new.iter().map(rows::row_of_change).collect();
+        dialect::insert::<suppression_change::Model, _>(self.tx, changes, Known::Impossible).await?;
+        let known: Histories =
+            histories.iter().filter(|(_, it)| !new.contains(&it.subject)).map(|(pair, it)| (*pair, it.clone())).collect();
+        write_suppressions(self.tx, &known, &of_known).await
+    }
+}
+
+fn pairs(rows: &Rows<'_>) -> BTreeSet<Pair> {
+    rows.iter().map(|(subject, row)| (row.list.boundary, *subject)).collect()
+}
+
+/// A row as it may be recorded: what is said of somebody who was erased without the address.
+fn known_as<'a>((subject, row): &'a (SubjectId, Cow<'_, ImportRow>), erased: &BTreeSet<SubjectId>) -> (SubjectId, Cow<'a, ImportRow>) {
+    if !erased.contains(subject) {
+        return (*subject, Cow::Borrowed(row));
+    }
+    let note = erased::scrubbed_note(&row.address, row.note.as_deref());
+    (*subject, Cow::Owned(ImportRow { note, ..ImportRow::clone(row) }))
 }
 
 /// When and where in the feed a step happens.
@@ -233,20 +309,4 @@ fn act_of(import: &Import, row: &ImportRow, (boundary, subject): Pair, revision:
         import: Some(import.id.0),
         at: moment.now,
     }
-}
-
-async fn write(tx: &sea_orm::DatabaseTransaction, import: ImportId, histories: &Histories, said: &Said) -> Result<(), StoreError> {
-    for chunk in said.new.chunks(ROWS_PER_STATEMENT) {
-        let models = chunk.iter().map(|it| rows::row_of_change(it).into_active_model());
-        suppression_change::Entity::insert_many(models).exec_without_returning(tx).await?;
-    }
-    let again: Vec<_> = said.again.iter().collect();
-    for chunk in again.chunks(ROWS_PER_STATEMENT) {
-        let models = chunk.iter().map(|(subject, change)| {
-            import_repeat::Model { import_id: import.0, subject_id: subject.0.to_vec(), change_id: change.0 }.into_active_model()
-        });
-        let keys = [import_repeat::Column::ImportId, import_repeat::Column::SubjectId, import_repeat::Column::ChangeId];
-        import_repeat::Entity::insert_many(models).on_conflict_do_nothing_on(keys).exec_without_returning(tx).await?;
-    }
-    write_suppressions(tx, histories, &said.changes).await
 }

@@ -27,7 +27,7 @@ pub use self::export::export;
 pub use self::place::{Consent, Reach};
 
 /// Rows of one step: few enough that nobody waits long for its locks.
-const ROWS_PER_STEP: usize = 500;
+const ROWS_PER_STEP: usize = 2000;
 /// Steps read ahead.
 const READ_AHEAD: usize = 2;
 /// Imports that a process works on at the same time.

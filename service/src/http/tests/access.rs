@@ -111,6 +111,24 @@ async fn a_credential_is_asked_for_before_the_request_is_read() {
 }
 
 #[tokio::test]
+async fn a_key_revoked_while_it_is_in_use_opens_nothing_after_half_a_minute() {
+    let later = Arc::new(std::sync::atomic::AtomicI64::new(0));
+    let read = later.clone();
+    let seconds = move || time::Duration::seconds(read.load(std::sync::atomic::Ordering::SeqCst));
+    let bench = Bench::new().await.at(Clock::from(move || NOW + seconds()));
+    let key = bench.key_of("leaving", &[Read], None).await;
+    let status_at = async |second: i64| {
+        later.store(second, std::sync::atomic::Ordering::SeqCst);
+        bench.send(bench.request("GET", "/v1/lists").bearer_auth(&key)).await.status
+    };
+    assert_eq!(status_at(0).await, 200);
+    bench.state.store.revoke_key("leaving", NOW).await.unwrap();
+    assert_eq!(status_at(29).await, 200, "within the bound the database is not asked again");
+    assert_eq!(status_at(30).await, 401);
+    assert_eq!(status_at(31).await, 401);
+}
+
+#[tokio::test]
 async fn a_revoked_or_expired_key_opens_nothing() {
     let bench = Bench::new().await;
     let store = &bench.state.store;
