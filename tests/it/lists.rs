@@ -288,7 +288,7 @@ async fn an_import_that_stopped_is_gone_on_with_by_importing_again() {
     let import = bench.store.import(id, NOW).await.unwrap().unwrap();
     assert_eq!(import.state, ImportState::Failed);
     assert!((1000..5000).contains(&import.counts.added), "{import:?}");
-    let published = bench.store.outbox_pending(10, NOW).await.unwrap().pop().unwrap();
+    let published = bench.store.outbox_pending(0, 10, NOW).await.unwrap().pop().unwrap();
     assert_eq!((published.message_type.as_str(), published.message_id), (IMPORT_COMPLETED, id.0));
     assert!(published.payload.contains("\"state\":\"failed\"") && published.payload.contains("stopped"), "{}", published.payload);
     let again = Bench::on(&database).await;

@@ -104,7 +104,7 @@ async fn an_import_that_nobody_ended_has_failed_and_says_so_once() {
     later.transfers.resume().await.unwrap();
     let import = later.store.import(begun.id, NOW).await.unwrap().unwrap();
     assert!(import.state == ImportState::Failed && import.error.is_some() && import.ended_at.is_some(), "{import:?}");
-    let messages = later.store.outbox_pending(100, NOW + Duration::HOUR).await.unwrap();
+    let messages = later.store.outbox_pending(0, 100, NOW + Duration::HOUR).await.unwrap();
     let [message] = &messages[..] else { panic!("{messages:?}") };
     assert_eq!((message.message_type.as_str(), message.message_id), (IMPORT_COMPLETED, begun.id.0));
     assert!(message.payload.contains("\"state\":\"failed\"") && message.payload.contains("has gone"), "{}", message.payload);
