@@ -318,7 +318,7 @@ impl Telemetry {
 
     /// Somebody gave a message up: it will never be published.
     pub fn message_discarded(&self, message: Uuid, message_type: &str, routing_key: &str, attempts: i32, by: &str) {
-        warn!(target: "rebound::outbox", %message, message_type, routing_key, attempts, by, "message given up");
+        warn!(target: "rebound::outbox", id = %message, message_type, routing_key, attempts, by, "message given up");
     }
 
     /// The relay does something else now.
@@ -390,11 +390,6 @@ impl Telemetry {
     /// Something the operator should know of one source that is no failure. `what` is a whole sentence.
     pub fn source_noted(&self, source: &str, what: &'static str) {
         info!(target: "rebound::note", source = self.source(source), "{what}");
-    }
-
-    /// Something the operator should know that is no failure. `what` is a whole sentence.
-    pub fn noted(&self, what: &'static str) {
-        info!(target: "rebound::note", "{what}");
     }
 
     /// Asks this about the pool whenever metrics are read. The first one given stays.

@@ -44,7 +44,9 @@ fn everything(it: &Telemetry) {
     it.spool_drained(Drained::Held, "jane@example.org", Uuid::nil());
     it.spool_damaged(1);
     it.failed(Stage::Relay, "connecting to the broker", &std::io::Error::other("amqp://guest:s3cret@mq: jane@example.org"));
-    it.noted("no broker is configured");
+    it.source_failed("ses-prod", Stage::Fetch, "fetching a signing certificate", &std::io::Error::other("for jane@example.org"));
+    it.source_noted("ses-prod", "a subscription was confirmed as its provider asked");
+    it.message_discarded(Uuid::nil(), "rebound.event.recorded", "event.bounce.user_unknown.acme", 3, "ann");
     it.service_stopping();
 }
 
@@ -123,6 +125,7 @@ rebound_database_connections{state="used"} 1
 rebound_database_connections_max 10
 rebound_events_merged_total{kind="complaint",source="ses-prod"} 1
 rebound_events_recorded_total{bounce_type="hard",kind="bounce",reason="user_unknown",source="ses-prod"} 1
+rebound_failures_total{stage="fetch"} 1
 rebound_failures_total{stage="relay"} 1
 rebound_http_request_duration_seconds_sum{method="GET",route="/metrics",status="2xx"} 1
 rebound_http_request_duration_seconds_count{method="GET",route="/metrics",status="2xx"} 1
@@ -318,7 +321,9 @@ fn no_label_and_no_line_holds_an_address_or_a_secret() {
 {"level":"WARN","message":"receipt of the spool not recorded","source":"other","outcome":"held","receipt":"00000000-0000-0000-0000-000000000000","target":"rebound::spool"}
 {"level":"ERROR","message":"damage in the spool; the files lie in its folder corrupt","places":1,"target":"rebound::spool"}
 {"level":"ERROR","message":"connecting to the broker failed","stage":"relay","error":"amqp://[redacted] [address]","target":"rebound::failure"}
-{"level":"INFO","message":"no broker is configured","target":"rebound::note"}
+{"level":"ERROR","message":"fetching a signing certificate failed","stage":"fetch","source":"ses-prod","error":"for [address]","target":"rebound::failure"}
+{"level":"INFO","message":"a subscription was confirmed as its provider asked","source":"ses-prod","target":"rebound::note"}
+{"level":"WARN","message":"message given up","id":"00000000-0000-0000-0000-000000000000","message_type":"rebound.event.recorded","routing_key":"event.bounce.user_unknown.acme","attempts":3,"by":"ann","target":"rebound::outbox"}
 {"level":"INFO","message":"stopping","target":"rebound::app"}
 "#);
 }
