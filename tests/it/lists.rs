@@ -303,7 +303,7 @@ async fn an_import_that_stopped_is_gone_on_with_by_importing_again() {
 async fn what_a_dead_process_had_begun_to_undo_another_ends() {
     let database = TestDatabase::postgres().await;
     let bench = Bench::on(&database).await;
-    let import = bench.import(&rows(0..1200, |it| format!("person{it}@example.org"))).await;
+    let import = bench.import(&rows(0..2700, |it| format!("person{it}@example.org"))).await;
     let Undo::Begun(begun) = bench.store.begin_undo(import.id, "undoer", NOW).await.unwrap() else { panic!("not begun") };
     bench.store.undo_rows(&begun, None, NOW).await.unwrap();
     assert_eq!(bench.export(Format::Plain).await.len(), 700, "it died after one step");
