@@ -112,19 +112,10 @@ impl Sample {
         Ok(())
     }
 
-    /// Writes everything, one transaction after another.
-    pub(crate) async fn write(&self, url: &str) -> anyhow::Result<Duration> {
-        let mut connection = PgConnection::connect(url).await?;
-        let start = Instant::now();
-        for transaction in 0..self.transactions.len() {
-            self.write_one(&mut connection, transaction).await?;
-        }
-        Ok(start.elapsed())
-    }
-
-    /// The same by several clients at once.
-    pub(crate) async fn write_by(self: &std::sync::Arc<Self>, url: &str, clients: usize) -> anyhow::Result<Duration> {
-        let next = std::sync::Arc::new(AtomicUsize::new(0));
+    /// Writes so many of the transactions, the last of them, by clients that each write one after another; gives back the events a second.
+    pub(crate) async fn write(self: &std::sync::Arc<Self>, url: &str, clients: usize, most: usize) -> anyhow::Result<f64> {
+        let most = most.min(self.transactions.len());
+        let next = std::sync::Arc::new(AtomicUsize::new(self.transactions.len() - most));
         let mut connections = Vec::new();
         for _ in 0..clients {
             connections.push(PgConnection::connect(url).await?);
@@ -141,7 +132,8 @@ impl Sample {
         while let Some(task) = tasks.join_next().await {
             task??;
         }
-        Ok(start.elapsed())
+        let events = self.events as f64 * most as f64 / self.transactions.len().max(1) as f64;
+        Ok(events / start.elapsed().as_secs_f64())
     }
 
     /// Writes the next transaction, if there is one.

@@ -18,6 +18,8 @@ use crate::wire::request;
 
 /// Clients that each write one transaction after another, as many as the service has connections.
 const CLIENTS: usize = 10;
+/// Transactions that are enough where each stands alone.
+const ALONE: usize = 4000;
 
 /// Lets a service write a sample, which it cannot publish, so that the outbox is part of it.
 async fn sample(bench: &mut Bench, kind: Kind, posts: u64, connections: usize) -> anyhow::Result<Database> {
@@ -37,27 +39,32 @@ async fn target(bench: &Bench) -> anyhow::Result<Database> {
     bench.pause(site).await
 }
 
-/// Writes a sample into an empty database; gives back the events a second.
-async fn written(bench: &Bench, sample: &Arc<Sample>, from: &Database, to: &Database, clients: usize) -> anyhow::Result<f64> {
+/// Writes transactions of a sample into an empty database; gives back the events a second.
+async fn written(
+    bench: &Bench,
+    sample: &Arc<Sample>,
+    (from, to): (&Database, &Database),
+    clients: usize,
+    most: usize,
+) -> anyhow::Result<f64> {
     rows::prepare(to, from).await?;
     bench.servers.checkpoint().await?;
-    let took = if clients == 1 { sample.write(&to.url).await? } else { sample.write_by(&to.url, clients).await? };
-    Ok(sample.events as f64 / took.as_secs_f64())
+    sample.write(&to.url, clients, most).await
 }
 
 pub(super) async fn singles(args: &Args, bench: &mut Bench, ours: &Stretch) -> anyhow::Result<()> {
     head("the same rows by plain SQL");
     let (from, to) = (sample(bench, Kind::Mixed, args.sample, args.connections).await?, target(bench).await?);
     let grouped = Arc::new(Sample::read(&from, ours.batch.round() as u64).await?);
-    let limit = written(bench, &grouped, &from, &to, 1).await?;
+    let limit = written(bench, &grouped, (&from, &to), 1, usize::MAX).await?;
     bench.report.note(format!("plain SQL of posts of one event: {}", grouped.told()));
     let row = Row::new(format!("posts of one event, {} connections", args.connections), ours.events_rate, "events/s");
     bench.report.add(row.against(limit, format!("plain SQL, one client, {:.0} receipts in a transaction", ours.batch), Wanted::Share(0.5)));
 
     head("one transaction for each request");
     let single = Arc::new(Sample::read(&from, 1).await?);
-    let one = written(bench, &single, &from, &to, 1).await?;
-    let ten = written(bench, &single, &from, &to, CLIENTS).await?;
+    let one = written(bench, &single, (&from, &to), 1, ALONE).await?;
+    let ten = written(bench, &single, (&from, &to), CLIENTS, 3 * ALONE).await?;
     drop(single);
     let row = |what: &str, against: String, limit: f64, wanted| {
         Row::new(format!("posts of one event, against {what}"), ours.events_rate, "events/s").against(limit, against, wanted)
@@ -76,7 +83,7 @@ pub(super) async fn singles(args: &Args, bench: &mut Bench, ours: &Stretch) -> a
         warm: Duration::ZERO,
         time: Duration::from_mins(10),
     };
-    let naive = drive(load, Arc::new(Times(grouped.events, request("POST", "/", &[], &[b'x'; 700])))).await?;
+    let naive = drive(load, Arc::new(Times(grouped.events.min(4 * ALONE as u64), request("POST", "/", &[], &[b'x'; 700])))).await?;
     drop(handler);
     let what = "an actix handler that commits each request, 10 connections to Postgres, nothing verified or decided";
     bench.report.add(row("a transaction for each request", what.to_owned(), naive.rate(), Wanted::Share(2.0)));
@@ -101,7 +108,7 @@ pub(super) async fn batches(args: &Args, bench: &mut Bench, ours: &Stretch) -> a
     let posts = args.sample.div_ceil(50);
     let (from, to) = (sample(bench, Kind::Batches(BATCH), posts, args.batch_connections).await?, target(bench).await?);
     let grouped = Arc::new(Sample::read(&from, ours.batch.round() as u64).await?);
-    let limit = written(bench, &grouped, &from, &to, 1).await?;
+    let limit = written(bench, &grouped, (&from, &to), 1, usize::MAX).await?;
     bench.report.note(format!("plain SQL of posts of 100 events: {}", grouped.told()));
     let row = Row::new(format!("posts of 100 events, {} connections", args.batch_connections), ours.events_rate, "events/s");
     bench.report.add(row.against(limit, format!("plain SQL, one client, {:.1} posts in a transaction", ours.batch), Wanted::Share(0.7)));
