@@ -140,6 +140,15 @@ enum Step {
 #[error("the check failed on the way")]
 struct Broken;
 
+/// The last line of an answer that is whole.
+#[derive(Serialize)]
+struct Last {
+    done: bool,
+    checked: usize,
+    suppressed: usize,
+    invalid: usize,
+}
+
 /// Answers line by line. The first step is made before the status is sent, so that an outage is told as one.
 pub(super) async fn answer(mut check: Check, mut lines: Lines) -> Result<HttpResponse, Problem> {
     let first = lines.take(STEP).await?;
@@ -157,7 +166,7 @@ pub(super) async fn answer(mut check: Check, mut lines: Lines) -> Result<HttpRes
                 let counts = check.counts;
                 check.tell();
                 let (checked, suppressed, invalid) = (counts.checked, counts.suppressed, counts.invalid);
-                push(&mut text, &json!({"done": true, "checked": checked, "suppressed": suppressed, "invalid": invalid}));
+                push(&mut text, &Last { done: true, checked, suppressed, invalid });
                 return Some((Ok(Bytes::from(text)), Step::End));
             }
             Ok(next) => check.step(next).await.map_err(|error| {
