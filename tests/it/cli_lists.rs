@@ -76,6 +76,9 @@ async fn a_list_goes_in_and_out_and_is_taken_back() {
         assert_eq!(text(&run(folder.path(), &["export", "--list", "acme.weekly", "--format", "plain"])), "");
         let preview = run(folder.path(), &["imports", "undo", id(2)]);
         assert_eq!(preview.status.code(), Some(1), "a preview");
+        assert!(String::from_utf8_lossy(&preview.stderr).contains("it was a preview"), "{preview:?}");
+        let table = text(&run(folder.path(), &["imports", "list"]));
+        assert!(table.lines().last().is_some_and(|it| it.contains(id(2)) && it.contains("  preview  ")), "{table}");
     }
 }
 

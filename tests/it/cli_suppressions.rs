@@ -57,6 +57,8 @@ async fn a_person_asks_why_and_sets_it_right() {
         assert!(said(folder, &["check", "acme.weekly", GONE]).contains("suppressed"));
         let inherited = run(folder, &["release", GONE, "--list", "acme.weekly", "--apply"]);
         assert!(String::from_utf8_lossy(&inherited.stderr).contains("it stands on acme"), "{inherited:?}");
+        let look = said(folder, &["release", GONE, "--list", "acme.weekly"]);
+        assert!(look.contains("nothing") && look.contains("hard stands on acme, above"), "{look}");
         said(folder, &["release", GONE, "--list", "acme", "--apply", "--note", "a typing error", "--by", "ann"]);
         assert!(said(folder, &["check", "acme.weekly", GONE]).contains("clear"));
         let why = said(folder, &["why", GONE]);

@@ -199,7 +199,7 @@ pub(super) struct ImportView {
     pub(super) import_id: String,
     pub(super) list: String,
     format: &'static str,
-    dry_run: bool,
+    pub(super) dry_run: bool,
     pub(super) state: &'static str,
     error: Option<String>,
     rows: u64,

@@ -11,7 +11,7 @@ use crate::cli::import::{ACTOR, ImportView, RefusedLine, transfers};
 use crate::cli::table::table;
 use crate::cli::{Exit, Output, setup};
 use crate::clock::Clock;
-use crate::store::{ImportId, Undo, Visible};
+use crate::store::{ImportId, ImportMode, Undo, Visible};
 
 /// Refused lines read at once.
 const LINES_AT_ONCE: u64 = 1000;
@@ -86,7 +86,8 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
                         writeln!(io::stdout().lock(), "it was undone before")?;
                         return Ok(Exit::Success);
                     }
-                    Undo::NotNow(import) => bail!("it is {} or a preview; there is nothing to undo now", import.state),
+                    Undo::NotNow(import) if import.mode == ImportMode::Preview => bail!("it was a preview; there is nothing to undo"),
+                    Undo::NotNow(import) => bail!("it is {}; wait until it has ended", import.state),
                 };
                 let (import, changed) = transfers.take_back(&import).await?;
                 writeln!(io::stdout().lock(), "the import into {} is undone; {changed} entries changed", import.list.name)?;
@@ -102,7 +103,9 @@ fn print(imports: &[ImportView], format: Output) -> anyhow::Result<()> {
         Output::Text => {
             let head = ["IMPORT", "LIST", "STATE", "WHEN", "BY", "ROWS"].map(str::to_owned).to_vec();
             let row = |it: &ImportView| {
-                vec![it.import_id.clone(), it.list.clone(), it.state.to_owned(), it.created_at.clone(), it.actor.clone(), it.counts()]
+                // Of a preview nothing is on the list, however well it ended.
+                let state = if it.dry_run { "preview" } else { it.state };
+                vec![it.import_id.clone(), it.list.clone(), state.to_owned(), it.created_at.clone(), it.actor.clone(), it.counts()]
             };
             table(&std::iter::once(head).chain(imports.iter().map(row)).collect::<Vec<_>>())
         }

@@ -133,6 +133,9 @@ async fn one(store: &Store, list: &Arc<List>, given: &str, args: &Args, now: Off
         let causes: Vec<&str> = lifted.map(|it| it.cause.as_str()).collect();
         let causes = if causes.is_empty() { "nothing".to_owned() } else { causes.join(", ") };
         writeln!(out, "would release on {}: {causes}. Nothing is done without --apply.", list.name)?;
+        for it in standing.iter().filter(|it| it.list != list.id && it.holds_at(now) && acts.iter().any(|act| act.lifts(it.cause))) {
+            writeln!(out, "{} stands on {}, above; release it there.", it.cause, store.list_by_id(it.list).await?.name)?;
+        }
         return Ok(Exit::Success);
     }
     let request = ActRequest { list: list.clone(), address: &address, acts: &acts, actor: &args.by, note: args.note.clone() };

@@ -303,7 +303,7 @@ const fn act_words(act: Act) -> &'static str {
 }
 
 fn of_change(it: &SuppressionChange) -> String {
-    let cause = it.cause.map_or("none", Cause::as_str);
+    let Some(cause) = it.cause.map(Cause::as_str) else { return format!("the address was {}; by {}", it.change, it.actor) };
     let reason = it.reason.map(|it| format!(" ({it})")).unwrap_or_default();
     let provisional = if it.provisional { ", provisional" } else { "" };
     let end = match (it.released_at, it.expires_at) {

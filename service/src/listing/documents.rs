@@ -50,8 +50,7 @@ impl<R: BufRead> Documents<R> {
         loop {
             let some = self.inner.fill_buf()?.to_vec();
             if some.is_empty() {
-                let cut = self.row.take();
-                return Ok(cut.map(|(_, line, _)| Err(Refused { line, why: Refusal::NotAnObject })));
+                return Ok(self.cut().map(Err));
             }
             for (at, octet) in some.iter().enumerate() {
                 if let Some(found) = self.take(*octet) {
@@ -61,6 +60,14 @@ impl<R: BufRead> Documents<R> {
             }
             self.inner.consume(some.len());
         }
+    }
+
+    /// What is not whole because the file ends there, told once: the row that was begun, or else the document around.
+    fn cut(&mut self) -> Option<Refused> {
+        let is_whole = std::mem::take(&mut self.open).is_empty() && self.text == Scan::Outside;
+        self.text = Scan::Outside;
+        let cut = self.row.take().map(|(_, line, _)| Refused { line, why: Refusal::NotAnObject });
+        cut.or_else(|| (!is_whole).then_some(Refused { line: self.line, why: Refusal::CutOff }))
     }
 
     fn take(&mut self, octet: u8) -> Option<Result<(u64, String), Refused>> {
@@ -149,9 +156,13 @@ mod tests {
     #[test]
     fn a_row_over_the_limit_costs_itself_and_a_cut_is_told() {
         let text = format!("[{{\"a\":\"{}\"}},{{}}", "x".repeat(ROW_LIMIT));
-        assert_eq!(rows(&text), [Err((1, Refusal::TooLong)), row(1, "{}")]);
+        assert_eq!(rows(&text), [Err((1, Refusal::TooLong)), row(1, "{}"), Err((1, Refusal::CutOff))]);
         assert_eq!(rows("[\n{\"a\":1},\n{\"b"), [row(2, "{\"a\":1}"), Err((3, Refusal::NotAnObject))]);
-        assert_eq!(rows(&"[".repeat(100_000)), []);
+        assert_eq!(rows("{\"a\":"), [Err((1, Refusal::CutOff))]);
+        assert_eq!(rows("[{\"a\":1},\n"), [row(1, "{\"a\":1}"), Err((2, Refusal::CutOff))]);
+        assert_eq!(rows("[\"a"), [Err((1, Refusal::CutOff))]);
+        assert_eq!(rows(&"[".repeat(100_000)), [Err((1, Refusal::CutOff))]);
+        assert_eq!(rows("{\"Suppressions\":[]}\n"), []);
         assert_eq!(rows("]}]}{}"), []);
     }
 }

@@ -114,6 +114,9 @@ pub enum Refusal {
     /// Not a JSON object.
     #[error("this is not a JSON object")]
     NotAnObject,
+    /// A JSON document that does not end.
+    #[error("the file ends in the middle of a document")]
+    CutOff,
     /// No address where one should be.
     #[error("there is no address")]
     NoAddress,

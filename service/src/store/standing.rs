@@ -64,7 +64,7 @@ pub struct StandingRow {
 }
 
 impl StandingFilter {
-    fn lists<'a>(&self, list: &'a List) -> &'a [ListId] {
+    fn lists(self, list: &List) -> &[ListId] {
         match self.whence {
             Whence::Lineage => &list.lineage,
             Whence::Own => std::slice::from_ref(&list.id),
@@ -73,7 +73,7 @@ impl StandingFilter {
 
     /// Whether a place is one of the rows that are read of a list.
     #[must_use]
-    pub fn reads(&self, list: &List, place: StandingPlace) -> bool {
+    pub fn reads(self, list: &List, place: StandingPlace) -> bool {
         self.lists(list).contains(&place.list)
     }
 }
@@ -115,7 +115,7 @@ impl Store {
     pub async fn standing_after(
         &self,
         list: &Arc<List>,
-        filter: &StandingFilter,
+        filter: StandingFilter,
         after: Option<StandingPlace>,
         limit: u64,
         now: OffsetDateTime,
@@ -145,7 +145,7 @@ impl Store {
     }
 }
 
-fn wanted(list: ListId, filter: &StandingFilter, after: Option<StandingPlace>, now: OffsetDateTime) -> Condition {
+fn wanted(list: ListId, filter: StandingFilter, after: Option<StandingPlace>, now: OffsetDateTime) -> Condition {
     use suppression::Column as C;
     let cause = filter.cause.map(|it| C::Cause.eq(it.as_str()));
     let reason = filter.reason.map(|it| C::Reason.eq(it.as_str()));

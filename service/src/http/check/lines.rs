@@ -140,6 +140,15 @@ enum Step<S> {
 #[error("the check failed on the way")]
 struct Broken;
 
+/// The last line of an answer that is whole.
+#[derive(Serialize)]
+struct Last {
+    done: bool,
+    checked: usize,
+    suppressed: usize,
+    invalid: usize,
+}
+
 /// Answers line by line. The first step is made before the status is sent, so that an outage is told as one.
 pub(super) async fn answer(check: Check, lines: Lines) -> Result<HttpResponse, Problem> {
     let mut steps = Box::pin(check.clone().steps(lines));
@@ -167,7 +176,7 @@ pub(super) async fn answer(check: Check, lines: Lines) -> Result<HttpResponse, P
             None => {
                 check.tell(counts);
                 let Counts { checked, suppressed, invalid } = counts;
-                push(&mut text, &json!({"done": true, "checked": checked, "suppressed": suppressed, "invalid": invalid}));
+                push(&mut text, &Last { done: true, checked, suppressed, invalid });
                 Step::End
             }
         };

@@ -99,7 +99,7 @@ pub(in crate::http) async fn get_suppressions(
         return Err(BadCursor.into());
     }
     let (most, now) = (limit(most)?, state.clock.now());
-    let found = state.store.standing_after(&list, &filter, after, most, now).await?;
+    let found = state.store.standing_after(&list, filter, after, most, now).await?;
     let next = found.last().filter(|_| found.len() as u64 == most).map(|it| it.place().to_string());
     let names = Names::look_up(&state.store, found.iter().map(|it| it.suppression.list)).await?;
     let item = |it: StandingRow| {

@@ -37,6 +37,10 @@ async fn erase_then_check_still_blocks() {
     assert_eq!((&last["change"], &last["list"], &last["actor"]), (&"erased".into(), &"acme".into(), &"tester".into()));
     assert_eq!(last["subject_id"], changes["items"][0]["subject_id"], "by which a mirror knows whom to drop");
 
+    let why = bench.get(&format!("{JANE}/why")).await.json();
+    let told = |it: &Value| it["what"] == "change" && it["summary"] == "the address was erased; by tester";
+    assert!(why["story"].as_array().unwrap().iter().any(told), "{why}");
+
     let again = delete(&bench, "", &bench.key).await.json();
     assert_eq!((&again["known"], &again["receipts"], &again["events"]), (&"erased".into(), &0.into(), &0.into()));
 }
