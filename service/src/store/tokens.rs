@@ -13,8 +13,9 @@ use crate::store::record::{Incoming, IncomingToken};
 
 /// Rows of one statement.
 const ROWS_PER_STATEMENT: usize = 500;
-/// How long a token is remembered: longer than any provider's signature is believed.
-const REMEMBERED: Duration = Duration::days(2);
+/// How long a token is remembered: longer than any provider's signature is believed, and what it proved may wait for the database
+/// (`spool.max_age` by default).
+const REMEMBERED: Duration = Duration::days(9);
 
 type Key = (String, Vec<u8>);
 
