@@ -176,3 +176,22 @@ async fn the_database_may_come_later_and_a_piped_message_need_not_wait_for_it() 
     .await;
     service.end();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_turns_out_to_be_another_ends_the_service_and_the_spool_stays() {
+    let database = TestDatabase::postgres().await;
+    let proxy = Proxy::before(database.url());
+    let folder = configured(proxy.url());
+    let listed = tokio::task::block_in_place(|| run(folder.path(), &["lists", "list"], ""));
+    assert!(listed.status.success(), "{listed:?}");
+    let file = folder.path().join("rebound.toml");
+    let config = std::fs::read_to_string(&file).unwrap().replace("only this test knows about", "belongs to another database");
+    std::fs::write(&file, config).unwrap();
+    proxy.refuse();
+    let mut service = tokio::task::block_in_place(|| Service::start(folder.path()));
+    assert_eq!(service.post(message_for(1)).await, StatusCode::OK);
+    proxy.resume();
+    let ended = tokio::task::block_in_place(|| service.child.wait().unwrap());
+    assert_eq!(ended.code(), Some(1));
+    assert_eq!(std::fs::read_dir(folder.path().join("rebound-spool/new")).unwrap().count(), 1);
+}

@@ -139,6 +139,7 @@ impl Config {
         policy::validate(&self.policy, "", &mut checks);
         // Else a sender would be given up before its receipt is safe.
         checks.at_most("intake.commit_timeout", self.intake.commit_timeout, self.http.request_timeout, "http.request_timeout");
+        checks.at_most("spool.patience", self.spool.patience, self.http.request_timeout, "http.request_timeout");
         self.validate_lists(&mut checks);
         self.validate_sources(&mut checks);
         if checks.problems.is_empty() { Ok(()) } else { Err(ConfigError { problems: checks.problems }) }

@@ -217,7 +217,7 @@ impl Drain {
                 Err(IntakeError::Stopping) => return Err(DrainError::Stopping),
                 Err(error) => error,
             };
-            if error.is_outage() || matches!(error, IntakeError::TooSlow(_)) && !self.answers().await {
+            if error.may_do_later() || matches!(error, IntakeError::TooSlow(_)) && !self.answers().await {
                 return Err(self.away());
             }
             if alone {

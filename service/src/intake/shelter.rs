@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{Arrival, Intake, IntakeError, Outcome};
 use crate::spool::{Entry, Found, Presence, Spool};
-use crate::store::{Accepted, List, ReceiptId, ReceiptState};
+use crate::store::{Accepted, List, ReceiptId, ReceiptState, StoreError};
 use crate::telemetry::{Database, Telemetry};
 
 /// Where receipts go, and when.
@@ -125,6 +125,11 @@ impl Shelter {
 impl IntakeError {
     /// Whether the database was found to be away.
     pub(super) fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable(error) if matches!(**error, StoreError::Outage(_)))
+    }
+
+    /// Whether it failed because of others: the same may do later.
+    pub(super) fn may_do_later(&self) -> bool {
         matches!(self, Self::Unavailable(error) if error.is_outage())
     }
 }

@@ -101,6 +101,12 @@ impl Folder {
             make.create(root.join(place))?;
         }
         sync(root)?;
+        // The folder itself may be new. Who may not read the one above it can have made nothing in it.
+        let above = root.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match sync(above) {
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+            _ => {}
+        }
         Ok(Self { root: root.to_owned(), lock: None, counting: Mutex::default() })
     }
 

@@ -14,8 +14,9 @@ use crate::store::record::{Incoming, IncomingToken};
 
 /// Keys looked for by one statement, below the 32,766 parameters that SQLite takes.
 const KEYS_PER_STATEMENT: usize = 10_000;
-/// How long a token is remembered: longer than any provider's signature is believed.
-const REMEMBERED: Duration = Duration::days(2);
+/// How long a token is remembered: longer than any provider's signature is believed, and what it proved may wait for the database
+/// (`spool.max_age` by default).
+const REMEMBERED: Duration = Duration::days(9);
 
 type Key = (String, Vec<u8>);
 
