@@ -52,7 +52,7 @@ async fn forty_six_copies_in_any_order_count_once() {
         }
         replicas[turn].signal("TERM");
         assert!(replicas[turn].ended().await.success());
-        replicas[turn] = installation.serve().await;
+        replicas[turn].start_again().await;
         balancer.send_to(replicas.iter().map(Replica::address));
     }
     posting.await.unwrap();

@@ -29,7 +29,7 @@ async fn killed_at_any_moment_it_loses_nothing_and_keeps_no_half() {
         load.acknowledged(5).await;
         load.a_while(40).await;
         replica.kill();
-        replica = installation.serve().await;
+        replica.start_again().await;
         balancer.send_to([replica.address()]);
     }
     load.acknowledged(5).await;
@@ -51,7 +51,7 @@ async fn of_three_replicas_any_may_die() {
         load.a_while(60).await;
         assert!(replicas[1].ended().await.success());
         for dead in &mut replicas[..2] {
-            *dead = installation.serve().await;
+            dead.start_again().await;
         }
         balancer.send_to(addresses(&replicas));
     }
@@ -72,7 +72,7 @@ async fn a_rolling_restart_loses_nothing_and_refuses_nothing() {
         replicas[turn].signal("TERM");
         assert!(replicas[turn].ended().await.success());
         load.acknowledged(20).await;
-        replicas[turn] = installation.serve().await;
+        replicas[turn].start_again().await;
         balancer.send_to(addresses(&replicas));
     }
     load.acknowledged(20).await;

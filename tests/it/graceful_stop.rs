@@ -74,6 +74,7 @@ async fn the_limit_holds_and_a_second_signal_ends_it_at_once() {
         let installation = Installation::on(wire.url()).with("HTTP__SHUTDOWN_TIMEOUT", limit).with("INTAKE__COMMIT_TIMEOUT", "25s");
         let mut replica = installation.serve().await;
         let balancer = Balancer::before([replica.address()]);
+        let address = replica.address().to_owned();
         wire.stall();
         let held = wire.held();
         let post = async {
@@ -81,7 +82,12 @@ async fn the_limit_holds_and_a_second_signal_ends_it_at_once() {
         };
         let stop = async {
             eventually("the post is being committed", || async { wire.held() > held }).await;
-            for _ in 0..signals {
+            replica.signal("TERM");
+            let closes =
+                || async { reqwest::get(format!("{address}/healthz")).await.is_ok_and(|it| it.headers().contains_key(CONNECTION)) };
+            if signals == 2 {
+                // Two that come at once may be one.
+                eventually("it has heard the first", closes).await;
                 replica.signal("TERM");
             }
             replica.ended().await

@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
 
 use crate::{TestBroker, eventually_some, rebound};
 
@@ -14,6 +18,8 @@ const KEPT: usize = 40;
 #[derive(Clone, Debug)]
 pub struct Installation {
     environment: BTreeMap<String, String>,
+    folder: Arc<TempDir>,
+    replicas: Arc<AtomicUsize>,
 }
 
 impl Installation {
@@ -37,7 +43,9 @@ impl Installation {
             ("LIST", "[{ name = \"acme.weekly\" }]"),
             ("SOURCE", sources),
         ];
-        settings.iter().fold(Self { environment: BTreeMap::new() }, |it, (key, value)| it.with(key, value))
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        let empty = Self { environment: BTreeMap::new(), folder, replicas: Arc::default() };
+        settings.iter().fold(empty, |it, (key, value)| it.with(key, value))
     }
 
     /// With a broker, which is reached at an address: its own, or that of a proxy.
@@ -78,17 +86,26 @@ impl Installation {
         command
     }
 
-    /// Starts a replica and waits until it says where it listens.
+    /// Starts a replica, in a working folder of its own, and waits until it says where it listens.
     pub async fn serve(&self) -> Replica {
-        let mut child = self.command(&["serve"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let place = self.folder.path().join(self.replicas.fetch_add(1, Ordering::Relaxed).to_string());
+        std::fs::create_dir(&place).expect("a folder in a folder of ours");
+        self.serve_in(place).await
+    }
+
+    async fn serve_in(&self, place: PathBuf) -> Replica {
+        let mut command = self.command(&["serve"]);
+        command.current_dir(&place).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
         let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
         let log = Arc::new(Mutex::new(Log::default()));
         let kept = log.clone();
         // Reads to the end, so that the program never waits for somebody to read its log.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().expect("no panic").keep(line)));
-        let mut replica = Replica { child, address: String::new(), log };
+        let mut replica = Replica { child, address: String::new(), log, place, installation: self.clone() };
         let address =
-            eventually_some("a replica says where it listens", || async { replica.log.lock().expect("no panic").listens.clone() }).await;
+            eventually_some("a replica says where it listens", || async { replica.log.lock().expect("no panic").listens.clone() });
+        let address = address.await;
         replica.address = address;
         replica
     }
@@ -119,6 +136,8 @@ pub struct Replica {
     child: Child,
     address: String,
     log: Arc<Mutex<Log>>,
+    place: PathBuf,
+    installation: Installation,
 }
 
 impl Replica {
@@ -126,6 +145,11 @@ impl Replica {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Starts it where it was, once it has ended, with all that it left there. It listens at another address.
+    pub async fn start_again(&mut self) {
+        *self = self.installation.clone().serve_in(self.place.clone()).await;
     }
 
     /// Ends it without a warning.
