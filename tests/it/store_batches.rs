@@ -103,7 +103,8 @@ fn receipts(list: &Arc<List>, people: std::ops::Range<usize>, round: usize) -> V
             incoming.deliveries = vec![IncomingDelivery {
                 list: list.clone(),
                 address: delivered,
-                occurred_at: NOW - time::Duration::hours(i64::try_from(round).unwrap()),
+                // Newer than that of any round before.
+                occurred_at: NOW + time::Duration::hours(i64::try_from(round.min(999)).unwrap() - 1000),
                 message_keys: vec![format!("message:delivered {round}")],
             }];
             incoming
@@ -173,6 +174,11 @@ async fn a_commit_reads_no_table_as_a_whole_however_small_it_was_when_the_statem
     let database = TestDatabase::postgres().await;
     let store = store_on(&database).await;
     let list = store.ensure_list("acme.weekly", None, NOW).await.unwrap();
+    // Making the schema reads every table that gets an index.
+    store.close().await;
+    let database_of_test = database.connect().await;
+    database_of_test.execute_unprepared("select pg_stat_reset()").await.unwrap();
+    let store = store_at(database.url()).await;
     for round in 0..WARM {
         commit(&store, &receipts(&list, 0..4, round)).await;
         commit(&store, &receipts(&list, 10 * round..10 * round + 10, 100 + round)).await;
@@ -183,14 +189,12 @@ async fn a_commit_reads_no_table_as_a_whole_however_small_it_was_when_the_statem
     store.close().await;
     let sql = "select relname::text as name, seq_scan, idx_scan from pg_stat_user_tables where relname in \
                ('subject', 'receipt', 'event', 'event_key', 'event_copy', 'delivery', 'suppression', 'suppression_change', 'seen_token')";
-    let rows = database.connect().await.query_all_raw(Statement::from_string(DatabaseBackend::Postgres, sql)).await.unwrap();
+    let rows = database_of_test.query_all_raw(Statement::from_string(DatabaseBackend::Postgres, sql)).await.unwrap();
     assert_eq!(rows.len(), 9);
     let scanned: Vec<(String, i64)> =
         rows.iter().map(|it| (it.try_get("", "name").unwrap(), it.try_get("", "seq_scan").unwrap())).collect();
     let looked_up: i64 = rows.iter().map(|it| it.try_get::<i64>("", "idx_scan").unwrap()).sum();
     assert!(looked_up > 0, "what was counted has been told");
-    // The schema is made, and the place in the feed is looked for, once at start: each reads the tables of the feeds while empty.
-    let of_start = |name: &str| if ["event", "suppression_change"].contains(&name) { 1 } else { 0 };
-    let whole: Vec<&(String, i64)> = scanned.iter().filter(|(name, times)| *times > of_start(name)).collect();
-    assert!(whole.is_empty(), "{scanned:?}");
+    let whole: Vec<&(String, i64)> = scanned.iter().filter(|(_, times)| *times > 0).collect();
+    assert!(whole.is_empty(), "{whole:?}");
 }

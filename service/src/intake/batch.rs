@@ -1,19 +1,20 @@
-//! The committer: takes what waits, up to a batch, and commits it in one transaction, a few batches at once. Nothing is waited
-//! for to make a batch larger: while those under way are being committed the next one gathers by itself. A collision is tried
-//! again; a value the database refuses sends the batch one by one and quarantines the culprit; anything else is an outage, and
-//! whoever waits is told to come again.
+//! The committer: takes what waits, up to a batch, and commits it in one transaction. Nothing is waited for to make a batch
+//! larger: while one is being committed the next one gathers by itself, and a good part of a batch is committed beside it. A
+//! collision is tried again; a value the database refuses sends the batch one by one and quarantines the culprit; anything
+//! else is an outage, and whoever waits is told to come again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Committer, Desk, IntakeError, Waiting};
 use crate::clock::Clock;
+use crate::config::IntakeConfig;
 use crate::store::{Accepted, Incoming, Keep, ReceiptId, ReceiptState, StoreError};
 use crate::telemetry::{Stage, Stored};
 
@@ -23,6 +24,8 @@ const TRIES: u32 = 8;
 const BATCH_BYTES: usize = 32 << 20;
 /// Facts and deliveries from which a batch is full: a post may bring ten thousand, and a batch has its time to commit.
 const BATCH_FACTS: usize = 2_000;
+/// Facts and deliveries that are worth a transaction beside another.
+const WORTH_FACTS: usize = 400;
 /// First wait after a collision; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 
@@ -33,27 +36,56 @@ impl Committer {
         let desk = Arc::new(desk);
         let at_once = desk.at_once();
         let mut under_way = JoinSet::new();
-        loop {
-            let first = tokio::select! {
+        let mut next = Batch::default();
+        let mut is_drained = false;
+        while !(is_drained && next.receipts.is_empty() && under_way.is_empty()) {
+            tokio::select! {
                 biased;
-                Some(ended) = under_way.join_next() => {
-                    passed_on(ended);
-                    continue;
-                }
-                () = stop.cancelled(), if !queue.is_closed() => {
-                    // No more comes in; what was promised a place is still committed.
-                    queue.close();
-                    continue;
-                }
-                first = queue.recv(), if under_way.len() < at_once => first,
-            };
-            let Some(first) = first else { break };
-            let batch = desk.gather(&mut queue, first);
-            under_way.spawn(desk.clone().commit_all(batch, clock.now()));
+                Some(ended) = under_way.join_next() => passed_on(ended),
+                // No more comes in; what was promised a place is still committed.
+                () = stop.cancelled(), if !queue.is_closed() => queue.close(),
+                first = queue.recv(), if !is_drained && next.has_room(&desk.config) => match first {
+                    Some(first) => next.add(first),
+                    None => is_drained = true,
+                },
+            }
+            while next.has_room(&desk.config)
+                && let Ok(more) = queue.try_recv()
+            {
+                next.add(more);
+            }
+            let may_begin = under_way.is_empty() || under_way.len() < at_once && (is_drained || next.is_worth_its_own(&desk.config));
+            if may_begin && !next.receipts.is_empty() {
+                desk.telemetry.intake_queue(queue.len(), desk.config.queue);
+                under_way.spawn(desk.clone().commit_all(std::mem::take(&mut next).receipts, clock.now()));
+            }
         }
-        while let Some(ended) = under_way.join_next().await {
-            passed_on(ended);
-        }
+    }
+}
+
+/// What is to be committed next.
+#[derive(Debug, Default)]
+struct Batch {
+    receipts: Vec<Waiting>,
+    bytes: usize,
+    facts: usize,
+}
+
+impl Batch {
+    fn add(&mut self, one: Waiting) {
+        self.bytes += one.bytes();
+        self.facts += one.facts();
+        self.receipts.push(one);
+    }
+
+    fn has_room(&self, config: &IntakeConfig) -> bool {
+        self.receipts.len() < config.batch && self.bytes < BATCH_BYTES && self.facts < BATCH_FACTS
+    }
+
+    /// Whether it is large enough to be committed beside another. A small one would cost the database nearly as much as it
+    /// would if it were larger, and it grows while it waits for the one under way.
+    fn is_worth_its_own(&self, config: &IntakeConfig) -> bool {
+        self.receipts.len() >= config.batch.div_ceil(2) || self.facts >= WORTH_FACTS || !self.has_room(config)
     }
 }
 
@@ -70,20 +102,6 @@ impl Desk {
     /// Batches that may be under way at once. SQLite has one writer at a time, for which the others would only wait.
     fn at_once(&self) -> usize {
         if self.store.has_one_writer() { 1 } else { self.config.batches_at_once }
-    }
-
-    /// A batch of what waits.
-    fn gather(&self, queue: &mut mpsc::Receiver<Waiting>, first: Waiting) -> Vec<Waiting> {
-        let (mut bytes, mut facts) = (first.bytes(), first.facts());
-        let mut batch = vec![first];
-        while batch.len() < self.config.batch && bytes < BATCH_BYTES && facts < BATCH_FACTS {
-            let Ok(next) = queue.try_recv() else { break };
-            bytes += next.bytes();
-            facts += next.facts();
-            batch.push(next);
-        }
-        self.telemetry.intake_queue(queue.len(), self.config.queue);
-        batch
     }
 
     async fn commit_all(self: Arc<Self>, batch: Vec<Waiting>, now: OffsetDateTime) {
