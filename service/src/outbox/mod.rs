@@ -242,10 +242,11 @@ impl Relay {
             if is_news && rows.send(page).await.is_err() {
                 return Ok(());
             }
-            match last.filter(|_| is_full && begun.elapsed() < self.config.poll_interval) {
-                Some(last) => after = last,
-                None => (after, begun) = (i64::MIN, Instant::now()),
-            }
+            let goes_on = is_full && begun.elapsed() < self.config.poll_interval;
+            (after, begun) = match last {
+                Some(last) if goes_on => (last, begun),
+                _ => (i64::MIN, Instant::now()),
+            };
             if !is_full && !is_news {
                 tokio::select! {
                     () = nudged => {}

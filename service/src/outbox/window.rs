@@ -99,14 +99,14 @@ impl Publisher<'_> {
             }
             match flight.handed.front_mut() {
                 Some(first) if next.is_empty() && !rows.is_closed() => tokio::select! {
-                    heard = self.hear(first) => self.note(flight, heard)?,
+                    heard = self.hear(first) => flight.note(heard)?,
                     more = rows.recv() => next.extend(more.into_iter().flatten()),
                     // Looks again whether it is to stop.
                     () = self.stop.cancelled() => {}
                 },
                 Some(first) => {
                     let heard = self.hear(first).await;
-                    self.note(flight, heard)?;
+                    flight.note(heard)?;
                 }
                 None => match rows.recv().await {
                     Some(more) => next.extend(more),
@@ -150,14 +150,6 @@ impl Publisher<'_> {
         Err(error)
     }
 
-    /// Writes down what the broker said of the message that was handed over first.
-    fn note(self, flight: &mut Flight, heard: Result<Confirmation, LinkError>) -> Result<(), LinkError> {
-        if let Some(Handed { message, at, .. }) = flight.handed.pop_front() {
-            flight.books.hear(message, at.elapsed(), heard?);
-        }
-        Ok(())
-    }
-
     /// Takes in the confirms that came before the connection broke.
     fn hear_what_came(self, flight: &mut Flight) {
         for Handed { message, at, confirm, .. } in flight.handed.drain(..) {
@@ -197,6 +189,16 @@ impl Publisher<'_> {
 struct Flight {
     handed: VecDeque<Handed>,
     books: Books,
+}
+
+impl Flight {
+    /// Writes down what the broker said of the message that was handed over first.
+    fn note(&mut self, heard: Result<Confirmation, LinkError>) -> Result<(), LinkError> {
+        if let Some(Handed { message, at, .. }) = self.handed.pop_front() {
+            self.books.hear(message, at.elapsed(), heard?);
+        }
+        Ok(())
+    }
 }
 
 /// What the broker said of a message.

@@ -307,7 +307,7 @@ fn no_label_and_no_line_holds_an_address_or_a_secret() {
 {"level":"INFO","message":"suppression changed","list":"acme.weekly","cause":"hard","change":"added","target":"rebound::store"}
 {"level":"INFO","message":"address erased","block":"kept","target":"rebound::store"}
 {"level":"INFO","message":"removed for its age","what":"receipt_bodies","count":3,"target":"rebound::retention"}
-{"level":"INFO","message":"answered","method":"GET","route":"/v1/check","status":200,"millis":1000,"target":"rebound::http"}
+{"level":"DEBUG","message":"answered","method":"GET","route":"/v1/check","status":200,"millis":1000,"target":"rebound::http"}
 {"level":"INFO","message":"answered","method":"other","route":"unmatched","status":404,"millis":1000,"target":"rebound::http"}
 {"level":"DEBUG","message":"answered","method":"GET","route":"/metrics","status":200,"millis":1000,"target":"rebound::http"}
 {"level":"DEBUG","message":"batch committed","receipts":64,"target":"rebound::intake"}
