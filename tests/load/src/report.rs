@@ -1,10 +1,13 @@
 //! The table: what the service reached, what the machine can do, and the ratio that is wanted; for people and as JSON.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
 use serde::Serialize;
+
+use crate::stretch::Cost;
 
 /// What a figure is held against.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -41,6 +44,8 @@ pub(crate) struct Report {
     postgres: String,
     options: String,
     rows: Vec<Row>,
+    /// What an event costs, by kind of load; `docs/scaling.md` counts with it.
+    costs: BTreeMap<String, Cost>,
     notes: Vec<String>,
 }
 
@@ -95,6 +100,12 @@ impl Report {
     pub(crate) fn add(&mut self, row: Row) {
         say(&format!("  = {}", row.cells().map(|it| it.trim().to_owned()).join(" | ")));
         self.rows.push(row);
+    }
+
+    /// What an event cost.
+    pub(crate) fn cost(&mut self, what: &str, cost: Cost) {
+        self.note(format!("{what}: {}", cost.told()));
+        self.costs.insert(what.to_owned(), cost);
     }
 
     /// Something for people beside the table.
