@@ -57,7 +57,11 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
         if verdict.kind == Kind::Other {
             continue;
         }
-        let proved = proved(arrival, report, reading.reports.len() == 1, &mut notes);
+        let mut candidates = report.named();
+        if reading.reports.len() == 1 {
+            candidates.extend(report.returned_to());
+        }
+        let proved = proved(arrival, report, candidates, &mut notes);
         let Some(address) = proved.as_ref().map(|it| it.address.clone()).or_else(|| report.recipient.clone()) else {
             nameless += 1;
             continue;
@@ -181,15 +185,15 @@ struct Proved {
     list: String,
 }
 
-/// What a token proves that the report brought back: that whoever wrote it had our message to one of those it names. The
+/// What a token proves that the report brought back: that whoever wrote it had our message to one of the candidates. The
 /// token then also tells which of them was mailed.
-fn proved(arrival: &Arrival, report: &Report, alone: bool, notes: &mut Vec<Note>) -> Option<Proved> {
+fn proved(arrival: &Arrival, report: &Report, candidates: Vec<Address>, notes: &mut Vec<Note>) -> Option<Proved> {
     let keys = &arrival.source.tokens;
     if keys.is_empty() || report.hints.tokens.is_empty() {
         return None;
     }
     let mut refusal = TokenError::UnknownKey;
-    for address in report.candidates(alone) {
+    for address in candidates {
         for token in &report.hints.tokens {
             match keys.check(token, &address, arrival.received_at) {
                 Ok(key) => return Some(Proved { list: key.list().to_owned(), address }),

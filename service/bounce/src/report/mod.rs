@@ -126,16 +126,17 @@ impl Report {
         }
     }
 
-    /// Everybody whom the report may mean: the recipient and the other names it gives for it; and where the report is `alone`
-    /// on its message, whoever stands in the returned To.
+    /// The recipient and the other names that the report gives for it.
     #[must_use]
-    pub fn candidates(&self, alone: bool) -> Vec<Address> {
+    pub fn named(&self) -> Vec<Address> {
         let stated = [&self.original_recipient, &self.final_recipient].into_iter().flatten().filter_map(|it| recipient::from_text(it));
-        let mut all: Vec<Address> = self.recipient.iter().cloned().chain(stated).collect();
-        if alone {
-            all.extend(self.hints.headers.get("to").map(|it| original::addresses(it)).unwrap_or_default());
-        }
-        all
+        self.recipient.iter().cloned().chain(stated).collect()
+    }
+
+    /// Whom the To of the returned message names: the recipient, if the message had but one.
+    #[must_use]
+    pub fn returned_to(&self) -> Vec<Address> {
+        self.hints.headers.get("to").map(|it| original::addresses(it)).unwrap_or_default()
     }
 }
 
