@@ -323,7 +323,7 @@ async fn imports_checks_events_and_a_release_at_once_neither_deadlock_nor_lose_a
     let database = TestDatabase::postgres().await;
     let (one, two, third) = (Bench::on(&database).await, Bench::on(&database).await, Bench::on(&database).await);
     let people: Vec<String> = (0..PEOPLE).map(|it| format!("person{it}@example.org")).collect();
-    one.import(&rows(&people, |it| it.to_owned())).await;
+    one.import(&rows(&people, String::clone)).await;
     let forwards = rows(&people, |it| format!("{it},complaint"));
     let backwards = rows(people.iter().rev(), |it| format!("{it},unsubscribe"));
     let incoming: Vec<Incoming> = people.iter().rev().map(|it| bounced(&third.list, it, NOW - Duration::days(1))).collect();
@@ -377,7 +377,8 @@ async fn imports_checks_events_and_a_release_at_once_neither_deadlock_nor_lose_a
     let count = |it: &sea_orm::QueryResult| {
         (it.try_get::<String>("", "change").unwrap(), it.try_get::<i64>("", "number").unwrap(), it.try_get::<i64>("", "steps").unwrap())
     };
-    let (all, people) = (4 * PEOPLE as i64, PEOPLE as i64);
+    let people = i64::try_from(PEOPLE).unwrap();
+    let all = 4 * people;
     let expected = [("added".to_owned(), all, all), ("released".to_owned(), people, people)];
     assert_eq!(rows.iter().map(count).collect::<Vec<_>>(), expected, "each change once, each at a revision of its own");
     database.assert_no_deadlock().await;
