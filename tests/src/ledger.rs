@@ -245,3 +245,25 @@ async fn number(database: &DatabaseConnection, query: &str) -> i64 {
     let row = database.query_one_raw(Statement::from_string(DbBackend::Postgres, query)).await.expect("the database is back");
     row.expect("a scalar query gives a row").try_get_by_index(0).expect("a number")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_counts_for_no_more_than_it_says() {
+        let away = |text: &str| Answer::Answered(StatusCode::SERVICE_UNAVAILABLE, text.to_owned());
+        for (answer, fate) in [
+            (Answer::Answered(StatusCode::OK, String::new()), Fate::Acknowledged),
+            (away("the service is stopping; nothing was recorded"), Fate::Refused),
+            (away("the database did not take it in time; send it again"), Fate::Unknown),
+            (Answer::Unreached, Fate::Refused),
+            (Answer::Lost("the connection broke".to_owned()), Fate::Unknown),
+            (Answer::Hung, Fate::Unknown),
+        ] {
+            assert_eq!(fate_of(&answer), fate, "{answer:?}");
+        }
+        // Over several attempts the best counts: what was left open once stays open.
+        assert!(Fate::Acknowledged > Fate::Unknown && Fate::Unknown > Fate::Refused);
+    }
+}
