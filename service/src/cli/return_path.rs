@@ -86,7 +86,7 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
             let found = token.and_then(|it| keys.check(it, &recipient, now));
             match (format, &found) {
                 (Output::Text, Ok(key)) => {
-                    writeln!(out, "It holds: key {} of {} made it for {}.", key.id(), key.list(), plain(recipient.expose()))?
+                    writeln!(out, "It holds: key {} of {} made it for {}.", key.id(), key.list(), plain(recipient.expose()))?;
                 }
                 (Output::Text, Err(error)) => writeln!(out, "It proves nothing: {error}.")?,
                 (Output::Json, _) => {

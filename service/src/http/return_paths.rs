@@ -41,14 +41,14 @@ pub(super) struct Made {
     /// The name of the key that made them: the first of the list's `token_keys`.
     key: String,
     /// One for each address, in their order.
-    return_paths: Vec<ReturnPath>,
+    return_paths: Vec<Signed>,
     /// What is no address, with the reason.
     invalid: Vec<Invalid>,
 }
 
 /// The return path of messages to one recipient that are sent today (UTC).
 #[derive(Debug, Serialize, ToSchema)]
-struct ReturnPath {
+struct Signed {
     /// The address as lists know it.
     address: String,
     /// The token.
@@ -136,7 +136,7 @@ fn made(key: &TokenKey, wanted: &Wanted, now: time::OffsetDateTime) -> Made {
             Ok(address) => {
                 let token = key.mint(&address, now);
                 let return_path = wanted.domain.as_deref().map(|it| token::return_path(&token, it));
-                made.return_paths.push(ReturnPath { address: address.expose().to_owned(), token, return_path });
+                made.return_paths.push(Signed { address: address.expose().to_owned(), token, return_path });
             }
             Err(error) => made.invalid.push(Invalid { address: given.clone(), error: error.to_string() }),
         }

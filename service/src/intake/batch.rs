@@ -132,13 +132,13 @@ impl Desk {
                     self.quarantine(promise, incoming, &error, now).await;
                 }
             }
-            Err(failure) => self.break_off(batch, failure.into_error()),
+            Err(failure) => self.break_off(batch, &failure.into_error()),
         }
     }
 
     /// What becomes of those whose batch could not be committed: the one place for it.
-    fn break_off(&self, batch: Vec<Promise>, failure: IntakeError) {
-        self.telemetry.failed(Stage::Intake, "committing a batch", &failure);
+    fn break_off(&self, batch: Vec<Promise>, failure: &IntakeError) {
+        self.telemetry.failed(Stage::Intake, "committing a batch", failure);
         for promise in batch {
             // Whoever waited may have gone; the receipt is theirs to bring again either way.
             let _ = promise.done.send(Err(failure.again()));

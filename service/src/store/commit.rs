@@ -99,7 +99,7 @@ impl Commit<'_> {
                 accepted.push(Accepted::Duplicate { receipt });
                 continue;
             }
-            let (events, fresh, changes) = self.take_in(incoming, &mut histories, &mut written)?;
+            let Said { events, fresh, changes } = self.take_in(incoming, &mut histories, &mut written)?;
             let merged = events.iter().map(|it| it.id).filter(|it| !fresh.contains(it)).collect();
             accepted.push(Accepted::New { receipt, events, merged, changes });
         }
@@ -164,14 +164,8 @@ impl Commit<'_> {
         Ok(ids)
     }
 
-    /// Takes the facts of one receipt into the histories and decides again where it matters. Gives back the events it speaks of,
-    /// which of them are new, and what changed.
-    fn take_in(
-        &self,
-        incoming: &Incoming,
-        histories: &mut BTreeMap<Pair, History>,
-        written: &mut Written,
-    ) -> Result<(Vec<Event>, BTreeSet<EventId>, Vec<SuppressionChange>), StoreError> {
+    /// Takes the facts of one receipt into the histories and decides again where it matters.
+    fn take_in(&self, incoming: &Incoming, histories: &mut BTreeMap<Pair, History>, written: &mut Written) -> Result<Said, StoreError> {
         let identity = &self.store.identity;
         let mut touched = BTreeMap::new();
         let mut said = Vec::new();
@@ -226,7 +220,7 @@ impl Commit<'_> {
         let known: HashMap<EventId, &Event> =
             spoken.iter().filter_map(|it| histories.get(it)).flat_map(|it| &it.events).map(|it| (it.id, it)).collect();
         let events = said.iter().filter_map(|it| known.get(it).copied().cloned()).collect();
-        Ok((events, fresh, changes))
+        Ok(Said { events, fresh, changes })
     }
 
     /// Writes what the receipts did: events and keys first, then what lists say.
@@ -313,6 +307,15 @@ fn whereabouts<'a>(
 ) -> Whereabouts<'a> {
     let revision = histories.get(&(boundary, subject)).map_or(0, |it| it.revision);
     Whereabouts { address: subjects.get(&subject).and_then(|it| it.address.as_deref()), list, revision }
+}
+
+/// What one receipt said.
+struct Said {
+    /// What was not known, or was known with weaker evidence.
+    events: Vec<Event>,
+    /// Which of these are new.
+    fresh: BTreeSet<EventId>,
+    changes: Vec<SuppressionChange>,
 }
 
 /// What the transaction has to write.
