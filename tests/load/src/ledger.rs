@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures_util::TryStreamExt as _;
@@ -14,6 +14,9 @@ use sqlx::PgPool;
 
 use crate::drive::histogram;
 use crate::posts;
+
+/// How long an acknowledged event may take into the database.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const ACCEPTED: u8 = 1;
 const REFUSED: u8 = 2;
@@ -129,8 +132,20 @@ impl Ledger {
         Ok(all)
     }
 
-    /// Reads the database and balances the book. What was not to be published is not asked of the queue.
+    /// Balances the book, once what was acknowledged by way of the spool had its time to get into the database. What was not
+    /// to be published is not asked of the queue.
     pub(crate) async fn balance(&self, run: u32, pool: &PgPool, is_published: Published) -> anyhow::Result<Balance> {
+        let by = Instant::now() + PATIENCE;
+        loop {
+            let balance = self.read(run, pool, is_published).await?;
+            if balance.lost == 0 || Instant::now() > by {
+                return Ok(balance);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn read(&self, run: u32, pool: &PgPool, is_published: Published) -> anyhow::Result<Balance> {
         let mut found: BTreeMap<u64, u64> = BTreeMap::new();
         let sql = "select s.address from event e join subject s on s.id = e.subject_id where e.merged_into is null and s.address like $1";
         let mut rows = sqlx::query_scalar::<_, String>(sql).bind(format!("l{run}x%")).fetch(pool);

@@ -57,8 +57,8 @@ enum Command {
     Growth(growth::Args),
     /// Memory of the service: idle, under full load, over a time of steady load.
     Memory(memory::Args),
-    /// A few seconds of everything, without regard to figures: whether this tool works.
-    Smoke,
+    /// A few seconds of load, without regard to figures: whether this tool works.
+    Smoke(smoke::Args),
     /// A server for comparison: answers at once.
     #[command(hide = true)]
     ServeEmpty {
@@ -95,7 +95,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Sweep(args) => sweep::run(args, bench().await?).await?,
         Command::Growth(args) => growth::run(args, bench().await?).await?,
         Command::Memory(args) => memory::run(args, bench().await?).await?,
-        Command::Smoke => smoke::run(bench().await?).await?,
+        Command::Smoke(args) => smoke::run(args, bench().await?).await?,
         Command::ServeEmpty { listen } => return limits::handler::serve_empty(*listen).await.map(|()| ExitCode::SUCCESS),
         Command::ServeTransactions { listen, sample, target } => {
             return limits::handler::serve_transactions(*listen, sample, target).await.map(|()| ExitCode::SUCCESS);

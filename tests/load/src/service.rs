@@ -91,8 +91,12 @@ impl Settings {
         );
         std::fs::write(folder.join("rebound.toml"), config)?;
         senders.bearer = self.key(&folder)?;
+        // No balancer has to look away first.
+        let in_effect = self.command(&folder).args(["config", "check"]).output()?.stdout;
+        let at_once = memchr::memmem::find(&in_effect, b"shutdown_lead").map(|_| ("http.shutdown_lead", "0s"));
+        let further: Vec<_> = further.iter().copied().chain(at_once).collect();
         let log = std::fs::File::options().create(true).append(true).open(folder.join("service.log"))?;
-        let process = self.command(&folder).arg("serve").envs(self.environment(further)).stdout(log.try_clone()?).stderr(log).spawn()?;
+        let process = self.command(&folder).arg("serve").envs(self.environment(&further)).stdout(log.try_clone()?).stderr(log).spawn()?;
         let mut service = Service { address, senders: Arc::new(senders), queue, process };
         if let Err(error) = service.is_ready(broker).await {
             let log = std::fs::read_to_string(folder.join("service.log")).unwrap_or_default();

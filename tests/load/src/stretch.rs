@@ -48,6 +48,8 @@ pub(crate) struct Stretch {
     pub(crate) events_rate: f64,
     /// Receipts in a transaction, on average.
     pub(crate) batch: f64,
+    /// Receipts that were acknowledged by way of the spool, for the database was too slow.
+    pub(crate) spooled: f64,
     pub(crate) cost: Cost,
 }
 
@@ -116,6 +118,7 @@ impl Bench {
         self.servers.checkpoint().await?;
         let processes = crate::process::Processes { service: Some(site.service.id()), ..self.servers.processes };
         let before = (processes.usage(), site.database.written().await?, batches(&site.service).await?, Instant::now());
+        let spooled_before = spooled(&site.service).await?;
         let outcome = self.load(site, extent, pace, posts.clone()).await?;
         let took = before.3.elapsed().as_secs_f64();
         let (usage, batches) = (processes.usage().since(&before.0), batches(&site.service).await?);
@@ -134,7 +137,8 @@ impl Bench {
         say(&format!("  {}", outcome.told()));
         say(&format!("  {}", Usage::told(&usage, took)));
         let batch = (batches.0 - before.2.0) / (batches.1 - before.2.1).max(1.0);
-        Ok(Stretch { events_rate: outcome.rate() * events, outcome, batch, cost })
+        let spooled = spooled(&site.service).await? - spooled_before;
+        Ok(Stretch { events_rate: outcome.rate() * events, outcome, batch, spooled, cost })
     }
 
     /// Waits until the relay is done, reads the queue empty, and balances the book.
@@ -178,4 +182,9 @@ impl Bench {
 /// Receipts committed and transactions so far.
 async fn batches(service: &Service) -> anyhow::Result<(f64, f64)> {
     Ok((service.metric("rebound_intake_batch_receipts_sum").await?, service.metric("rebound_intake_batch_receipts_count").await?))
+}
+
+/// Receipts that lie in the spool or came out of it so far.
+async fn spooled(service: &Service) -> anyhow::Result<f64> {
+    Ok(service.metric("rebound_spool_entries").await? + service.metric("rebound_spool_drained_total").await?)
 }

@@ -54,6 +54,9 @@ pub(super) async fn batches(args: &Args, bench: &mut Bench, site: &Site) -> anyh
 fn told(bench: &mut Bench, what: &str, stretch: &Stretch) {
     bench.report.note(format!("{what}: {}, {:.1} receipts in a transaction", stretch.outcome.told(), stretch.batch));
     bench.report.cost(what, stretch.cost);
+    if stretch.spooled > 0.0 {
+        bench.report.note(format!("{what}: {:.0} receipts went by the spool, for the database was too slow", stretch.spooled));
+    }
 }
 
 /// How long the relay needs behind the load.
@@ -92,8 +95,7 @@ pub(super) async fn half(args: &Args, bench: &mut Bench, site: &Site, rate: f64)
     reader.finish(&posts).await?;
     let balance = posts.ledger.balance(posts.run, &site.database.pool, Published::Expected).await?;
     bench.balanced("half load", &balance);
-    bench.report.note(format!("half load: {}", stretch.outcome.told()));
-    bench.report.cost("half load", stretch.cost);
+    told(bench, "half load", &stretch);
     let accepted = Row::new("half load, request -> 2xx, p99", stretch.outcome.millis(99.0), "ms");
     bench.report.add(accepted.against(50.0, "design", Wanted::AtMost));
     let missed = Row::new(format!("half load, not visible in the check right after 2xx (of {})", seen.asked), seen.missed as f64, "");

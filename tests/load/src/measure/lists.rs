@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use sqlx::{Row as _, types::Uuid};
+use sqlx::Row as _;
 
 use crate::limits::rows;
 use crate::measure::{Args, head};
@@ -49,10 +49,12 @@ pub(super) async fn run(args: &Args, bench: &mut Bench) -> anyhow::Result<()> {
     let to = bench.pause(to).await?;
     rows::prepare(&to, &from).await?;
     bench.servers.checkpoint().await?;
-    let id = Uuid::parse_str(&id)?;
     let of_import = format!("t.import_id = '{id}'");
-    let changes: i64 =
-        sqlx::query("select count(*) from suppression_change where import_id = $1").bind(id).fetch_one(&from.pool).await?.try_get(0)?;
+    let changes: i64 = sqlx::query("select count(*) from suppression_change where import_id = $1::uuid")
+        .bind(&id)
+        .fetch_one(&from.pool)
+        .await?
+        .try_get(0)?;
     let everything = "true".to_owned();
     let tables = [
         ("subject", everything.clone()),

@@ -31,13 +31,16 @@ pub(crate) struct Args {
     /// Messages in the outbox that is drained.
     #[arg(long, default_value_t = 200_000)]
     pub(crate) messages: u64,
+    /// Messages in flight straight to the broker: as many as the service has (`amqp.in_flight`).
+    #[arg(long, default_value_t = 200)]
+    pub(crate) in_flight: usize,
     /// Posts made ready for each second that load goes as fast as it can; more are not sent.
     #[arg(long, default_value_t = 20_000)]
     pub(crate) most: u64,
     /// Posts of one event whose rows are written again by plain SQL; a fiftieth of it of a hundred events.
     #[arg(long, default_value_t = 30_000)]
     pub(crate) sample: u64,
-    /// Only these, with commas: ingest, ask, import, relay.
+    /// Only these, with commas: posts (ingest without its limits), ingest, ask, import, relay.
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// Where to write the figures as JSON.
@@ -57,7 +60,7 @@ impl Args {
 
 /// Measures.
 pub(crate) async fn run(args: &Args, mut bench: Bench) -> anyhow::Result<usize> {
-    if args.wants("ingest") {
+    if args.wants("ingest") || args.wants("posts") {
         let site = bench.site("main", Broker::There, &[]).await?;
         bench.report.note(format!("idle, the service takes {:.0} MiB", mebibytes(site.service.id())?));
         let singles = ingest::singles(args, &mut bench, &site).await?;
@@ -65,8 +68,10 @@ pub(crate) async fn run(args: &Args, mut bench: Bench) -> anyhow::Result<usize> 
         ingest::half(args, &mut bench, &site, singles.outcome.rate() / 2.0).await?;
         bench.report.note(format!("after the load, the service takes {:.0} MiB", mebibytes(site.service.id())?));
         bench.clear(site).await?;
-        limits::singles(args, &mut bench, &singles).await?;
-        limits::batches(args, &mut bench, &batches).await?;
+        if args.wants("ingest") {
+            limits::singles(args, &mut bench, &singles).await?;
+            limits::batches(args, &mut bench, &batches).await?;
+        }
     }
     if args.wants("ask") {
         ask::run(args, &mut bench).await?;

@@ -10,9 +10,6 @@ use crate::report::{Row, Wanted};
 use crate::service::Broker;
 use crate::stretch::{Bench, Extent};
 
-/// What the relay has in flight unless it is told otherwise (`amqp.in_flight`).
-const IN_FLIGHT: usize = 200;
-
 pub(super) async fn run(args: &Args, bench: &mut Bench) -> anyhow::Result<()> {
     head(&format!("draining an outbox of {} messages", args.messages));
     let site = bench.site("relay", Broker::Away, &[]).await?;
@@ -54,9 +51,9 @@ pub(super) async fn run(args: &Args, bench: &mut Bench) -> anyhow::Result<()> {
     bench.clear(site).await?;
 
     head("publishing straight to the broker");
-    let limit = crate::queue::publish(&bench.servers.amqp, &messages, IN_FLIGHT).await?;
+    let limit = crate::queue::publish(&bench.servers.amqp, &messages, args.in_flight).await?;
     let row = Row::new(format!("relay, draining {} messages", messages.len()), rate, "messages/s");
-    bench.report.add(row.against(limit, format!("lapin, confirmed, quorum queue, {IN_FLIGHT} in flight"), Wanted::Share(0.7)));
+    bench.report.add(row.against(limit, format!("lapin, confirmed, quorum queue, {} in flight", args.in_flight), Wanted::Share(0.7)));
     Ok(())
 }
 
