@@ -45,8 +45,7 @@ impl Lists {
         Self(join_all(LISTS.map(|it| async move { store.list(it).await.unwrap() })).await)
     }
 
-    async fn block(&self, store: &Store, who: usize, list: usize, domain: bool) {
-        let address = if domain { address(who).domain_entry() } else { address(who) };
+    async fn block(&self, store: &Store, address: Address, list: usize) {
         let act = [Act::Block.into()];
         let request = ActRequest { list: self.0[list].clone(), address: &address, acts: &act, actor: "tester", note: None };
         store.act(request, NOW).await.unwrap();
@@ -68,7 +67,7 @@ async fn each_of_many_askers_gets_the_answer_to_its_own_question() {
         let mut stands = Vec::new();
         for _ in 0..4 {
             for (who, list, domain) in blocks().new_tree(&mut runner).unwrap().current() {
-                lists.block(&store, who, list, domain).await;
+                lists.block(&store, if domain { address(who).domain_entry() } else { address(who) }, list).await;
                 stands.push((who, list, domain));
             }
             let asked = questions().new_tree(&mut runner).unwrap().current();
@@ -90,7 +89,7 @@ async fn askers_that_lose_patience_cost_the_others_nothing() {
     let database = TestDatabase::postgres().await;
     let store = Arc::new(store_on(&database).await);
     let lists = Lists::of(&store).await;
-    lists.block(&store, 1, 0, false).await;
+    lists.block(&store, address(1), 0).await;
     for _ in 0..50 {
         let ask = |who: usize| {
             let (store, list) = (store.clone(), lists.0[2].clone());

@@ -60,8 +60,7 @@ async fn pass(client: TcpStream, server: TcpStream, counts: Arc<Counts>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let answers = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
-    loop {
-        let Ok(first) = from_client.read_u8().await else { break };
+    while let Ok(first) = from_client.read_u8().await {
         let mut head = vec![first];
         if first != 0 {
             head.push(from_client.read_u8().await.unwrap());

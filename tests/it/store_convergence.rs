@@ -223,10 +223,10 @@ async fn converges(database: impl AsyncFn() -> TestDatabase, cases: u32) {
 
 #[tokio::test]
 async fn any_order_and_any_repetition_gives_the_same_state_on_sqlite() {
-    converges(async || TestDatabase::sqlite(), 60).await;
+    Box::pin(converges(async || TestDatabase::sqlite(), 60)).await;
 }
 
 #[tokio::test]
 async fn any_order_and_any_repetition_gives_the_same_state_on_postgres() {
-    converges(async || TestDatabase::postgres().await, 8).await;
+    Box::pin(converges(async || TestDatabase::postgres().await, 8)).await;
 }
