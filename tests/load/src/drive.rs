@@ -92,6 +92,9 @@ pub(crate) fn histogram() -> anyhow::Result<Histogram<u64>> {
 
 /// Runs a load to its end, on threads of its own.
 pub(crate) async fn drive(load: Load, requests: Arc<dyn Requests>) -> anyhow::Result<Outcome> {
+    if let Pace::Rate(rate) = load.pace {
+        anyhow::ensure!(rate.is_finite() && rate > 0.0, "nothing was answered while it counted, or the posts ran out before (--most)");
+    }
     let next = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     let threads = load.threads.clamp(1, load.connections.max(1));

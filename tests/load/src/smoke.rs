@@ -21,7 +21,7 @@ pub(crate) async fn run(args: &Args, bench: Bench) -> anyhow::Result<usize> {
         rows: 100,
         messages: 1000,
         in_flight: 200,
-        most: 200,
+        most: 2000,
         sample: 100,
         only: if args.whole { Vec::new() } else { vec!["posts".to_owned()] },
         json: Some(json.clone()),

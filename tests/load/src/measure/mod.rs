@@ -50,7 +50,7 @@ pub(crate) struct Args {
 
 impl Args {
     fn extent(&self, connections: usize) -> Extent {
-        Extent { connections, warm: Duration::from_secs(self.seconds.div_ceil(5)), time: Duration::from_secs(self.seconds) }
+        Extent { connections, warm: Duration::from_secs(self.seconds / 5), time: Duration::from_secs(self.seconds) }
     }
 
     fn wants(&self, what: &str) -> bool {
