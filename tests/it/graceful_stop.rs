@@ -20,7 +20,7 @@ async fn what_is_under_way_is_finished_and_what_is_new_comes_again() {
     let wire = Proxy::before(database.url());
     let app =
         Arc::new(Plan::on(wire.url()).with_broker(&broker).with(|it| it.http.shutdown_timeout = Duration::from_mins(1)).start().await);
-    wire.stall_at("INSERT INTO \"receipt\"");
+    wire.stall_at("COMMIT");
     let under_way = tokio::spawn({
         let app = app.clone();
         async move { app.post_message(DSN).await }

@@ -145,13 +145,14 @@ impl Desk {
         }
     }
 
-    /// Commits, again while it only collides, within the time a batch has.
+    /// Commits, again while it only collides or meets connections that were cut, within the time a batch has.
     async fn attempt(&self, incoming: &[Incoming], now: OffsetDateTime) -> Result<Vec<Accepted>, Failure> {
         let tries = async {
             let mut wait = FIRST_WAIT;
             for _ in 1..TRIES {
                 match self.store.commit(incoming, now).await {
-                    Err(error @ StoreError::Collision(_)) => self.telemetry.batch_retried(&error),
+                    // What was committed before the connection broke is found as a copy.
+                    Err(error) if error.is_passing() => self.telemetry.batch_retried(&error),
                     other => return other,
                 }
                 tokio::time::sleep(wait).await;

@@ -12,7 +12,7 @@ use crate::store::error::StoreError;
 use crate::store::ids::SubjectId;
 use crate::store::lists::List;
 use crate::store::record::Suppression;
-use crate::store::{Store, standings};
+use crate::store::{Store, asking};
 
 /// Whether an address may be mailed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Store {
         }
         let wanted: HashSet<SubjectId> = own.iter().map(|it| it.0).chain(domains.into_values()).collect();
         let wanted: Vec<SubjectId> = wanted.into_iter().collect();
-        let standing = standings::read(&self.db, &wanted, &list.lineage).await?;
+        let standing = asking::read(&self.db, &wanted, &list.lineage).await?;
         let rows_of = |it: &SubjectId| standing.get(it).map(Vec::as_slice).unwrap_or_default();
         let mut answers = Vec::with_capacity(own.len());
         for (address, domain) in own {

@@ -11,12 +11,12 @@ use sea_orm_migration::MigratorTrait;
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 
+use crate::store::asking::Standings;
 use crate::store::error::StoreError;
 use crate::store::identity::Identity;
 use crate::store::ids::ListId;
 use crate::store::lists::{List, Lists};
 use crate::store::policies::Policies;
-use crate::store::standings::Standings;
 use crate::store::{Store, dialect};
 
 /// How long a connection that was used is taken to be there still.

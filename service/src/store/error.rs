@@ -49,6 +49,17 @@ impl StoreError {
     pub const fn is_outage(&self) -> bool {
         matches!(self, Self::Outage(_) | Self::Collision(_))
     }
+
+    /// Whether the same at once may succeed: after a collision; or after a connection of the pool turned out to be cut, for that
+    /// one is gone from the pool now, and the next is another or new. Only for what may be done twice: it may have been done.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Collision(_) => true,
+            Self::Outage(error) => !matches!(error, DbErr::ConnectionAcquire(_)),
+            _ => false,
+        }
+    }
 }
 
 impl StoreError {

@@ -35,7 +35,7 @@ mod retell;
 mod rows;
 mod scrub;
 mod standing;
-mod standings;
+mod asking;
 mod story;
 mod tokens;
 mod unread;
@@ -84,5 +84,5 @@ pub struct Store {
     policies: Policies,
     announces: Announces,
     lists: lists::Lists,
-    standings: standings::Standings,
+    standings: asking::Standings,
 }

@@ -20,6 +20,8 @@ const SUBJECTS_PER_STATEMENT: usize = 4000;
 /// Statements on their way at once for single questions. Few: what comes meanwhile makes the next one larger, and a larger
 /// one costs less for each question.
 const AT_ONCE: usize = 2;
+/// How often a statement is made when connections of the pool turn out to be cut.
+const TRIES: u32 = 8;
 
 /// What stands for subjects, lifted rows left out.
 pub(super) type Standing = HashMap<SubjectId, Vec<Suppression>>;
@@ -96,7 +98,13 @@ struct Round {
 impl Round {
     async fn go(mut self, db: DatabaseConnection) {
         while let Some(questions) = self.next() {
-            let asked = ask(&db, &questions).await;
+            let mut asked = ask(&db, &questions).await;
+            for _ in 1..TRIES {
+                if !asked.as_ref().is_err_and(StoreError::is_passing) {
+                    break;
+                }
+                asked = ask(&db, &questions).await;
+            }
             answer(questions, &asked);
         }
     }
