@@ -31,7 +31,7 @@ use crate::telemetry::{RelayState, Stage, Telemetry};
 /// Measuring takes at most this part of the time, however long the outbox has grown.
 const MEASURING_SHARE: u32 = 20;
 /// Groups of messages that the broker has taken and the table does not know yet; with more, publishing waits.
-const UNSETTLED: usize = 64;
+const UNSETTLED: usize = 16;
 
 /// Publishes the outbox of one database.
 #[derive(Debug)]

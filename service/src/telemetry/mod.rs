@@ -222,7 +222,7 @@ impl Telemetry {
     /// What a list says has changed. Both words are those of the wire.
     pub fn suppression_changed(&self, list: &str, cause: &'static str, change: &'static str) {
         self.metrics.suppressions.with_label_values(&[cause, change]).inc();
-        info!(target: "rebound::store", list, cause, change, "suppression changed");
+        debug!(target: "rebound::store", list, cause, change, "suppression changed");
     }
 
     /// A list was imported, or looked at: so many of its rows came to each outcome. The words are those of the wire.

@@ -304,7 +304,7 @@ fn no_label_and_no_line_holds_an_address_or_a_secret() {
 {"level":"INFO","message":"refused","source":"ses-prod","why":"credentials","target":"rebound::inbound"}
 {"level":"DEBUG","message":"event recorded","source":"ses-prod","kind":"bounce","bounce_type":"hard","reason":"user_unknown","target":"rebound::intake"}
 {"level":"DEBUG","message":"event merged","source":"ses-prod","kind":"complaint","target":"rebound::intake"}
-{"level":"INFO","message":"suppression changed","list":"acme.weekly","cause":"hard","change":"added","target":"rebound::store"}
+{"level":"DEBUG","message":"suppression changed","list":"acme.weekly","cause":"hard","change":"added","target":"rebound::store"}
 {"level":"INFO","message":"address erased","block":"kept","target":"rebound::store"}
 {"level":"INFO","message":"removed for its age","what":"receipt_bodies","count":3,"target":"rebound::retention"}
 {"level":"DEBUG","message":"answered","method":"GET","route":"/v1/check","status":200,"millis":1000,"target":"rebound::http"}
