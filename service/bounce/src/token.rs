@@ -144,6 +144,13 @@ impl TokenKeys {
         self.by_id.is_empty()
     }
 
+    /// Those of them whose list is one of these, for whoever may speak for no other.
+    #[must_use]
+    pub fn of_lists(&self, is_ours: impl Fn(&str) -> bool) -> Self {
+        let ours = self.by_id.iter().filter(|(_, key)| is_ours(key.list()));
+        Self { by_id: ours.map(|(id, key)| (id.clone(), key.clone())).collect(), max_age: self.max_age }
+    }
+
     /// Every key, by name.
     pub fn iter(&self) -> impl Iterator<Item = &TokenKey> {
         self.by_id.values()
@@ -164,7 +171,7 @@ impl TokenKeys {
         if made > (at + AHEAD).date() {
             return Err(TokenError::NotYet(made));
         }
-        if made < (at - self.max_age).date() {
+        if at.checked_sub(self.max_age).is_some_and(|it| made < it.date()) {
             return Err(TokenError::Expired(made));
         }
         Ok(key)

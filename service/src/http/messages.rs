@@ -105,7 +105,7 @@ pub(super) async fn post_message(
 async fn take(state: &State, list: Arc<List>, request: &HttpRequest, payload: web::Payload) -> Result<Outcome, Problem> {
     let body = body::read(request, payload, Limit(state.config.http.max_body, "http.max_body")).await?;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
-    let arrival = take_message(API_SOURCE, list, state.sources.tokens(), content_type, &body, state.clock.now())?;
+    let arrival = take_message(API_SOURCE, list, &state.sources.tokens(), content_type, &body, state.clock.now())?;
     Ok(state.intake.accept(arrival).await?)
 }
 

@@ -12,6 +12,7 @@ use crate::http::body::{self, Limit};
 use crate::http::keys::Caller;
 use crate::http::parameters;
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
+use crate::store::StoreError;
 
 /// Addresses of one request.
 const ADDRESSES: usize = 10_000;
@@ -148,7 +149,7 @@ fn made(key: &TokenKey, wanted: &Wanted, now: time::OffsetDateTime) -> Made {
 #[utoipa::path(post, path = "/v1/return-paths/check", tag = "diagnosis", security(("bearer" = ["read"])), request_body = Question,
     responses(
         (status = 200, description = "whether it holds, and why not", body = Verdict),
-        (status = 400, description = "not an address, or not the body that is asked for", body = ProblemView, content_type = "application/problem+json"),
+        (status = 400, description = "not the body that is asked for", body = ProblemView, content_type = "application/problem+json"),
         (status = 401, description = "no valid key", body = ProblemView, content_type = "application/problem+json"),
         (status = 403, description = "the key lacks the scope read", body = ProblemView, content_type = "application/problem+json"),
     ))]
@@ -160,12 +161,24 @@ pub(super) async fn post_return_path_check(
 ) -> Result<web::Json<Verdict>, Problem> {
     let body = body::read(&request, payload, BODY_LIMIT).await?;
     let question: Question = body::json(&request, &body)?;
-    let address = parameters::address(&question.address)?;
+    let address = match parameters::address(&question.address) {
+        Ok(address) => address,
+        Err(error) => return Ok(web::Json(Verdict { holds: false, list: None, key: None, reason: Some(error.to_string()) })),
+    };
     let keys = state.sources.tokens();
     let token = token::candidate(&question.return_path).ok_or(TokenError::Malformed);
-    let key = match token.and_then(|it| keys.check(it, &address, state.clock.now())) {
+    let found = token.and_then(|it| keys.check(it, &address, state.clock.now()));
+    let is_seen = match &found {
+        Ok(key) => match state.store.list(key.list()).await {
+            Ok(list) => caller.reaches(&list),
+            Err(StoreError::UnknownList(_)) => false,
+            Err(error) => return Err(error.into()),
+        },
+        Err(_) => false,
+    };
+    let key = match found {
         // Whoever may not see the list learns no more than of a key that is not there.
-        Ok(key) if caller.list(&state.store, key.list()).await.is_err() => Err(TokenError::UnknownKey),
+        Ok(_) if !is_seen => Err(TokenError::UnknownKey),
         Err(TokenError::Malformed) => Err(TokenError::Malformed),
         Err(_) if caller.confined_to().is_some() => Err(TokenError::UnknownKey),
         other => other,

@@ -20,7 +20,7 @@ use crate::store::List;
 pub fn take_message(
     source: &str,
     list: Arc<List>,
-    tokens: Arc<TokenKeys>,
+    tokens: &TokenKeys,
     content_type: Option<&str>,
     body: &Bytes,
     now: OffsetDateTime,

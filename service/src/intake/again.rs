@@ -180,7 +180,7 @@ impl Reprocess {
     fn again(&self, stored: &StoredReceipt) -> Again {
         let source = match self.sources.get(&stored.source) {
             Some(source) => source,
-            None if stored.source == API_SOURCE => Arc::new(Source::of_messages(API_SOURCE, stored.list.clone(), self.sources.tokens())),
+            None if stored.source == API_SOURCE => Arc::new(Source::of_messages(API_SOURCE, stored.list.clone(), &self.sources.tokens())),
             None => return Again::NoSource,
         };
         let Some(bytes) = stored.bytes() else { return Again::NoBytes };

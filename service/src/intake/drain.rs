@@ -190,7 +190,7 @@ impl Drain {
         let source = match (self.sources.get(&entry.source), &list) {
             (Some(source), _) => source,
             (None, Some(list)) if entry.source == API_SOURCE => {
-                Arc::new(Source::of_messages(API_SOURCE, list.clone(), self.sources.tokens()))
+                Arc::new(Source::of_messages(API_SOURCE, list.clone(), &self.sources.tokens()))
             }
             (None, _) => return Ok(None),
         };
@@ -281,7 +281,9 @@ impl Drain {
         let commits = self.shelter.presence.commits();
         let trial = self.trials.entry(entry.id).or_insert(Trial { failures: 0, commits });
         trial.failures += 1;
-        let is_at_fault = trial.failures >= TRIALS && commits > trial.commits;
+        // What was too slow may have waited for somebody else's lock.
+        let is_own = !matches!(error, IntakeError::TooSlow(_));
+        let is_at_fault = is_own && trial.failures >= TRIALS && commits > trial.commits;
         self.intake.telemetry.failed(Stage::Spool, "committing a receipt of the spool", error);
         if is_at_fault {
             self.trials.remove(&entry.id);

@@ -29,23 +29,25 @@ pub struct Source {
     pub list_from: Vec<ListFrom>,
     /// What a failure is worth that anyone could have written.
     pub unattributed: Unattributed,
-    /// The keys of signed return paths.
+    /// The keys of signed return paths of the lists that it may speak for, and of no other: whoever makes tokens for somebody
+    /// else's list proves nothing here.
     pub tokens: Arc<TokenKeys>,
 }
 
 impl Source {
     /// Whoever hands in raw messages for a list, under a name: the holder of the key is known, who wrote the mail is not.
     #[must_use]
-    pub fn of_messages(name: &str, list: Arc<List>, tokens: Arc<TokenKeys>) -> Self {
+    pub fn of_messages(name: &str, list: Arc<List>, tokens: &TokenKeys) -> Self {
+        let tokens = ours(tokens, &list.name, &list.name);
         Self {
             name: name.to_owned(),
             provider: &Mime,
             credentials: Credentials::default(),
-            unattributed: unattributed(None, &tokens, &list.name, &list.name),
+            unattributed: unattributed(None, &tokens),
             list,
             within: Arc::default(),
             list_from: Vec::new(),
-            tokens,
+            tokens: Arc::new(tokens),
         }
     }
 }
@@ -85,8 +87,7 @@ impl Sources {
     pub fn named_only(config: &Config) -> Self {
         let tokens = Arc::new(config.token_keys());
         let list = |name: &str| Arc::new(List::named_only(name));
-        let source =
-            |it: &SourceConfig| Some((it.name.clone(), Arc::new(source(it, list(it.list.as_str()), Arc::default(), tokens.clone())?)));
+        let source = |it: &SourceConfig| Some((it.name.clone(), Arc::new(source(it, list(it.list.as_str()), Arc::default(), &tokens)?)));
         let by_name = config.sources.iter().filter_map(source).collect();
         Self::from(by_name, tokens)
     }
@@ -125,24 +126,20 @@ impl Sources {
     }
 }
 
-async fn look_up(
-    store: &Store,
-    configured: &[SourceConfig],
-    tokens: &Arc<TokenKeys>,
-    now: OffsetDateTime,
-) -> Result<SourcesByName, StoreError> {
+async fn look_up(store: &Store, configured: &[SourceConfig], tokens: &TokenKeys, now: OffsetDateTime) -> Result<SourcesByName, StoreError> {
     let mut by_name = BTreeMap::new();
     for config in configured {
         let list = ensure(store, config.list.as_str(), now).await?;
         let root = ensure(store, config.within.as_str(), now).await?;
         let within = store.lists().await?.into_iter().filter(|it| it.lineage.contains(&root.id)).map(|it| (it.name.clone(), it)).collect();
-        by_name.extend(source(config, list, Arc::new(within), tokens.clone()).map(|it| (it.name.clone(), Arc::new(it))));
+        by_name.extend(source(config, list, Arc::new(within), tokens).map(|it| (it.name.clone(), Arc::new(it))));
     }
     Ok(by_name)
 }
 
 /// The source that a configuration says; `None` of a provider that is not known.
-fn source(config: &SourceConfig, list: Arc<List>, within: Arc<ListsByName>, tokens: Arc<TokenKeys>) -> Option<Source> {
+fn source(config: &SourceConfig, list: Arc<List>, within: Arc<ListsByName>, tokens: &TokenKeys) -> Option<Source> {
+    let tokens = ours(tokens, config.list.as_str(), config.within.as_str());
     Some(Source {
         name: config.name.clone(),
         provider: bounce::esp::provider(&config.provider)?,
@@ -150,17 +147,21 @@ fn source(config: &SourceConfig, list: Arc<List>, within: Arc<ListsByName>, toke
         list,
         within,
         list_from: config.list_from.clone(),
-        unattributed: unattributed(config.unattributed, &tokens, config.list.as_str(), config.within.as_str()),
-        tokens,
+        unattributed: unattributed(config.unattributed, &tokens),
+        tokens: Arc::new(tokens),
     })
+}
+
+/// The keys of the lists within which a source speaks, and of those above its own list.
+fn ours(tokens: &TokenKeys, list: &str, within: &str) -> TokenKeys {
+    let is_within = |it: &str, above: &str| it.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    tokens.of_lists(|it| is_within(it, within) || is_within(list, it))
 }
 
 /// What a failure is worth that nothing proves: what the configuration says; else nothing as soon as a list that it may be
 /// about has keys of signed return paths, for then real ones bring a token back.
-fn unattributed(said: Option<Unattributed>, tokens: &TokenKeys, list: &str, within: &str) -> Unattributed {
-    let is_within = |it: &str, above: &str| it.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    let is_signed = tokens.iter().any(|it| is_within(it.list(), within) || is_within(list, it.list()));
-    said.unwrap_or(if is_signed { Unattributed::Record } else { Unattributed::Provisional })
+fn unattributed(said: Option<Unattributed>, ours: &TokenKeys) -> Unattributed {
+    said.unwrap_or(if ours.is_empty() { Unattributed::Provisional } else { Unattributed::Record })
 }
 
 async fn ensure(store: &Store, name: &str, now: OffsetDateTime) -> Result<Arc<List>, StoreError> {

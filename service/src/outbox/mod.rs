@@ -230,11 +230,11 @@ impl Relay {
             link.check()?;
             locked(known).begin_reading();
             let limit = self.config.batch as u64;
-            let holds = tokio::time::timeout(self.config.confirm_timeout, lock.holds());
-            let (holds, page) = tokio::join!(holds, self.store.outbox_pending(after, limit, self.clock.now()));
-            if !holds.unwrap_or(false) {
+            // A connection that the network has swallowed answers nothing at all, to neither of the two.
+            let asked = async { tokio::join!(lock.holds(), self.store.outbox_pending(after, limit, self.clock.now())) };
+            let Ok((true, page)) = tokio::time::timeout(self.config.confirm_timeout, asked).await else {
                 return Err(RelayError::LockLost);
-            }
+            };
             let mut page = page?;
             let (is_full, last) = (page.len() >= self.config.batch, page.last().map(|it| it.sequence));
             locked(known).retain_new(&mut page);

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use entity::suppression;
 use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter};
@@ -20,6 +21,8 @@ const SUBJECTS_PER_STATEMENT: usize = 4000;
 /// Statements on their way at once for single questions. Few: what comes meanwhile makes the next one larger, and a larger
 /// one costs less for each question.
 const AT_ONCE: usize = 2;
+/// How long the database has to answer, tries included.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a statement is made when connections of the pool turn out to be cut.
 const TRIES: u32 = 8;
 
@@ -98,13 +101,18 @@ struct Round {
 impl Round {
     async fn go(mut self, db: DatabaseConnection) {
         while let Some(questions) = self.next() {
-            let mut asked = ask(&db, &questions).await;
-            for _ in 1..TRIES {
-                if !asked.as_ref().is_err_and(StoreError::is_passing) {
-                    break;
+            let tries = async {
+                for _ in 1..TRIES {
+                    match ask(&db, &questions).await {
+                        Err(error) if error.is_passing() => {}
+                        asked => return asked,
+                    }
                 }
-                asked = ask(&db, &questions).await;
-            }
+                ask(&db, &questions).await
+            };
+            // A connection that the network has swallowed would answer nothing for ever, and no other round could begin.
+            let late = |_| Err(StoreError::Outage(DbErr::Custom("the database did not answer in time".to_owned())));
+            let asked = tokio::time::timeout(PATIENCE, tries).await.unwrap_or_else(late);
             answer(questions, &asked);
         }
     }

@@ -82,7 +82,7 @@ impl Store {
             });
         } else {
             connect.statement_timeout(options.statement_timeout).set_application_name("rebound");
-            connect.map_sqlx_postgres_opts(|it| it.options([dialect::ISOLATION]));
+            connect.map_sqlx_postgres_opts(|it| it.options(dialect::SESSION));
         }
         let db = Database::connect(connect).await?;
         Ok(Self { db, identity, policies, announces: options.announces, lists: Lists::default(), standings: Standings::default() })

@@ -20,7 +20,13 @@ const MIGRATION_LOCK: i64 = 0x0072_6562_6f75_0001;
 const RELAY_LOCK: i64 = 0x0072_6562_6f75_0002;
 
 /// Stated for each connection, whatever the server's default: what is read after a lock must be what was committed before it.
-pub(super) const ISOLATION: (&str, &str) = ("default_transaction_isolation", "read committed");
+pub(super) const SESSION: [(&str, &str); 4] = [
+    ("default_transaction_isolation", "read committed"),
+    // Locks of a client that the network has swallowed are let go soon, and not after the two hours of the system.
+    ("tcp_keepalives_idle", "15"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+];
 
 /// Begins a transaction that may write. On SQLite it takes the write lock at once: a transaction that reads first and
 /// writes later would fail with "locked" instead of waiting.
@@ -29,7 +35,7 @@ pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction
         DbBackend::Sqlite => {
             TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() }
         }
-        // The connection states how transactions are isolated; see [`ISOLATION`].
+        // The connection states how transactions are isolated; see [`SESSION`].
         _ => TransactionOptions::default(),
     };
     Ok(db.begin_with_options(options).await?)

@@ -53,10 +53,10 @@ impl StoreError {
     /// Whether the same at once may succeed: after a collision; or after a connection of the pool turned out to be cut, for that
     /// one is gone from the pool now, and the next is another or new. Only for what may be done twice: it may have been done.
     #[must_use]
-    pub const fn is_passing(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         match self {
             Self::Collision(_) => true,
-            Self::Outage(error) => !matches!(error, DbErr::ConnectionAcquire(_)),
+            Self::Outage(error) => is_cut(error),
             _ => false,
         }
     }
@@ -115,6 +115,19 @@ impl From<DbErr> for StoreError {
                 _ => Self::Statement(error),
             },
         }
+    }
+}
+
+/// Whether a connection broke: by the network, or because the server ends (SQLSTATE class 08, and 57P01 to 57P03).
+fn is_cut(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(it)) | DbErr::Query(RuntimeErr::SqlxError(it)) | DbErr::Conn(RuntimeErr::SqlxError(it))) = error
+    else {
+        return false;
+    };
+    match it.as_ref() {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(it) => it.code().is_some_and(|it| it.starts_with("08") || matches!(&*it, "57P01" | "57P02" | "57P03")),
+        _ => false,
     }
 }
 

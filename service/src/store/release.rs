@@ -8,13 +8,13 @@ use bounce::classify::reason::Reason;
 use bounce::policy::{Act, Cause, Deed};
 use entity::{event, subject, suppression, suppression_change};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::store::acts::Word;
 use crate::store::commit::{append, lock_known, write_suppressions};
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, bad_row};
 use crate::store::history::History;
 use crate::store::ids::SubjectId;
 use crate::store::lists::List;
@@ -194,9 +194,10 @@ impl Store {
         let mut histories = load::histories(&tx, &self.lists, &pairs, &subjects).await?;
         let (actor, note) = (rows::without_nul(bulk.actor), bulk.note.as_deref().map(rows::without_nul));
         let word = Word { list: &bulk.list, actor: &actor, note: note.as_deref(), bulk: Some(bulk.id), position, now };
+        let chosen = self.still_selected(&tx, bulk, &next, now).await?;
         let mut changes = Vec::new();
         for history in histories.values_mut() {
-            let deeds = deeds(history, &bulk.list, bulk.selection, now);
+            let deeds = deeds(history, &bulk.list, &chosen, now);
             if !deeds.is_empty() {
                 changes.extend(self.carry_out(&tx, history, &deeds, word).await?);
             }
@@ -225,18 +226,35 @@ impl Store {
         let ids: Vec<Vec<u8>> = query.into_tuple().all(&self.db).await?;
         ids.iter().map(|it| rows::sixteen("suppression", it).map(SubjectId)).collect()
     }
+
+    /// Which causes of these subjects fit, cause by cause: of two that stand for one address perhaps only one does.
+    async fn still_selected(
+        &self,
+        tx: &DatabaseTransaction,
+        bulk: &BulkRelease<'_>,
+        subjects: &[SubjectId],
+        now: OffsetDateTime,
+    ) -> Result<BTreeSet<(SubjectId, Cause)>, StoreError> {
+        let found: Vec<(Vec<u8>, String)> = suppression::Entity::find()
+            .select_only()
+            .columns([suppression::Column::SubjectId, suppression::Column::Cause])
+            .filter(fits(&bulk.list, bulk.selection, now))
+            .filter(suppression::Column::SubjectId.is_in(subjects.iter().map(|it| it.0.to_vec())))
+            .into_tuple()
+            .all(tx)
+            .await?;
+        let read = |(subject, cause): (Vec<u8>, String)| {
+            let cause = cause.parse().map_err(|_| bad_row("suppression", "cause"))?;
+            Ok((SubjectId(rows::sixteen("suppression", &subject)?), cause))
+        };
+        found.into_iter().map(read).collect()
+    }
 }
 
-/// What lifts those causes that still fit, now that the subject is locked. What depends on other tables does not change.
-fn deeds(history: &History, list: &List, selection: &ReleaseFilter, now: OffsetDateTime) -> Vec<Deed> {
+/// What lifts those causes that still fit, now that the subject is locked.
+fn deeds(history: &History, list: &List, chosen: &BTreeSet<(SubjectId, Cause)>, now: OffsetDateTime) -> Vec<Deed> {
     let stands = history.suppressions.iter().filter(|it| it.list == list.id && it.holds_at(now));
-    let fits = stands.filter(|it| {
-        selection.means(it.cause)
-            && selection.reason.is_none_or(|reason| it.reason == Some(reason))
-            && selection.since.is_none_or(|since| it.since >= since)
-            && selection.until.is_none_or(|until| it.since < until)
-    });
-    let causes: BTreeSet<Cause> = fits.map(|it| it.cause).collect();
+    let causes: BTreeSet<Cause> = stands.map(|it| it.cause).filter(|it| chosen.contains(&(history.subject, *it))).collect();
     causes.into_iter().map(lifting).collect()
 }
 

@@ -101,3 +101,27 @@ async fn a_release_of_everything_is_refused() {
         assert_eq!(bench.json("POST", "/v1/lists/acme/release", body.clone()).await.status, 400, "{body}");
     }
 }
+
+#[tokio::test]
+async fn a_selection_by_import_lifts_what_the_import_put_and_nothing_beside_it() {
+    let bench = bench().await;
+    let list = "address,cause\njane@corp.example,import\n";
+    let accepted = bench.ask("POST", "/v1/lists/acme/import", "text/csv", list).await;
+    assert_eq!(accepted.status, 202, "{accepted:?}");
+    let id = accepted.json()["import_id"].as_str().unwrap().to_owned();
+    for _ in 0..1000 {
+        if bench.get(&format!("/v1/imports/{id}")).await.json()["state"] == "completed" {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let causes = async || {
+        let standing = bench.get("/v1/lists/acme/suppressions/jane@corp.example").await.json();
+        let held = standing["causes"].as_array().unwrap().iter().filter(|it| it["holds"] == true).map(|it| it["cause"].clone());
+        held.collect::<Vec<_>>()
+    };
+    assert_eq!(causes().await.len(), 2);
+    let done = release(&bench, json!({"import_id": id, "dry_run": false})).await;
+    assert_eq!((&done["matched"], &done["released"]), (&1.into(), &1.into()), "{done}");
+    assert_eq!(causes().await, [json!("hard")]);
+}

@@ -70,6 +70,24 @@ async fn a_forged_report_changes_nothing_once_the_list_has_a_key() {
 }
 
 #[tokio::test]
+async fn a_key_of_another_tree_proves_nothing_here() {
+    let bench = Bench::with(|config| {
+        config.lists[0].token_keys = vec![format!("k2ab:{SECRET}")];
+        let mut other = crate::config::ListConfig::new(ListName::parse("other").unwrap());
+        other.token_keys = vec![format!("k5ab:{SECRET}")];
+        config.lists.push(other);
+    })
+    .await;
+    let jane = Address::parse("jane@example.org").unwrap();
+    let foreign = bounce::token::TokenKey::new("k5ab", "other", SECRET).unwrap().mint(&jane, NOW);
+    let path = format!("b+{foreign}@bounces.example.com");
+    assert_eq!(attribution(&bench, &bounce(&path, "")).await, ("unattributed".to_owned(), None));
+    let post = bench.request("POST", "/webhooks/bounces").bearer_auth("letmein").header("content-type", "message/rfc822");
+    assert_eq!(bench.send(post.body(bounce(&path, "X-Other: 1\r\n"))).await.status, 200);
+    assert_eq!(bench.cause("acme.weekly", "jane@example.org").await, None);
+}
+
+#[tokio::test]
 async fn of_several_recipients_only_the_one_of_the_token_is_proved() {
     let bench = bench().await;
     let second =
