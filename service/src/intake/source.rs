@@ -9,7 +9,7 @@ use bounce::token::TokenKeys;
 use time::OffsetDateTime;
 
 use super::ListsByName;
-use crate::config::{Config, ListFrom, SourceConfig, Unattributed};
+use crate::config::{Config, ListFrom, ListName, SourceConfig, Unattributed};
 use crate::store::{List, Store, StoreError};
 
 /// One sender of reports.
@@ -38,7 +38,7 @@ impl Source {
     /// Whoever hands in raw messages for a list, under a name: the holder of the key is known, who wrote the mail is not.
     #[must_use]
     pub fn of_messages(name: &str, list: Arc<List>, tokens: &TokenKeys) -> Self {
-        let tokens = ours(tokens, &list.name, &list.name);
+        let tokens = ListName::parse(&list.name).map(|it| ours(tokens, &it, &it)).unwrap_or_default();
         Self {
             name: name.to_owned(),
             provider: &Mime,
@@ -139,7 +139,7 @@ async fn look_up(store: &Store, configured: &[SourceConfig], tokens: &TokenKeys,
 
 /// The source that a configuration says; `None` of a provider that is not known.
 fn source(config: &SourceConfig, list: Arc<List>, within: Arc<ListsByName>, tokens: &TokenKeys) -> Option<Source> {
-    let tokens = ours(tokens, config.list.as_str(), config.within.as_str());
+    let tokens = ours(tokens, &config.list, &config.within);
     Some(Source {
         name: config.name.clone(),
         provider: bounce::esp::provider(&config.provider)?,
@@ -153,9 +153,8 @@ fn source(config: &SourceConfig, list: Arc<List>, within: Arc<ListsByName>, toke
 }
 
 /// The keys of the lists within which a source speaks, and of those above its own list.
-fn ours(tokens: &TokenKeys, list: &str, within: &str) -> TokenKeys {
-    let is_within = |it: &str, above: &str| it.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    tokens.of_lists(|it| is_within(it, within) || is_within(list, it))
+fn ours(tokens: &TokenKeys, list: &ListName, within: &ListName) -> TokenKeys {
+    tokens.of_lists(|it| ListName::parse(it).is_some_and(|it| it.is_within(within) || list.is_within(&it)))
 }
 
 /// What a failure is worth that nothing proves: what the configuration says; else nothing as soon as a list that it may be

@@ -1,6 +1,7 @@
 //! All that is known of one subject within one boundary, and what taking in one more fact does to it. No database here:
 //! copies of a failure are merged, the policy is folded over the whole, and what changed is said as changes.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use aws_lc_rs::digest;
@@ -69,7 +70,7 @@ pub(super) struct Origin<'a> {
 }
 
 impl History {
-    /// Takes in a fact. Copies of a known failure merge: earliest time, strongest attribution, greatest weight, strongest
+    /// Takes in a fact. Copies of a known failure merge: earliest time among those that weigh most, strongest attribution, greatest weight, strongest
     /// evidence. A copy that is known under keys of several events makes them one; those that are gone are returned.
     pub(super) fn take_in(&mut self, fact: &IncomingFact, mut keys: Vec<FactKey>, origin: Origin<'_>) -> (Taken, Vec<EventId>) {
         keys.sort_unstable();
@@ -275,7 +276,12 @@ impl Event {
         self.keys.extend(other.keys);
         self.keys.sort_unstable();
         self.keys.dedup();
-        self.occurred_at = self.occurred_at.min(other.occurred_at);
+        // The earliest time, of those that weigh most: whoever may do nothing may not move in time what somebody else has done.
+        self.occurred_at = match self.weight.cmp(&other.weight) {
+            Ordering::Less => other.occurred_at,
+            Ordering::Equal => self.occurred_at.min(other.occurred_at),
+            Ordering::Greater => self.occurred_at,
+        };
         self.received_at = self.received_at.min(other.received_at);
         self.attribution = self.attribution.max(other.attribution);
         self.weight = self.weight.max(other.weight);

@@ -88,6 +88,20 @@ async fn a_key_of_another_tree_proves_nothing_here() {
 }
 
 #[tokio::test]
+async fn a_forged_copy_does_not_move_the_real_one_in_time() {
+    let real = bounce(&format!("b+{}@bounces.example.com", token("jane@example.org", NOW)), "");
+    let forged = HARD.replace("1 Jan 2026 00:00:00", "1 Jan 2020 00:00:00");
+    for messages in [[&real, &forged], [&forged, &real]] {
+        let bench = bench().await;
+        for message in messages {
+            assert_eq!(bench.hand_in(message).await.status, 200);
+        }
+        let standing = bench.get("/v1/lists/acme.weekly/suppressions/jane@example.org").await.json();
+        assert_eq!(standing["causes"][0]["since"], "2026-01-01T00:00:00Z", "{standing}");
+    }
+}
+
+#[tokio::test]
 async fn of_several_recipients_only_the_one_of_the_token_is_proved() {
     let bench = bench().await;
     let second =
