@@ -43,6 +43,12 @@ fn everything(it: &Telemetry) {
     it.spool_drained(Drained::Recorded, "ses-prod", Uuid::nil());
     it.spool_drained(Drained::Held, "jane@example.org", Uuid::nil());
     it.spool_damaged(1);
+    it.smtp_listens(MailProtocol::Lmtp, &"127.0.0.1:24");
+    it.certificate_loaded();
+    it.smtp_opened(MailProtocol::Smtp);
+    it.smtp_closed(MailProtocol::Smtp);
+    it.smtp_accepted(MailProtocol::Smtp, 1234);
+    it.smtp_refused(MailProtocol::Smtp, SmtpRefused::BareLineEnd);
     it.failed(Stage::Relay, "connecting to the broker", &std::io::Error::other("amqp://guest:s3cret@mq: jane@example.org"));
     it.source_failed("ses-prod", Stage::Fetch, "fetching a signing certificate", &std::io::Error::other("for jane@example.org"));
     it.source_noted("ses-prod", "a subscription was confirmed as its provider asked");
