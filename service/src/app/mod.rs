@@ -133,8 +133,7 @@ impl App {
         watch_pool(&telemetry, &store, config.database.max_connections);
         let listen = |source| AppError::Listen { address: config.http.listen, source };
         let listener = TcpListener::bind(config.http.listen).map_err(listen)?;
-        let delivery =
-            Delivery { intake: intake.clone(), sources: sources.clone(), telemetry: telemetry.clone(), clock: clock.clone() };
+        let delivery = Delivery { intake: intake.clone(), sources: sources.clone(), telemetry: telemetry.clone(), clock: clock.clone() };
         let smtp = Smtp::bind(&config, delivery).await?;
         let transfers = Transfers::new(store.clone(), rules.clone(), telemetry.clone(), nudge.clone(), clock.clone());
         let state = State {
@@ -294,6 +293,8 @@ impl MailDoor {
     /// Runs the edge, if there is one, until it has ended; and else until it would have.
     async fn keep(self, smtp: Option<Smtp>) {
         let Self { stop, end, idle } = self;
+        // Should it panic, nobody waits for it.
+        let _idle = idle.drop_guard();
         match smtp {
             Some(smtp) => smtp.run(stop, end).await,
             None => {
@@ -303,7 +304,6 @@ impl MailDoor {
                 }
             }
         }
-        idle.cancel();
     }
 }
 

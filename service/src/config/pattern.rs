@@ -150,7 +150,11 @@ mod tests {
             ("b@x.example", "b@x.example", true),
             ("b@x.example", "bb@x.example", false),
         ] {
-            assert_eq!((pattern(one).overlaps(&pattern(other)), pattern(other).overlaps(&pattern(one))), (overlap, overlap), "{one} {other}");
+            assert_eq!(
+                (pattern(one).overlaps(&pattern(other)), pattern(other).overlaps(&pattern(one))),
+                (overlap, overlap),
+                "{one} {other}"
+            );
         }
     }
 

@@ -17,9 +17,14 @@ pub(super) enum Command {
     /// EHLO, and LHLO of LMTP.
     Hello(MailProtocol),
     /// MAIL: the reverse path, empty for a report, and the size it announces, 0 if none.
-    Mail { from: String, size: usize },
+    Mail {
+        from: String,
+        size: usize,
+    },
     /// RCPT: the forward path.
-    Rcpt { to: String },
+    Rcpt {
+        to: String,
+    },
     Data,
     Rset,
     Noop,

@@ -77,7 +77,8 @@ mod tests {
             text: b"Subject: x\r\n\r\ny\r\n".to_vec(),
         };
         let shares = mail.shares();
-        let told: Vec<_> = shares.iter().map(|it| (&*it.source, String::from_utf8(mail.bytes_of(it)).unwrap(), it.recipients.as_slice())).collect();
+        let told: Vec<_> =
+            shares.iter().map(|it| (&*it.source, String::from_utf8(mail.bytes_of(it)).unwrap(), it.recipients.as_slice())).collect();
         let (one, two) = (
             "Return-Path: <>\r\nDelivered-To: <a@x.example>\r\nDelivered-To: <c@x.example>\r\nSubject: x\r\n\r\ny\r\n",
             "Return-Path: <>\r\nDelivered-To: <b@x.example>\r\nSubject: x\r\n\r\ny\r\n",

@@ -105,7 +105,11 @@ impl Metrics {
             drained: it.counters("rebound_spool_drained_total", "Receipts of the spool, by what became of them.", &["outcome"]),
             smtp_sessions: it.counters("rebound_smtp_sessions_total", "Connections taken by the SMTP and LMTP listener.", &["protocol"]),
             smtp_open: it.gauges("rebound_smtp_sessions_open", "Connections of the SMTP and LMTP listener that are open.", &["protocol"]),
-            smtp_messages: it.counters("rebound_smtp_messages_accepted_total", "Messages that came by SMTP or LMTP and are durable.", &["protocol"]),
+            smtp_messages: it.counters(
+                "rebound_smtp_messages_accepted_total",
+                "Messages that came by SMTP or LMTP and are durable.",
+                &["protocol"],
+            ),
             smtp_bytes: it.counters("rebound_smtp_message_bytes_accepted_total", "Octets of those messages.", &["protocol"]),
             smtp_refused: it.counters(
                 "rebound_smtp_refused_total",

@@ -31,7 +31,8 @@ pub use self::chain::{chain, scrub};
 pub use self::log::{LogError, init};
 pub use self::request::{RequestId, RequestSpan};
 pub use self::words::{
-    Answer, Database, Drained, Erased, Imported, MailProtocol, Outlived, Published, Refused, RelayState, SmtpRefused, Stage, Stored, Unspooled,
+    Answer, Database, Drained, Erased, Imported, MailProtocol, Outlived, Published, Refused, RelayState, SmtpRefused, Stage, Stored,
+    Unspooled,
 };
 
 /// Label for a source that is not configured: names in URLs are anybody's to choose.
