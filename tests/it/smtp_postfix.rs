@@ -12,9 +12,9 @@ fn by_lmtp(bench: &Bench) -> String {
     format!("lmtp:inet:127.0.0.1:{}", bench.lmtp)
 }
 
-/// Sends a letter to somebody who is not there any more, under a signed return path; Postfix will tell that path.
-fn send(bench: &Bench, postfix: &OwnPostfix) {
-    let (status, heard) = swaks(postfix.port(), &bench.return_path(GONE), GONE, LETTER, &[]);
+/// Sends a letter to somebody who is not there any more, under a signed return path, which Postfix will tell.
+fn send(path: &str, postfix: &OwnPostfix) {
+    let (status, heard) = swaks(postfix.port(), path, GONE, LETTER, &[]);
     assert_eq!(status, Some(0), "{heard}");
 }
 
@@ -33,7 +33,7 @@ async fn its_own_bounce_comes_by_lmtp_and_the_next_check_says_no() {
     let bench = Bench::on(database.url());
     let service = bench.serve().await;
     let postfix = OwnPostfix::start(&by_lmtp(&bench), refuser.port()).await;
-    send(&bench, &postfix);
+    send(&bench.return_path(GONE), &postfix);
     refused_for_good(&service, &postfix).await;
     assert_eq!(refuser.refused(), 1);
     // A report that somebody else wrote about somebody else, to a return path that he was sent.
@@ -60,36 +60,32 @@ async fn it_relays_to_us_by_smtp_and_refuses_itself_what_we_would() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_postfix_waits_for_the_answer_it_loses_nothing_and_counts_once() {
-    let (database, refuser) = (TestDatabase::postgres().await, Refuser::start().await);
-    let wire = Proxy::before(database.url());
-    let bench = Bench::on(wire.url()).with("SPOOL__ENABLED", "false").with("INTAKE__COMMIT_TIMEOUT", "25s");
-    let mut service = bench.serve().await;
-    let postfix = OwnPostfix::start(&by_lmtp(&bench), refuser.port()).await;
-    // Once before the commit has reached the database, once after, when only the answer is lost.
-    for round in 0..2 {
-        let path = bench.return_path(GONE);
-        let held = wire.held();
-        if round == 0 {
-            wire.stall_at("COMMIT")
-        } else {
+    // Before the commit has reached the database; and after, when only the answer is lost.
+    for is_committed in [false, true] {
+        let (database, refuser) = (TestDatabase::postgres().await, Refuser::start().await);
+        let wire = Proxy::before(database.url());
+        let bench = Bench::on(wire.url()).with("SPOOL__ENABLED", "false").with("INTAKE__COMMIT_TIMEOUT", "25s");
+        let mut service = bench.serve().await;
+        let postfix = OwnPostfix::start(&by_lmtp(&bench), refuser.port()).await;
+        let (path, held) = (bench.return_path(GONE), wire.held());
+        if is_committed {
             wire.stall_answers_to("COMMIT")
+        } else {
+            wire.stall_at("COMMIT")
         }
-        if round == 0 {
-            let (status, heard) = swaks(postfix.port(), &path, GONE, LETTER, &[]);
-            assert_eq!(status, Some(0), "{heard}");
-        }
+        send(&path, &postfix);
         eventually("it is being committed", || async { wire.held() > held }).await;
         service.replica.kill();
         wire.cut();
         wire.resume();
-        if round == 0 {
-            wire.stall_answers_to("COMMIT");
-        }
+        eventually("Postfix has tried in vain", || async { postfix.log().contains("status=deferred") }).await;
+        assert!(!postfix.is_empty());
         service.replica.start_again().await;
-        service.listens(bench.lmtp).await;
+        refused_for_good(&service, &postfix).await;
+        assert_eq!(refuser.refused(), 1);
+        let stored = service.series("rebound_receipts_stored_total{outcome=\"duplicate\",source=\"returns\"}").await;
+        assert_eq!(stored, u64::from(is_committed), "the same mail is the same receipt");
     }
-    refused_for_good(&service, &postfix).await;
-    assert_eq!(refuser.refused(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,8 +98,7 @@ async fn with_the_database_away_the_spool_takes_it_and_without_a_spool_postfix_k
         let postfix = OwnPostfix::start(&by_lmtp(&bench), refuser.port()).await;
         let path = bench.return_path(GONE);
         wire.refuse();
-        let (status, heard) = swaks(postfix.port(), &path, GONE, LETTER, &[]);
-        assert_eq!(status, Some(0), "{heard}");
+        send(&path, &postfix);
         if spool == "true" {
             eventually("it is in the spool", || async { service.series("rebound_receipts_spooled_total{source=\"returns\"}").await == 1 })
                 .await;

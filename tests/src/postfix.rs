@@ -43,7 +43,7 @@ queue_run_delay = 1s
 ";
 
 /// Its services, none in a chroot.
-const SERVICES: [&str; 15] = [
+const SERVICES: [&str; 16] = [
     "pickup unix n - n 60 1 pickup",
     "cleanup unix n - n - 0 cleanup",
     "qmgr unix n - n 1 1 qmgr",
@@ -57,9 +57,13 @@ const SERVICES: [&str; 15] = [
     "lmtp unix - - n - - lmtp",
     "error unix - - n - - error",
     "retry unix - - n - - error",
+    "flush unix n - n 1000? 0 flush",
     "anvil unix - - n - 1 anvil",
     "postlog unix-dgram n - n - 1 postlogd",
 ];
+
+/// Lines of its log that are shown when a test fails.
+const KEPT: usize = 40;
 
 /// A running Postfix. Dropping it ends it.
 #[derive(Debug)]
@@ -128,7 +132,9 @@ impl Drop for OwnPostfix {
         if std::thread::panicking() {
             #[expect(clippy::print_stderr, reason = "the report of a test that fails")]
             {
-                eprintln!("{}", self.log());
+                let log = self.log();
+                let skipped = log.lines().count().saturating_sub(KEPT);
+                log.lines().skip(skipped).for_each(|line| eprintln!("{line}"));
             }
         }
         let place = self.folder.path().display().to_string();
