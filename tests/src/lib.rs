@@ -14,9 +14,11 @@ mod ledger;
 mod program;
 mod opened;
 mod own;
+mod postfix;
 mod postgres;
 mod proxy;
 mod rabbitmq;
+mod refuser;
 mod replica;
 mod wait;
 
@@ -26,12 +28,14 @@ pub use broker::{Published, TestBroker};
 pub use database::TestDatabase;
 pub use ledger::{Fate, Ledger, Load};
 pub use opened::{store_at, store_on};
+pub use postfix::OwnPostfix;
 pub use postgres::{End, OwnPostgres};
 pub use program::rebound;
 pub use proxy::Proxy;
 pub use rabbitmq::OwnRabbitMq;
+pub use refuser::Refuser;
 pub use replica::{Installation, Replica};
-pub use wait::{eventually, eventually_some};
+pub use wait::{eventually, eventually_some, free_port};
 
 /// The address of a server that `tests/run` started, or that whoever runs the tests named.
 fn server(variable: &str) -> String {

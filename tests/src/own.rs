@@ -37,6 +37,11 @@ pub(crate) fn command(program: &Path, folder: &Path) -> Command {
     command
 }
 
+/// Whether the tests run as root.
+pub(crate) fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0)
+}
+
 /// Whom servers run as when the tests run as root, which PostgreSQL refuses: `postgres`, or whoever owns nothing.
 pub(crate) fn other_user() -> Option<(u32, u32)> {
     let ours = std::fs::metadata("/proc/self").ok()?.uid();

@@ -30,9 +30,10 @@ use crate::http::{self, Drain, State};
 use crate::inbound::Fetcher;
 use crate::intake::{self, Committer, Sources};
 use crate::outbox::Relay;
+use crate::smtp::{Delivery, Smtp, SmtpError};
 use crate::spool::{Found, Presence, Role, Spool, SpoolError};
 use crate::store::{Announces, Connect, Identity, Store, StoreError};
-use crate::telemetry::{self, Stage, Telemetry};
+use crate::telemetry::{self, MailProtocol, Stage, Telemetry};
 use crate::transfer::Transfers;
 
 pub use pepper::PepperError;
@@ -75,6 +76,9 @@ pub enum AppError {
         #[source]
         source: std::io::Error,
     },
+    /// The mail edge cannot open.
+    #[error("mail cannot be taken in")]
+    Smtp(#[from] SmtpError),
     /// The server ended with an error.
     #[error("the HTTP server ended")]
     Serve(#[source] std::io::Error),
@@ -91,6 +95,7 @@ const ENDING: Duration = Duration::from_secs(10);
 pub struct App {
     state: State,
     listener: TcpListener,
+    smtp: Option<Smtp>,
     committer: Committer,
     relay: Relay,
     reloader: Reloader,
@@ -128,6 +133,8 @@ impl App {
         watch_pool(&telemetry, &store, config.database.max_connections);
         let listen = |source| AppError::Listen { address: config.http.listen, source };
         let listener = TcpListener::bind(config.http.listen).map_err(listen)?;
+        let delivery = Delivery { intake: intake.clone(), sources: sources.clone(), telemetry: telemetry.clone(), clock: clock.clone() };
+        let smtp = Smtp::bind(&config, delivery).await?;
         let transfers = Transfers::new(store.clone(), rules.clone(), telemetry.clone(), nudge.clone(), clock.clone());
         let state = State {
             transfers,
@@ -143,7 +150,7 @@ impl App {
             telemetry,
             clock,
         };
-        Ok(Self { state, listener, committer, relay, reloader })
+        Ok(Self { state, listener, smtp, committer, relay, reloader })
     }
 
     /// The address it listens on.
@@ -153,6 +160,12 @@ impl App {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap_or(self.state.config.http.listen)
+    }
+
+    /// The ports on which it takes mail, by protocol.
+    #[must_use]
+    pub fn mail_addresses(&self) -> Vec<(MailProtocol, SocketAddr)> {
+        self.smtp.as_ref().map(Smtp::addresses).unwrap_or_default()
     }
 
     /// What its handlers work with.
@@ -178,7 +191,7 @@ impl App {
     /// # Errors
     /// When the HTTP server fails.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        let Self { state, listener, committer, relay, reloader } = self;
+        let Self { state, listener, smtp, committer, relay, reloader } = self;
         let (telemetry, store) = (state.telemetry.clone(), state.store.clone());
         let address = listener.local_addr().unwrap_or(state.config.http.listen);
         let engine = if state.config.database.engine() == Some(Engine::Postgres) { "postgres" } else { "sqlite" };
@@ -201,10 +214,12 @@ impl App {
         };
         let keeping = tokio::spawn(once_met(presence.clone(), commits.clone(), upkeep.run(commits.clone())));
         let publishing = guarded(&ended, once_met(presence, publishes.clone(), relay.run(publishes.clone())));
+        let mail = MailDoor::default();
+        let receiving = guarded(&ended, mail.clone().keep(smtp));
         let (drain, limits) = (state.drain.clone(), state.config.http.clone());
         let server = http::serve(state, listener).map_err(AppError::Serve)?;
         let stopping = tokio::spawn({
-            let (telemetry, handle) = (telemetry.clone(), server.handle());
+            let (telemetry, handle, mail) = (telemetry.clone(), server.handle(), mail.clone());
             async move {
                 let lead = tokio::select! {
                     () = shutdown.cancelled() => limits.shutdown_lead,
@@ -212,12 +227,14 @@ impl App {
                     () = ended.cancelled() => Duration::ZERO,
                 };
                 telemetry.service_stopping();
-                leave(&drain, handle, lead, limits.shutdown_timeout).await;
+                leave(&drain, &mail, handle, lead, limits.shutdown_timeout).await;
             }
         });
         telemetry.service_started(address, engine);
         let served = server.await;
         stopping.abort();
+        mail.end.cancel();
+        let received = receiving.await;
         let ending = async {
             transfers.stop().await;
             commits.cancel();
@@ -237,6 +254,7 @@ impl App {
             tokio::time::timeout(ENDING, ending).await.map_err(|_| AppError::Unfinished)?;
         // A loop that panicked is a fault of ours; it is told as the end of the server.
         let panicked = |_| AppError::Serve(std::io::Error::other("a loop of the service ended in a panic"));
+        received.map_err(panicked)?;
         committed.map_err(panicked)?;
         reloaded.map_err(panicked)?;
         kept.map_err(panicked)?;
@@ -248,13 +266,45 @@ impl App {
 
 /// Takes the server out of service: unready for the time of the lead, then refusing what is new until what was begun has ended,
 /// then gone. What has not ended within the limit is cut.
-async fn leave(drain: &Drain, server: ServerHandle, lead: Duration, limit: Duration) {
+async fn leave(drain: &Drain, mail: &MailDoor, server: ServerHandle, lead: Duration, limit: Duration) {
     let until = Instant::now() + limit;
     drain.leave();
     tokio::time::sleep(lead).await;
     drain.refuse();
-    let in_time = tokio::time::timeout_at(until, drain.idle()).await.is_ok();
+    mail.stop.cancel();
+    let idle = async { tokio::join!(drain.idle(), mail.idle.cancelled()) };
+    let in_time = tokio::time::timeout_at(until, idle).await.is_ok();
+    mail.end.cancel();
     server.stop(in_time).await;
+}
+
+/// How the mail edge is told to go, and tells that it has.
+#[derive(Debug, Clone, Default)]
+struct MailDoor {
+    /// Takes nothing new.
+    stop: CancellationToken,
+    /// Cuts what is not done.
+    end: CancellationToken,
+    /// Nothing is under way any more.
+    idle: CancellationToken,
+}
+
+impl MailDoor {
+    /// Runs the edge, if there is one, until it has ended; and else until it would have.
+    async fn keep(self, smtp: Option<Smtp>) {
+        let Self { stop, end, idle } = self;
+        // Should it panic, nobody waits for it.
+        let _idle = idle.drop_guard();
+        match smtp {
+            Some(smtp) => smtp.run(stop, end).await,
+            None => {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = end.cancelled() => {}
+                }
+            }
+        }
+    }
 }
 
 /// Runs a loop, and cancels the token when it ends, however it does.

@@ -44,6 +44,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::config::ConfigError;
+use crate::smtp::SmtpError;
 use crate::telemetry::chain;
 
 /// What follows the help of the whole.
@@ -177,6 +178,7 @@ fn told(error: &anyhow::Error) -> Exit {
 fn is_configuration(error: &anyhow::Error) -> bool {
     let of_app = |it: &AppError| match it {
         AppError::Pepper(_) | AppError::Policy(_) | AppError::RulesFile { .. } | AppError::Rules(_) | AppError::Spool(_) => true,
+        AppError::Smtp(error) => matches!(error, SmtpError::Certificate(_)),
         AppError::Store(_) | AppError::Listen { .. } | AppError::Serve(_) | AppError::Unfinished => false,
     };
     error.chain().filter_map(|it| it.downcast_ref::<AppError>()).any(of_app)

@@ -13,12 +13,14 @@ mod http;
 mod identity;
 mod intake;
 mod list;
+mod pattern;
 mod policy;
 mod problem;
 mod read;
 mod retention;
 mod rules;
 mod show;
+mod smtp;
 mod source;
 mod sources;
 mod spool;
@@ -38,10 +40,12 @@ pub use self::http::HttpConfig;
 pub use self::identity::IdentityConfig;
 pub use self::intake::IntakeConfig;
 pub use self::list::{Honoured, ListConfig, ListName};
+pub use self::pattern::RecipientPattern;
 pub use self::policy::{Lifetime, PolicyOverride, PolicyOverrides, Reach};
 pub use self::problem::{ConfigError, Origin, Problem};
 pub use self::retention::RetentionConfig;
 pub use self::rules::RulesConfig;
+pub use self::smtp::{Endpoint, SmtpConfig};
 pub use self::source::{API_SOURCE, ListFrom, MIME, SourceConfig, Unattributed};
 pub use self::sources::Sources;
 pub use self::spool::SpoolConfig;
@@ -63,6 +67,8 @@ pub const DEFAULT: &str = include_str!("../../config.default.toml");
 pub struct Config {
     /// `[http]`.
     pub http: HttpConfig,
+    /// `[smtp]`.
+    pub smtp: SmtpConfig,
     /// `[database]`.
     pub database: DatabaseConfig,
     /// `[amqp]`.
@@ -127,6 +133,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let mut checks = Checks::default();
         self.http.validate(&mut checks);
+        self.smtp.validate(&mut checks);
         self.database.validate(&mut checks);
         self.amqp.validate(&mut checks);
         self.intake.validate(&mut checks);
@@ -142,6 +149,7 @@ impl Config {
         checks.at_most("spool.patience", self.spool.patience, self.http.request_timeout, "http.request_timeout");
         self.validate_lists(&mut checks);
         self.validate_sources(&mut checks);
+        self.validate_recipients(&mut checks);
         if checks.problems.is_empty() { Ok(()) } else { Err(ConfigError { problems: checks.problems }) }
     }
 
@@ -199,6 +207,24 @@ impl Config {
         }
     }
 
+    /// Each recipient has one source at most, and somebody has some where mail is listened for.
+    fn validate_recipients(&self, checks: &mut Checks) {
+        let sources = self.sources.iter().enumerate();
+        let all: Vec<_> = sources.flat_map(|(at, source)| source.recipients.iter().map(move |it| (at, it))).collect();
+        if self.smtp.is_on() && all.is_empty() {
+            let remedy = "give a [[source]] with provider = \"mime\" its `recipients`, or do not listen";
+            checks.problem("smtp.listen", None, "takes mail for nobody", remedy);
+        }
+        for (at, pattern) in &all {
+            let earlier = all.iter().find(|(other, it)| other < at && it.overlaps(pattern));
+            if let Some((_, other)) = earlier {
+                let what = format!("stands for addresses that \"{other}\" of an earlier source stands for too");
+                let remedy = "let each address belong to one source";
+                checks.problem(&format!("source[{at}].recipients"), Some(format!("\"{pattern}\"")), &what, remedy);
+            }
+        }
+    }
+
     /// What is in effect, as TOML, with secrets and passwords hidden.
     #[must_use]
     pub fn redacted(&self) -> String {
@@ -249,6 +275,7 @@ impl Section for Config {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             http: reader.section("http").unwrap_or_default(),
+            smtp: reader.section("smtp").unwrap_or_default(),
             database: reader.section("database").unwrap_or_default(),
             amqp: reader.section("amqp").unwrap_or_default(),
             intake: reader.section("intake").unwrap_or_default(),
@@ -266,6 +293,7 @@ impl Section for Config {
 
     fn show(&self, page: &mut Page) {
         page.section("[http]", &self.http);
+        page.section("[smtp]", &self.smtp);
         page.section("[database]", &self.database);
         page.section("[amqp]", &self.amqp);
         page.section("[intake]", &self.intake);

@@ -8,6 +8,7 @@ mod chain;
 mod log;
 mod metrics;
 mod request;
+mod smtp;
 mod words;
 
 use std::collections::BTreeSet;
@@ -29,7 +30,10 @@ use self::words::Reloaded;
 pub use self::chain::{chain, scrub};
 pub use self::log::{LogError, init};
 pub use self::request::{RequestId, RequestSpan};
-pub use self::words::{Answer, Database, Drained, Erased, Imported, Outlived, Published, Refused, RelayState, Stage, Stored, Unspooled};
+pub use self::words::{
+    Answer, Database, Drained, Erased, Imported, MailProtocol, Outlived, Published, Refused, RelayState, SmtpRefused, Stage, Stored,
+    Unspooled,
+};
 
 /// Label for a source that is not configured: names in URLs are anybody's to choose.
 const OTHER: &str = "other";
@@ -112,6 +116,7 @@ impl Telemetry {
         for outcome in Drained::ALL {
             it.metrics.drained.with_label_values(&[outcome.as_str()]);
         }
+        it.start_smtp_at_zero();
         it.set_relay_state(RelayState::Off);
         it
     }

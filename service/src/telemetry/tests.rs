@@ -43,6 +43,12 @@ fn everything(it: &Telemetry) {
     it.spool_drained(Drained::Recorded, "ses-prod", Uuid::nil());
     it.spool_drained(Drained::Held, "jane@example.org", Uuid::nil());
     it.spool_damaged(1);
+    it.smtp_listens(MailProtocol::Lmtp, &"127.0.0.1:24");
+    it.certificate_loaded();
+    it.smtp_opened(MailProtocol::Smtp);
+    it.smtp_closed(MailProtocol::Smtp);
+    it.smtp_accepted(MailProtocol::Smtp, 1234);
+    it.smtp_refused(MailProtocol::Smtp, SmtpRefused::BareLineEnd);
     it.failed(Stage::Relay, "connecting to the broker", &std::io::Error::other("amqp://guest:s3cret@mq: jane@example.org"));
     it.source_failed("ses-prod", Stage::Fetch, "fetching a signing certificate", &std::io::Error::other("for jane@example.org"));
     it.source_noted("ses-prod", "a subscription was confirmed as its provider asked");
@@ -92,6 +98,11 @@ rebound_receipts_stored_total counter
 rebound_relay_state gauge
 rebound_retention_removed_total counter
 rebound_rules_reloads_total counter
+rebound_smtp_message_bytes_accepted_total counter
+rebound_smtp_messages_accepted_total counter
+rebound_smtp_refused_total counter
+rebound_smtp_sessions_open gauge
+rebound_smtp_sessions_total counter
 rebound_source_last_receipt_timestamp_seconds gauge
 rebound_spool_bytes gauge
 rebound_spool_drained_total counter
@@ -160,6 +171,10 @@ rebound_relay_state{state="connected"} 1
 rebound_retention_removed_total{what="receipt_bodies"} 3
 rebound_rules_reloads_total{outcome="loaded"} 1
 rebound_rules_reloads_total{outcome="refused"} 1
+rebound_smtp_message_bytes_accepted_total{protocol="smtp"} 1234
+rebound_smtp_messages_accepted_total{protocol="smtp"} 1
+rebound_smtp_refused_total{protocol="smtp",why="bare_line_end"} 1
+rebound_smtp_sessions_total{protocol="smtp"} 1
 rebound_spool_bytes 900
 rebound_spool_drained_total{outcome="damaged"} 1
 rebound_spool_drained_total{outcome="held"} 1
@@ -175,8 +190,10 @@ rebound_suppressions_changed_total{cause="hard",change="added"} 1
 #[test]
 fn series_start_at_zero() {
     let page = Telemetry::new(["ses-prod"]).render();
-    let zero: Vec<&str> =
-        page.lines().filter(|it| it.starts_with("rebound_") && it.contains("_total{") && !it.contains("_spool")).collect();
+    let zero: Vec<&str> = page
+        .lines()
+        .filter(|it| it.starts_with("rebound_") && it.contains("_total{") && !it.contains("_spool") && !it.contains("_smtp"))
+        .collect();
     insta::assert_snapshot!(zero.join("\n"), @r#"
 rebound_addresses_checked_total{answer="clear"} 0
 rebound_addresses_checked_total{answer="invalid"} 0
@@ -209,6 +226,7 @@ rebound_failures_total{stage="http"} 0
 rebound_failures_total{stage="intake"} 0
 rebound_failures_total{stage="interpret"} 0
 rebound_failures_total{stage="relay"} 0
+rebound_failures_total{stage="smtp"} 0
 rebound_failures_total{stage="spool"} 0
 rebound_failures_total{stage="store"} 0
 rebound_import_rows_total{mode="preview",outcome="added"} 0
@@ -277,6 +295,20 @@ rebound_spool_refused_total{why="too_old"} 0
 }
 
 #[test]
+fn series_of_the_mail_edge_start_at_zero() {
+    let page = Telemetry::new([]).render();
+    for protocol in ["smtp", "lmtp"] {
+        for name in ["sessions_total", "sessions_open", "messages_accepted_total", "message_bytes_accepted_total"] {
+            assert!(page.contains(&format!("rebound_smtp_{name}{{protocol=\"{protocol}\"}} 0\n")), "{page}");
+        }
+        for why in SmtpRefused::ALL {
+            let series = format!("rebound_smtp_refused_total{{protocol=\"{protocol}\",why=\"{}\"}} 0\n", why.as_str());
+            assert!(page.contains(&series), "{series}");
+        }
+    }
+}
+
+#[test]
 fn two_apps_do_not_mix() {
     let (one, other) = (Telemetry::new(["a"]), Telemetry::new(["a"]));
     one.receipt_refused("a", Refused::Busy);
@@ -320,6 +352,10 @@ fn no_label_and_no_line_holds_an_address_or_a_secret() {
 {"level":"INFO","message":"receipt drained","source":"ses-prod","outcome":"recorded","receipt":"00000000-0000-0000-0000-000000000000","target":"rebound::spool"}
 {"level":"WARN","message":"receipt of the spool not recorded","source":"other","outcome":"held","receipt":"00000000-0000-0000-0000-000000000000","target":"rebound::spool"}
 {"level":"ERROR","message":"damage in the spool; the files lie in its folder corrupt","places":1,"target":"rebound::spool"}
+{"level":"INFO","message":"listening for mail","protocol":"lmtp","endpoint":"127.0.0.1:24","target":"rebound::smtp"}
+{"level":"INFO","message":"certificate reloaded","target":"rebound::smtp"}
+{"level":"INFO","message":"message taken","protocol":"smtp","bytes":1234,"target":"rebound::smtp"}
+{"level":"DEBUG","message":"refused","protocol":"smtp","why":"bare_line_end","target":"rebound::smtp"}
 {"level":"ERROR","message":"connecting to the broker failed","stage":"relay","error":"amqp://[redacted] [address]","target":"rebound::failure"}
 {"level":"ERROR","message":"fetching a signing certificate failed","stage":"fetch","source":"ses-prod","error":"for [address]","target":"rebound::failure"}
 {"level":"INFO","message":"a subscription was confirmed as its provider asked","source":"ses-prod","target":"rebound::note"}
