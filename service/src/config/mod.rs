@@ -13,10 +13,12 @@ mod http;
 mod identity;
 mod intake;
 mod list;
+mod mailbox;
 mod policy;
 mod problem;
 mod read;
 mod retention;
+mod rotating;
 mod rules;
 mod show;
 mod source;
@@ -38,9 +40,11 @@ pub use self::http::HttpConfig;
 pub use self::identity::IdentityConfig;
 pub use self::intake::IntakeConfig;
 pub use self::list::{Honoured, ListConfig, ListName};
+pub use self::mailbox::{After, MailboxConfig, MailboxTls, OAuth2Config};
 pub use self::policy::{Lifetime, PolicyOverride, PolicyOverrides, Reach};
 pub use self::problem::{ConfigError, Origin, Problem};
 pub use self::retention::RetentionConfig;
+pub use self::rotating::RotatingSecret;
 pub use self::rules::RulesConfig;
 pub use self::source::{API_SOURCE, ListFrom, MIME, SourceConfig, Unattributed};
 pub use self::sources::Sources;
@@ -87,6 +91,8 @@ pub struct Config {
     pub lists: Vec<ListConfig>,
     /// `[[source]]`.
     pub sources: Vec<SourceConfig>,
+    /// `[[mailbox]]`.
+    pub mailboxes: Vec<MailboxConfig>,
 }
 
 /// Reads and checks the configuration and prints what is in effect: `rebound config check`.
@@ -142,6 +148,7 @@ impl Config {
         checks.at_most("spool.patience", self.spool.patience, self.http.request_timeout, "http.request_timeout");
         self.validate_lists(&mut checks);
         self.validate_sources(&mut checks);
+        self.validate_mailboxes(&mut checks);
         if checks.problems.is_empty() { Ok(()) } else { Err(ConfigError { problems: checks.problems }) }
     }
 
@@ -197,6 +204,25 @@ impl Config {
                 );
             }
         }
+    }
+
+    fn validate_mailboxes(&self, checks: &mut Checks) {
+        let mut names = HashSet::new();
+        for (at, mailbox) in self.mailboxes.iter().enumerate() {
+            mailbox.validate(at, &self.sources, checks);
+            if !names.insert(&mailbox.name) {
+                let value = Some(format!("\"{}\"", mailbox.name));
+                checks.problem(&format!("mailbox[{at}].name"), value, "is the name of an earlier mailbox too", "give each its own");
+            }
+        }
+    }
+
+    /// Whether the source of that name is reached by HTTP. One that nothing proves and that mail comes to by another way is not.
+    #[must_use]
+    pub fn takes_posts(&self, source: &str) -> bool {
+        let Some(it) = self.sources.iter().find(|it| it.name == source) else { return false };
+        let has_other_way = self.mailboxes.iter().any(|it| it.source == source);
+        !has_other_way || it.credentials.insecure || !it.credentials.keys().is_empty()
     }
 
     /// What is in effect, as TOML, with secrets and passwords hidden.
@@ -261,6 +287,7 @@ impl Section for Config {
             policy: policy::read(reader),
             lists: reader.sections("list"),
             sources: reader.sections("source"),
+            mailboxes: reader.sections("mailbox"),
         })
     }
 
@@ -281,6 +308,9 @@ impl Section for Config {
         }
         for source in &self.sources {
             page.section("[[source]]", source);
+        }
+        for mailbox in &self.mailboxes {
+            page.section("[[mailbox]]", mailbox);
         }
     }
 }
