@@ -115,6 +115,35 @@ words!(After, "one of move, flag, delete", "\"move\"", [
 ]);
 
 impl MailboxConfig {
+    /// A mailbox of which nothing else is set.
+    #[must_use]
+    pub fn new(name: &str, host: &str, user: &str, source: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            host: host.to_owned(),
+            port: 993,
+            tls: MailboxTls::Implicit,
+            allow_plain: false,
+            ca_file: None,
+            user: user.to_owned(),
+            password: None,
+            oauth2: None,
+            folders: vec!["INBOX".to_owned()],
+            source: source.to_owned(),
+            after: After::Move,
+            move_to: "Rebound-Processed".to_owned(),
+            failed_to: "Rebound-Failed".to_owned(),
+            keyword: "$ReboundProcessed".to_owned(),
+            failed_keyword: "$ReboundFailed".to_owned(),
+            idle: true,
+            poll_interval: Duration::from_mins(1),
+            max_size: Size(25 << 20),
+            timeout: Duration::from_secs(30),
+            backoff_min: Duration::from_secs(1),
+            backoff_max: Duration::from_mins(5),
+        }
+    }
+
     /// Checks what can be told of the mailbox and of the source that it names.
     pub(super) fn validate(&self, at: usize, sources: &[SourceConfig], checks: &mut Checks) {
         let key = |name: &str| format!("mailbox[{at}].{name}");
@@ -225,34 +254,34 @@ fn is_flag(word: &str) -> bool {
 
 impl Section for MailboxConfig {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let (name, host) = (reader.required("name"), reader.required("host"));
-        let tls = reader.get("tls", MailboxTls::Implicit);
-        let port = reader.get("port", Port(if tls == MailboxTls::Implicit { 993 } else { 143 }));
-        let (user, source) = (reader.required("user"), reader.required("source"));
-        Some(Self {
+        let (name, host) = (reader.required::<String>("name"), reader.required::<String>("host"));
+        let (user, source) = (reader.required::<String>("user"), reader.required::<String>("source"));
+        let text = |it: &Option<String>| it.clone().unwrap_or_default();
+        let default = Self::new(&text(&name), &text(&host), &text(&user), &text(&source));
+        let tls = reader.get("tls", default.tls);
+        let port = reader.get("port", Port(if tls == MailboxTls::Implicit { default.port } else { 143 }));
+        let read = Self {
             tls,
             port: port.0,
-            allow_plain: reader.get("allow_plain", false),
+            allow_plain: reader.get("allow_plain", default.allow_plain),
             ca_file: reader.get("ca_file", None),
             password: reader.get("password", None),
             oauth2: reader.section("oauth2"),
-            folders: reader.get("folders", vec!["INBOX".to_owned()]),
-            after: reader.get("after", After::Move),
-            move_to: reader.get("move_to", "Rebound-Processed".to_owned()),
-            failed_to: reader.get("failed_to", "Rebound-Failed".to_owned()),
-            keyword: reader.get("keyword", "$ReboundProcessed".to_owned()),
-            failed_keyword: reader.get("failed_keyword", "$ReboundFailed".to_owned()),
-            idle: reader.get("idle", true),
-            poll_interval: reader.get("poll_interval", Duration::from_mins(1)),
-            max_size: reader.get("max_size", Size(25 << 20)),
-            timeout: reader.get("timeout", Duration::from_secs(30)),
-            backoff_min: reader.get("backoff_min", Duration::from_secs(1)),
-            backoff_max: reader.get("backoff_max", Duration::from_mins(5)),
-            name: name?,
-            host: host?,
-            user: user?,
-            source: source?,
-        })
+            folders: reader.get("folders", default.folders),
+            after: reader.get("after", default.after),
+            move_to: reader.get("move_to", default.move_to),
+            failed_to: reader.get("failed_to", default.failed_to),
+            keyword: reader.get("keyword", default.keyword),
+            failed_keyword: reader.get("failed_keyword", default.failed_keyword),
+            idle: reader.get("idle", default.idle),
+            poll_interval: reader.get("poll_interval", default.poll_interval),
+            max_size: reader.get("max_size", default.max_size),
+            timeout: reader.get("timeout", default.timeout),
+            backoff_min: reader.get("backoff_min", default.backoff_min),
+            backoff_max: reader.get("backoff_max", default.backoff_max),
+            ..default
+        };
+        (name.is_some() && host.is_some() && user.is_some() && source.is_some()).then_some(read)
     }
 
     fn show(&self, page: &mut Page) {
