@@ -20,6 +20,8 @@ mod faults_service;
 mod graceful_stop;
 mod lists;
 mod lists_upkeep;
+mod mailbox_fetches;
+mod mailbox_fixture;
 mod one_failure;
 mod plans;
 mod privacy_erase;

@@ -29,6 +29,7 @@ use crate::config::{API_SOURCE, Config, DatabaseConfig, Engine};
 use crate::http::{self, Drain, State};
 use crate::inbound::Fetcher;
 use crate::intake::{self, Committer, Sources};
+use crate::mailbox::Mailboxes;
 use crate::outbox::Relay;
 use crate::smtp::{Delivery, Smtp, SmtpError};
 use crate::spool::{Found, Presence, Role, Spool, SpoolError};
@@ -99,6 +100,7 @@ pub struct App {
     committer: Committer,
     relay: Relay,
     reloader: Reloader,
+    mailboxes: Mailboxes,
 }
 
 impl App {
@@ -130,6 +132,7 @@ impl App {
             None => intake,
         };
         let relay = Relay::new(store.clone(), config.amqp.clone(), telemetry.clone(), nudge.clone(), clock.clone());
+        let mailboxes = Mailboxes::new(&config, store.clone(), &intake, &sources, &telemetry, &clock);
         watch_pool(&telemetry, &store, config.database.max_connections);
         let listen = |source| AppError::Listen { address: config.http.listen, source };
         let listener = TcpListener::bind(config.http.listen).map_err(listen)?;
@@ -150,7 +153,7 @@ impl App {
             telemetry,
             clock,
         };
-        Ok(Self { state, listener, smtp, committer, relay, reloader })
+        Ok(Self { state, listener, smtp, committer, relay, reloader, mailboxes })
     }
 
     /// The address it listens on.
@@ -191,15 +194,16 @@ impl App {
     /// # Errors
     /// When the HTTP server fails.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        let Self { state, listener, smtp, committer, relay, reloader } = self;
+        let Self { state, listener, smtp, committer, relay, reloader, mailboxes } = self;
         let (telemetry, store) = (state.telemetry.clone(), state.store.clone());
         let address = listener.local_addr().unwrap_or(state.config.http.listen);
         let engine = if state.config.database.engine() == Some(Engine::Postgres) { "postgres" } else { "sqlite" };
-        let (commits, publishes) = (CancellationToken::new(), CancellationToken::new());
+        let (fetches, commits, publishes) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         // Cancelled when a loop ends, by a panic too: a service that cannot commit or publish must not look alive.
         let ended = CancellationToken::new();
         let presence = state.intake.presence().map(|(it, _)| it.clone());
         let committing = guarded(&ended, committer.run(state.clock.clone(), commits.clone()));
+        let fetching = guarded(&ended, mailboxes.run(fetches.clone()));
         let emptying = keep_spool(&state, &commits).map(|it| guarded(&ended, it));
         let reloading = tokio::spawn(reloader.run(commits.clone()));
         let transfers = state.transfers.clone();
@@ -219,7 +223,7 @@ impl App {
         let (drain, limits) = (state.drain.clone(), state.config.http.clone());
         let server = http::serve(state, listener).map_err(AppError::Serve)?;
         let stopping = tokio::spawn({
-            let (telemetry, handle, mail) = (telemetry.clone(), server.handle(), mail.clone());
+            let (telemetry, handle, mail, fetches) = (telemetry.clone(), server.handle(), mail.clone(), fetches.clone());
             async move {
                 let lead = tokio::select! {
                     () = shutdown.cancelled() => limits.shutdown_lead,
@@ -227,6 +231,7 @@ impl App {
                     () = ended.cancelled() => Duration::ZERO,
                 };
                 telemetry.service_stopping();
+                fetches.cancel();
                 leave(&drain, &mail, handle, lead, limits.shutdown_timeout).await;
             }
         });
@@ -237,6 +242,8 @@ impl App {
         let received = receiving.await;
         let ending = async {
             transfers.stop().await;
+            fetches.cancel();
+            let fetched = fetching.await;
             commits.cancel();
             let emptying = async {
                 match emptying {
@@ -248,13 +255,14 @@ impl App {
             publishes.cancel();
             let published = publishing.await;
             store.close().await;
-            (committed, reloaded, kept, emptied, published)
+            (fetched, committed, reloaded, kept, emptied, published)
         };
-        let (committed, reloaded, kept, emptied, published) =
+        let (fetched, committed, reloaded, kept, emptied, published) =
             tokio::time::timeout(ENDING, ending).await.map_err(|_| AppError::Unfinished)?;
         // A loop that panicked is a fault of ours; it is told as the end of the server.
         let panicked = |_| AppError::Serve(std::io::Error::other("a loop of the service ended in a panic"));
         received.map_err(panicked)?;
+        fetched.map_err(panicked)?;
         committed.map_err(panicked)?;
         reloaded.map_err(panicked)?;
         kept.map_err(panicked)?;
@@ -389,7 +397,9 @@ fn connect_options(database: &DatabaseConfig, announces: Announces) -> Connect {
 
 fn telemetry_of(config: &Config) -> Arc<Telemetry> {
     let sources = config.sources.iter().map(|it| it.name.as_str()).chain([API_SOURCE]);
-    Arc::new(Telemetry::new(sources))
+    let telemetry = Telemetry::new(sources);
+    telemetry.watch_mailboxes(config.mailboxes.iter().map(|it| it.name.as_str()));
+    Arc::new(telemetry)
 }
 
 fn watch_pool(telemetry: &Telemetry, store: &Arc<Store>, max: u32) {

@@ -13,11 +13,13 @@ mod http;
 mod identity;
 mod intake;
 mod list;
+mod mailbox;
 mod pattern;
 mod policy;
 mod problem;
 mod read;
 mod retention;
+mod rotating;
 mod rules;
 mod show;
 mod smtp;
@@ -40,10 +42,12 @@ pub use self::http::HttpConfig;
 pub use self::identity::IdentityConfig;
 pub use self::intake::IntakeConfig;
 pub use self::list::{Honoured, ListConfig, ListName};
+pub use self::mailbox::{After, MailboxConfig, MailboxTls, OAuth2Config};
 pub use self::pattern::RecipientPattern;
 pub use self::policy::{Lifetime, PolicyOverride, PolicyOverrides, Reach};
 pub use self::problem::{ConfigError, Origin, Problem};
 pub use self::retention::RetentionConfig;
+pub use self::rotating::RotatingSecret;
 pub use self::rules::RulesConfig;
 pub use self::smtp::{Endpoint, SmtpConfig};
 pub use self::source::{API_SOURCE, ListFrom, MIME, SourceConfig, Unattributed};
@@ -93,6 +97,8 @@ pub struct Config {
     pub lists: Vec<ListConfig>,
     /// `[[source]]`.
     pub sources: Vec<SourceConfig>,
+    /// `[[mailbox]]`.
+    pub mailboxes: Vec<MailboxConfig>,
 }
 
 /// Reads and checks the configuration and prints what is in effect: `rebound config check`.
@@ -150,6 +156,7 @@ impl Config {
         self.validate_lists(&mut checks);
         self.validate_sources(&mut checks);
         self.validate_recipients(&mut checks);
+        self.validate_mailboxes(&mut checks);
         if checks.problems.is_empty() { Ok(()) } else { Err(ConfigError { problems: checks.problems }) }
     }
 
@@ -225,6 +232,25 @@ impl Config {
         }
     }
 
+    fn validate_mailboxes(&self, checks: &mut Checks) {
+        let mut names = HashSet::new();
+        for (at, mailbox) in self.mailboxes.iter().enumerate() {
+            mailbox.validate(at, &self.sources, checks);
+            if !names.insert(&mailbox.name) {
+                let value = Some(format!("\"{}\"", mailbox.name));
+                checks.problem(&format!("mailbox[{at}].name"), value, "is the name of an earlier mailbox too", "give each its own");
+            }
+        }
+    }
+
+    /// Whether the source of that name is reached by HTTP. One that nothing proves and that mail comes to by another way is not.
+    #[must_use]
+    pub fn takes_posts(&self, source: &str) -> bool {
+        let Some(it) = self.sources.iter().find(|it| it.name == source) else { return false };
+        let has_other_way = !it.recipients.is_empty() || self.mailboxes.iter().any(|it| it.source == source);
+        !has_other_way || it.is_proved()
+    }
+
     /// What is in effect, as TOML, with secrets and passwords hidden.
     #[must_use]
     pub fn redacted(&self) -> String {
@@ -288,6 +314,7 @@ impl Section for Config {
             policy: policy::read(reader),
             lists: reader.sections("list"),
             sources: reader.sections("source"),
+            mailboxes: reader.sections("mailbox"),
         })
     }
 
@@ -309,6 +336,9 @@ impl Section for Config {
         }
         for source in &self.sources {
             page.section("[[source]]", source);
+        }
+        for mailbox in &self.mailboxes {
+            page.section("[[mailbox]]", mailbox);
         }
     }
 }

@@ -106,10 +106,9 @@ impl SourceConfig {
         }
     }
 
-    /// Whether it gets mail by its recipients only: nothing lets a post of it be proved.
-    #[must_use]
-    pub fn is_for_mail_only(&self) -> bool {
-        !self.recipients.is_empty() && !self.credentials.insecure && self.credentials.keys().is_empty()
+    /// Whether something is there by which a post to it can be proved, or it is said that nothing need be.
+    pub(super) fn is_proved(&self) -> bool {
+        self.credentials.insecure || !self.credentials.keys().is_empty()
     }
 
     /// Checks what can be told of the source alone.

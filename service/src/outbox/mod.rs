@@ -20,13 +20,14 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::backoff::Backoff;
 use self::link::{Link, LinkError};
 use self::window::{Outcome, Publisher, Refused};
 use crate::clock::Clock;
 use crate::config::{AmqpConfig, SecretUrl};
-use crate::store::{Pending, RelayLock, Store, StoreError};
+use crate::store::{ActiveLock, Pending, Store, StoreError};
 use crate::telemetry::{RelayState, Stage, Telemetry};
+
+pub use self::backoff::Backoff;
 
 /// Measuring takes at most this part of the time, however long the outbox has grown.
 const MEASURING_SHARE: u32 = 20;
@@ -153,7 +154,7 @@ impl Relay {
                 Err(error) => {
                     self.enter(RelayState::Disconnected);
                     self.telemetry.failed(Stage::Relay, "publishing", &error);
-                    backoff.next()
+                    backoff.next_wait()
                 }
             };
             if paused(pause, stop).await.is_none() {
@@ -180,7 +181,7 @@ impl Relay {
     /// those that the broker has taken are removed meanwhile. Whatever fails, the others come to their end in order.
     async fn serve(
         &self,
-        lock: &mut RelayLock,
+        lock: &mut ActiveLock,
         link: &Link,
         owed: &mut Owed,
         backoff: &mut Backoff,
@@ -214,7 +215,7 @@ impl Relay {
     /// has come to the end, and now and then before: rows may appear behind it, for they are numbered before they are committed.
     async fn read(
         &self,
-        lock: &mut RelayLock,
+        lock: &mut ActiveLock,
         link: &Link,
         known: &Mutex<Known>,
         rows: mpsc::Sender<Vec<Pending>>,

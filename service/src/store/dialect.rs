@@ -17,7 +17,9 @@ pub(super) use bulk::{Known, among, delete, insert, insert_missing, set};
 /// Key of the advisory lock around migrations: "rebound" and 1, in hex.
 const MIGRATION_LOCK: i64 = 0x0072_6562_6f75_0001;
 /// Key of the advisory lock that the active relay holds.
-const RELAY_LOCK: i64 = 0x0072_6562_6f75_0002;
+pub(super) const RELAY_LOCK: i64 = 0x0072_6562_6f75_0002;
+/// Key of the advisory lock of the process that fetches from mailboxes.
+pub(super) const MAILBOX_LOCK: i64 = 0x0072_6562_6f75_0003;
 
 /// Stated for each connection, whatever the server's default: what is read after a lock must be what was committed before it.
 pub(super) const SESSION: [(&str, &str); 4] = [
@@ -101,15 +103,15 @@ pub(super) async fn lock_migration(tx: &DatabaseTransaction) -> Result<(), Store
     Ok(())
 }
 
-/// The lock that makes one relay per database the active one. Lives as long as the connection it was taken on.
+/// A lock that makes one process per database the active one in something. Lives as long as the connection it was taken on.
 #[derive(Debug)]
-pub struct RelayLock {
+pub struct ActiveLock {
     connection: Option<sqlx::PgConnection>,
 }
 
-impl RelayLock {
+impl ActiveLock {
     /// Tries to take it; `None` when another process holds it. SQLite serves one process, which always gets it.
-    pub(super) async fn take(db: &DatabaseConnection) -> Result<Option<Self>, StoreError> {
+    pub(super) async fn take(db: &DatabaseConnection, key: i64) -> Result<Option<Self>, StoreError> {
         if db.get_database_backend() != DbBackend::Postgres {
             return Ok(Some(Self { connection: None }));
         }
@@ -117,7 +119,7 @@ impl RelayLock {
             |error: sqlx::Error| StoreError::from(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(std::sync::Arc::new(error))));
         let mut connection = db.get_postgres_connection_pool().acquire().await.map_err(outage)?;
         let taken: bool =
-            sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(RELAY_LOCK).fetch_one(&mut *connection).await.map_err(outage)?;
+            sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(key).fetch_one(&mut *connection).await.map_err(outage)?;
         if taken {
             // Leaves the pool for good, which opens another in its place: the lock must go with the connection.
             return Ok(Some(Self { connection: Some(connection.detach()) }));
@@ -125,7 +127,7 @@ impl RelayLock {
         Ok(None)
     }
 
-    /// Whether the connection that holds the lock is still there; without it another relay may be active.
+    /// Whether the connection that holds the lock is still there; without it another process may be active.
     pub async fn holds(&mut self) -> bool {
         match &mut self.connection {
             Some(connection) => sqlx::query("select 1").execute(&mut *connection).await.is_ok(),

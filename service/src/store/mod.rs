@@ -47,7 +47,7 @@ pub use acts::{ActRequest, Acted};
 pub use check::{Answer, Blocked};
 pub use commit::Accepted;
 pub use connect::{Announces, Connect, PoolState};
-pub use dialect::{RelayLock, is_single_process, sqlite_file};
+pub use dialect::{ActiveLock, is_single_process, sqlite_file};
 pub use disclose::{DisclosedEvent, DisclosedReceipt, Disclosure};
 pub use erase::{Erasing, Erasure, ErasureRequest};
 pub use error::StoreError;

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::store::error::StoreError;
-use crate::store::{RelayLock, Store, dialect, rows};
+use crate::store::{ActiveLock, Store, dialect, rows};
 
 /// Rows removed by one statement.
 const DONE_PER_STATEMENT: usize = 5000;
@@ -111,7 +111,15 @@ impl Store {
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn relay_lock(&self) -> Result<Option<RelayLock>, StoreError> {
-        RelayLock::take(&self.db).await
+    pub async fn relay_lock(&self) -> Result<Option<ActiveLock>, StoreError> {
+        ActiveLock::take(&self.db, dialect::RELAY_LOCK).await
+    }
+
+    /// Makes this process the one that fetches from mailboxes; `None` while another one is.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn mailbox_lock(&self) -> Result<Option<ActiveLock>, StoreError> {
+        ActiveLock::take(&self.db, dialect::MAILBOX_LOCK).await
     }
 }

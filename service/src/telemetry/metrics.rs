@@ -56,6 +56,9 @@ pub(super) struct Metrics {
     pub(super) failures: IntCounterVec,
     pub(super) rules: IntCounterVec,
     pub(super) outlived: IntCounterVec,
+    pub(super) mailbox_messages: IntCounterVec,
+    pub(super) mailbox_failures: IntCounterVec,
+    pub(super) mailbox_visited: IntGaugeVec,
 }
 
 impl Metrics {
@@ -123,6 +126,17 @@ impl Metrics {
                 &["outcome"],
             ),
             outlived: it.counters("rebound_retention_removed_total", "What was removed for its age ([retention]).", &["what"]),
+            mailbox_messages: it.counters(
+                "rebound_mailbox_messages_total",
+                "Messages of mailboxes, by what became of them.",
+                &["mailbox", "outcome"],
+            ),
+            mailbox_failures: it.counters("rebound_mailbox_failures_total", "Failures with mailboxes, by cause.", &["mailbox", "cause"]),
+            mailbox_visited: it.gauges(
+                "rebound_mailbox_last_success_timestamp_seconds",
+                "When a folder of the mailbox was last worked through, in Unix seconds; 0 if not since the start.",
+                &["mailbox"],
+            ),
             registry: it.registry,
         }
     }

@@ -6,6 +6,7 @@
 
 mod chain;
 mod log;
+mod mailbox;
 mod metrics;
 mod request;
 mod smtp;
@@ -31,8 +32,8 @@ pub use self::chain::{chain, scrub};
 pub use self::log::{LogError, init};
 pub use self::request::{RequestId, RequestSpan};
 pub use self::words::{
-    Answer, Database, Drained, Erased, Imported, MailProtocol, Outlived, Published, Refused, RelayState, SmtpRefused, Stage, Stored,
-    Unspooled,
+    Answer, Database, Drained, Erased, Imported, MailProtocol, MailboxFailure, Outlived, Polled, Published, Refused, RelayState,
+    SmtpRefused, Stage, Stored, Unspooled,
 };
 
 /// Label for a source that is not configured: names in URLs are anybody's to choose.

@@ -53,6 +53,12 @@ fn everything(it: &Telemetry) {
     it.source_failed("ses-prod", Stage::Fetch, "fetching a signing certificate", &std::io::Error::other("for jane@example.org"));
     it.source_noted("ses-prod", "a subscription was confirmed as its provider asked");
     it.message_discarded(Uuid::nil(), "rebound.event.recorded", "event.bounce.user_unknown.acme", 3, "ann");
+    it.watch_mailboxes(["bounces"]);
+    it.mailbox_opened("bounces", "INBOX");
+    it.mailbox_visited("bounces", OffsetDateTime::UNIX_EPOCH + SECOND);
+    it.mailbox_taken("bounces", 3);
+    it.mailbox_message_failed("bounces", 7, 1, Polled::TooLarge);
+    it.mailbox_failed("bounces", MailboxFailure::Login, &std::io::Error::other("no such user: jane@example.org"));
     it.service_stopping();
 }
 

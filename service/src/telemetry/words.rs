@@ -251,3 +251,37 @@ bounce::vocabulary! {
         Smtp = "smtp",
     }
 }
+
+bounce::vocabulary! {
+    /// What became of a message of a mailbox.
+    pub enum Polled, "outcome" {
+        /// What it says is durable.
+        Taken = "taken",
+        /// It was kept, but reading or recording it failed.
+        Quarantined = "quarantined",
+        /// It is larger than is taken.
+        TooLarge = "too_large",
+        /// The server does not hand it out.
+        Unreadable = "unreadable",
+    }
+}
+
+bounce::vocabulary! {
+    /// Why a mailbox could not be worked on.
+    pub enum MailboxFailure, "cause" {
+        /// The server cannot be reached.
+        Connect = "connect",
+        /// The connection could not be protected.
+        Tls = "tls",
+        /// There is no access token.
+        Token = "token",
+        /// The server refuses the login.
+        Login = "login",
+        /// The connection broke, or the server fell silent.
+        Lost = "lost",
+        /// The server refuses what was asked for.
+        Refused = "refused",
+        /// Messages were not taken in: they wait in the box.
+        Intake = "intake",
+    }
+}
