@@ -410,6 +410,7 @@ fn the_labels_are_bounded() {
         "answer",
         "block",
         "bounce_type",
+        "fault",
         "kind",
         "le",
         "method",
