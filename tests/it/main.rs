@@ -47,3 +47,4 @@ mod store_batches;
 mod store_commit;
 mod store_convergence;
 mod store_schema;
+mod watched;

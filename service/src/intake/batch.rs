@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bounce::classify::rules::receivers;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::{JoinError, JoinSet};
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Committer, Desk, IntakeError, Waiting};
 use crate::clock::Clock;
 use crate::config::IntakeConfig;
-use crate::store::{Accepted, Incoming, Keep, ReceiptId, ReceiptState, StoreError};
+use crate::store::{Accepted, Incoming, Keep, ReceiptId, ReceiptState, StoreError, Testimony};
 use crate::telemetry::{Stage, Stored};
 
 /// How often a batch that collided is tried again.
@@ -219,8 +220,12 @@ impl Desk {
             if merged.contains(&event.id) {
                 self.telemetry.event_merged(&incoming.source, said.kind);
             } else {
-                self.telemetry.event_recorded(&incoming.source, said.kind, said.bounce_type, said.reason);
+                let receiver = receiver_of(incoming, said);
+                self.telemetry.event_recorded(&incoming.source, said.kind, said.bounce_type, said.reason, receiver);
             }
+        }
+        for delivery in &incoming.deliveries {
+            self.telemetry.delivery_recorded(&incoming.source, receivers::name_of(None, delivery.address.domain()));
         }
         for change in changes {
             if let (Some(cause), Ok(list)) = (change.cause, self.store.list_by_id(change.list).await) {
@@ -234,6 +239,13 @@ impl Desk {
         };
         Some((receipt, stored))
     }
+}
+
+/// Who runs the mailbox that a recorded event is about: an event holds no address, so the fact that says the same is asked. Of an
+/// address that was erased none does.
+fn receiver_of(incoming: &Incoming, said: &Testimony) -> Option<&'static str> {
+    let fact = incoming.facts.iter().find(|it| it.testimony == *said);
+    receivers::name_of(said.remote_mta.as_deref(), fact.map_or("", |it| it.address.domain()))
 }
 
 /// Whoever waits for a receipt.

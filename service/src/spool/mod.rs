@@ -159,7 +159,7 @@ impl Spool {
         let writer = std::thread::Builder::new().name("spool".to_owned()).spawn(move || writer.run()).map_err(failed)?;
         if folder.is_owned() {
             let (totals, clock) = (totals.clone(), clock.clone());
-            telemetry.watch_spool(move || lock(&totals).figures(clock.now()));
+            telemetry.watch_spool(config.max_bytes.0, move || lock(&totals).figures(clock.now()));
         }
         Ok(Self { config: config.clone(), folder, totals, room: Arc::new(Semaphore::new(ROOM)), queue, writer: Some(writer), telemetry })
     }

@@ -22,6 +22,9 @@ pub(super) struct Metrics {
     pub(super) interpret: Histogram,
     pub(super) events: IntCounterVec,
     pub(super) events_merged: IntCounterVec,
+    pub(super) bounces_by_receiver: IntCounterVec,
+    pub(super) deliveries: IntCounterVec,
+    pub(super) deliveries_by_receiver: IntCounterVec,
     pub(super) suppressions: IntCounterVec,
     pub(super) imported: IntCounterVec,
     pub(super) subjects_erased: IntCounterVec,
@@ -44,21 +47,15 @@ pub(super) struct Metrics {
     pub(super) database_away: IntGauge,
     pub(super) spool_entries: IntGauge,
     pub(super) spool_bytes: IntGauge,
+    pub(super) spool_bytes_max: IntGauge,
     pub(super) spool_oldest: Gauge,
     pub(super) spooled: IntCounterVec,
     pub(super) unspooled: IntCounterVec,
     pub(super) drained: IntCounterVec,
-    pub(super) smtp_sessions: IntCounterVec,
-    pub(super) smtp_open: IntGaugeVec,
-    pub(super) smtp_messages: IntCounterVec,
-    pub(super) smtp_bytes: IntCounterVec,
-    pub(super) smtp_refused: IntCounterVec,
     pub(super) failures: IntCounterVec,
     pub(super) rules: IntCounterVec,
     pub(super) outlived: IntCounterVec,
-    pub(super) mailbox_messages: IntCounterVec,
-    pub(super) mailbox_failures: IntCounterVec,
-    pub(super) mailbox_visited: IntGaugeVec,
+    pub(super) mail: MailMetrics,
 }
 
 impl Metrics {
@@ -76,6 +73,17 @@ impl Metrics {
                 &["source", "kind", "bounce_type", "reason"],
             ),
             events_merged: it.counters("rebound_events_merged_total", "Reports of a failure that was known already.", &["source", "kind"]),
+            bounces_by_receiver: it.counters(
+                "rebound_bounces_by_receiver_total",
+                "Bounces recorded, by who runs the recipient's mailbox; `other` where that is not known.",
+                &["receiver", "bounce_type", "reason", "fault"],
+            ),
+            deliveries: it.counters("rebound_deliveries_recorded_total", "Deliveries that sources vouch for.", &["source"]),
+            deliveries_by_receiver: it.counters(
+                "rebound_deliveries_by_receiver_total",
+                "The same, by who runs the recipient's mailbox.",
+                &["receiver"],
+            ),
             suppressions: it.counters("rebound_suppressions_changed_total", "Changes of what lists say.", &["cause", "change"]),
             imported: it.counters("rebound_import_rows_total", "Rows of imported lists, by what became of them.", &["mode", "outcome"]),
             subjects_erased: it.counters("rebound_subjects_erased_total", "Addresses erased, by what became of their blocks.", &["block"]),
@@ -102,10 +110,45 @@ impl Metrics {
             database_away: it.gauge("rebound_database_away", "1 while the database is away and receipts go to the spool."),
             spool_entries: it.gauge("rebound_spool_entries", "Receipts in the spool that wait for the database."),
             spool_bytes: it.gauge("rebound_spool_bytes", "Octets of the receipts in the spool that wait for the database."),
+            spool_bytes_max: it.gauge("rebound_spool_bytes_max", "Most octets that the spool takes; 0 if there is none."),
             spool_oldest: it.seconds_gauge("rebound_spool_oldest_age_seconds", "Age of the oldest receipt in the spool; 0 if none."),
             spooled: it.counters("rebound_receipts_spooled_total", "Receipts kept in the spool.", &["source"]),
             unspooled: it.counters("rebound_spool_refused_total", "Receipts that the spool did not take.", &["why"]),
             drained: it.counters("rebound_spool_drained_total", "Receipts of the spool, by what became of them.", &["outcome"]),
+            failures: it.counters("rebound_failures_total", "Failures that were logged, by the stage that handled them.", &["stage"]),
+            rules: it.counters(
+                "rebound_rules_reloads_total",
+                "Times the operator's rules were read again, by what became of it.",
+                &["outcome"],
+            ),
+            outlived: it.counters("rebound_retention_removed_total", "What was removed for its age ([retention]).", &["what"]),
+            mail: MailMetrics::new(&it),
+            registry: it.registry,
+        }
+    }
+
+    /// The text exposition format.
+    pub(super) fn render(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// The series of the edges that mail comes in by.
+#[derive(Debug)]
+pub(super) struct MailMetrics {
+    pub(super) smtp_sessions: IntCounterVec,
+    pub(super) smtp_open: IntGaugeVec,
+    pub(super) smtp_messages: IntCounterVec,
+    pub(super) smtp_bytes: IntCounterVec,
+    pub(super) smtp_refused: IntCounterVec,
+    pub(super) mailbox_messages: IntCounterVec,
+    pub(super) mailbox_failures: IntCounterVec,
+    pub(super) mailbox_visited: IntGaugeVec,
+}
+
+impl MailMetrics {
+    fn new(it: &Builder) -> Self {
+        Self {
             smtp_sessions: it.counters("rebound_smtp_sessions_total", "Connections taken by the SMTP and LMTP listener.", &["protocol"]),
             smtp_open: it.gauges("rebound_smtp_sessions_open", "Connections of the SMTP and LMTP listener that are open.", &["protocol"]),
             smtp_messages: it.counters(
@@ -119,13 +162,6 @@ impl Metrics {
                 "Connections, commands and messages that the SMTP and LMTP listener refused.",
                 &["protocol", "why"],
             ),
-            failures: it.counters("rebound_failures_total", "Failures that were logged, by the stage that handled them.", &["stage"]),
-            rules: it.counters(
-                "rebound_rules_reloads_total",
-                "Times the operator's rules were read again, by what became of it.",
-                &["outcome"],
-            ),
-            outlived: it.counters("rebound_retention_removed_total", "What was removed for its age ([retention]).", &["what"]),
             mailbox_messages: it.counters(
                 "rebound_mailbox_messages_total",
                 "Messages of mailboxes, by what became of them.",
@@ -137,13 +173,7 @@ impl Metrics {
                 "When a folder of the mailbox was last worked through, in Unix seconds; 0 if not since the start.",
                 &["mailbox"],
             ),
-            registry: it.registry,
         }
-    }
-
-    /// The text exposition format.
-    pub(super) fn render(&self) -> Result<String, prometheus::Error> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
 

@@ -20,6 +20,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bounce::classify::reason::Reason;
+use bounce::classify::rules::receivers;
 use bounce::kind::{BounceType, Kind};
 use time::OffsetDateTime;
 use tracing::{debug, error, info, warn};
@@ -36,7 +37,7 @@ pub use self::words::{
     SmtpRefused, Stage, Stored, Unspooled,
 };
 
-/// Label for a source that is not configured: names in URLs are anybody's to choose.
+/// Label for a source that is not configured, since names in URLs are anybody's to choose, and for a receiver that is not known.
 const OTHER: &str = "other";
 /// Label for a request that no route takes.
 const UNMATCHED: &str = "unmatched";
@@ -90,6 +91,9 @@ impl Telemetry {
         for source in &it.sources {
             it.start_source_at_zero(source);
         }
+        for receiver in receivers::names().chain([OTHER]) {
+            it.metrics.deliveries_by_receiver.with_label_values(&[receiver]);
+        }
         for answer in Answer::ALL {
             it.metrics.checks.with_label_values(&[answer.as_str()]);
         }
@@ -126,6 +130,7 @@ impl Telemetry {
     fn start_source_at_zero(&self, source: &str) {
         self.metrics.source_last.with_label_values(&[source]);
         self.metrics.spooled.with_label_values(&[source]);
+        self.metrics.deliveries.with_label_values(&[source]);
         for outcome in Stored::ALL {
             self.metrics.receipts.with_label_values(&[source, outcome.as_str()]);
         }
@@ -209,13 +214,31 @@ impl Telemetry {
         self.metrics.interpret.observe(took.as_secs_f64());
     }
 
-    /// An event is committed.
-    pub fn event_recorded(&self, source: &str, kind: Kind, bounce_type: Option<BounceType>, reason: Option<Reason>) {
+    /// An event is committed. The receiver is one of the closed list, or none of it.
+    pub fn event_recorded(
+        &self,
+        source: &str,
+        kind: Kind,
+        bounce_type: Option<BounceType>,
+        reason: Option<Reason>,
+        receiver: Option<&'static str>,
+    ) {
         let source = self.source(source);
         let labels = event_labels(source, kind, bounce_type, reason);
         self.metrics.events.with_label_values(&labels).inc();
+        if kind == Kind::Bounce {
+            // Who has to act follows from the reason, so this makes no more series.
+            let fault = reason.map_or("", |it| it.fault().as_str());
+            self.metrics.bounces_by_receiver.with_label_values(&[receiver.unwrap_or(OTHER), labels[2], labels[3], fault]).inc();
+        }
         let [_, kind, bounce_type, reason] = labels;
         debug!(target: "rebound::intake", source, kind, bounce_type, reason, "event recorded");
+    }
+
+    /// A delivery is committed. It leaves no event, and there are many: it is counted and not written.
+    pub fn delivery_recorded(&self, source: &str, receiver: Option<&'static str>) {
+        self.metrics.deliveries.with_label_values(&[self.source(source)]).inc();
+        self.metrics.deliveries_by_receiver.with_label_values(&[receiver.unwrap_or(OTHER)]).inc();
     }
 
     /// A report told of a failure that was known already.
@@ -405,7 +428,8 @@ impl Telemetry {
     }
 
     /// Asks this about the spool whenever metrics are read. The first one given stays.
-    pub fn watch_spool(&self, spool: impl Fn() -> SpoolFigures + Send + Sync + 'static) {
+    pub fn watch_spool(&self, max_bytes: usize, spool: impl Fn() -> SpoolFigures + Send + Sync + 'static) {
+        self.metrics.spool_bytes_max.set(number(max_bytes));
         // An App has one spool.
         let _ = self.spool.set(Box::new(spool));
     }

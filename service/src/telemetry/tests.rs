@@ -19,7 +19,8 @@ fn everything(it: &Telemetry) {
     it.receipt_stored("jane@example.org", Stored::New, Uuid::nil(), 1, SECOND);
     it.receipt_refused("ses-prod", Refused::Credentials);
     it.receipt_interpreted(SECOND);
-    it.event_recorded("ses-prod", Kind::Bounce, Some(BounceType::Hard), Some(Reason::UserUnknown));
+    it.event_recorded("ses-prod", Kind::Bounce, Some(BounceType::Hard), Some(Reason::UserUnknown), Some("gmail"));
+    it.delivery_recorded("ses-prod", None);
     it.event_merged("ses-prod", Kind::Complaint);
     it.suppression_changed("acme.weekly", "hard", "added");
     it.subject_erased(Erased::Kept);
@@ -36,7 +37,7 @@ fn everything(it: &Telemetry) {
     it.relay_published(Published::Returned, SECOND);
     it.relay_changed(RelayState::Connected);
     it.watch_pool(|| Pool { size: 4, idle: 3, max: 10 });
-    it.watch_spool(|| SpoolFigures { entries: 2, bytes: 900, oldest: Some(SECOND) });
+    it.watch_spool(4096, || SpoolFigures { entries: 2, bytes: 900, oldest: Some(SECOND) });
     it.database_found(Database::Away);
     it.receipt_spooled("ses-prod", Uuid::nil(), 1234);
     it.spool_refused(Unspooled::Full, &std::io::Error::other("jane@example.org"));
@@ -78,11 +79,14 @@ process_threads gauge
 process_virtual_memory_bytes gauge
 rebound_addresses_checked_total counter
 rebound_batches_retried_total counter
+rebound_bounces_by_receiver_total counter
 rebound_build_info gauge
 rebound_check_duration_seconds histogram
 rebound_database_away gauge
 rebound_database_connections gauge
 rebound_database_connections_max gauge
+rebound_deliveries_by_receiver_total counter
+rebound_deliveries_recorded_total counter
 rebound_events_merged_total counter
 rebound_events_recorded_total counter
 rebound_failures_total counter
@@ -92,6 +96,9 @@ rebound_intake_batch_receipts histogram
 rebound_intake_commit_duration_seconds histogram
 rebound_intake_queue_capacity gauge
 rebound_intake_queue_depth gauge
+rebound_mailbox_failures_total counter
+rebound_mailbox_last_success_timestamp_seconds gauge
+rebound_mailbox_messages_total counter
 rebound_message_publish_duration_seconds histogram
 rebound_messages_published_total counter
 rebound_outbox_depth gauge
@@ -111,6 +118,7 @@ rebound_smtp_sessions_open gauge
 rebound_smtp_sessions_total counter
 rebound_source_last_receipt_timestamp_seconds gauge
 rebound_spool_bytes gauge
+rebound_spool_bytes_max gauge
 rebound_spool_drained_total counter
 rebound_spool_entries gauge
 rebound_spool_oldest_age_seconds gauge
@@ -133,6 +141,7 @@ fn everything_that_happens_is_counted() {
 rebound_addresses_checked_total{answer="clear"} 3
 rebound_addresses_checked_total{answer="suppressed"} 2
 rebound_batches_retried_total 1
+rebound_bounces_by_receiver_total{bounce_type="hard",fault="recipient",reason="user_unknown",receiver="gmail"} 1
 rebound_build_info{version="0.1.0"} 1
 rebound_check_duration_seconds_sum 1
 rebound_check_duration_seconds_count 1
@@ -140,6 +149,8 @@ rebound_database_away 1
 rebound_database_connections{state="idle"} 3
 rebound_database_connections{state="used"} 1
 rebound_database_connections_max 10
+rebound_deliveries_by_receiver_total{receiver="other"} 1
+rebound_deliveries_recorded_total{source="ses-prod"} 1
 rebound_events_merged_total{kind="complaint",source="ses-prod"} 1
 rebound_events_recorded_total{bounce_type="hard",kind="bounce",reason="user_unknown",source="ses-prod"} 1
 rebound_failures_total{stage="fetch"} 1
@@ -156,6 +167,10 @@ rebound_intake_commit_duration_seconds_sum 1
 rebound_intake_commit_duration_seconds_count 1
 rebound_intake_queue_capacity 1024
 rebound_intake_queue_depth 5
+rebound_mailbox_failures_total{cause="login",mailbox="bounces"} 1
+rebound_mailbox_last_success_timestamp_seconds{mailbox="bounces"} 1
+rebound_mailbox_messages_total{mailbox="bounces",outcome="taken"} 3
+rebound_mailbox_messages_total{mailbox="bounces",outcome="too_large"} 1
 rebound_message_publish_duration_seconds_sum 1
 rebound_message_publish_duration_seconds_count 1
 rebound_messages_published_total{outcome="confirmed"} 1
@@ -182,6 +197,7 @@ rebound_smtp_messages_accepted_total{protocol="smtp"} 1
 rebound_smtp_refused_total{protocol="smtp",why="bare_line_end"} 1
 rebound_smtp_sessions_total{protocol="smtp"} 1
 rebound_spool_bytes 900
+rebound_spool_bytes_max 4096
 rebound_spool_drained_total{outcome="damaged"} 1
 rebound_spool_drained_total{outcome="held"} 1
 rebound_spool_drained_total{outcome="recorded"} 1
@@ -194,16 +210,19 @@ rebound_suppressions_changed_total{cause="hard",change="added"} 1
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one line for each series")]
 fn series_start_at_zero() {
     let page = Telemetry::new(["ses-prod"]).render();
     let zero: Vec<&str> = page
         .lines()
-        .filter(|it| it.starts_with("rebound_") && it.contains("_total{") && !it.contains("_spool") && !it.contains("_smtp"))
+        .filter(|it| it.starts_with("rebound_") && it.contains("_total{"))
+        .filter(|it| !["_spool", "_smtp", "{receiver="].iter().any(|apart| it.contains(apart)))
         .collect();
     insta::assert_snapshot!(zero.join("\n"), @r#"
 rebound_addresses_checked_total{answer="clear"} 0
 rebound_addresses_checked_total{answer="invalid"} 0
 rebound_addresses_checked_total{answer="suppressed"} 0
+rebound_deliveries_recorded_total{source="ses-prod"} 0
 rebound_events_merged_total{kind="auto_reply",source="ses-prod"} 0
 rebound_events_merged_total{kind="bounce",source="ses-prod"} 0
 rebound_events_merged_total{kind="challenge_response",source="ses-prod"} 0
@@ -366,6 +385,9 @@ fn no_label_and_no_line_holds_an_address_or_a_secret() {
 {"level":"ERROR","message":"fetching a signing certificate failed","stage":"fetch","source":"ses-prod","error":"for [address]","target":"rebound::failure"}
 {"level":"INFO","message":"a subscription was confirmed as its provider asked","source":"ses-prod","target":"rebound::note"}
 {"level":"WARN","message":"message given up","id":"00000000-0000-0000-0000-000000000000","message_type":"rebound.event.recorded","routing_key":"event.bounce.user_unknown.acme","attempts":3,"by":"ann","target":"rebound::outbox"}
+{"level":"INFO","message":"mailbox open","mailbox":"bounces","folder":"INBOX","target":"rebound::mailbox"}
+{"level":"WARN","message":"message of a mailbox set aside","mailbox":"bounces","uid":7,"validity":1,"why":"too_large","target":"rebound::mailbox"}
+{"level":"ERROR","message":"mailbox failed; it is tried again","mailbox":"bounces","cause":"login","error":"no such user: [address]","target":"rebound::mailbox"}
 {"level":"INFO","message":"stopping","target":"rebound::app"}
 "#);
 }
@@ -398,4 +420,68 @@ async fn a_request_is_told_by_its_route() {
     let page = telemetry.render();
     assert!(page.contains("_count{method=\"GET\",route=\"/v1/addresses/{address}\",status=\"2xx\"} 1\n"), "{page}");
     assert!(page.contains("_count{method=\"GET\",route=\"unmatched\",status=\"4xx\"} 1\n") && !page.contains("jane"), "{page}");
+}
+
+/// However many names strangers make up, and whatever happens, the series are as many as closed lists and configured sources make.
+#[test]
+fn the_labels_are_bounded() {
+    let sources = ["ses-prod", "bounces"];
+    let telemetry = Telemetry::new(sources);
+    telemetry.watch_mailboxes(["returns"]);
+    let strangers = (0..300).map(|it| format!("stranger{it}"));
+    for source in sources.map(str::to_owned).into_iter().chain(strangers) {
+        for (why, kind) in Refused::ALL.iter().flat_map(|it| Kind::ALL.iter().map(move |kind| (*it, *kind))) {
+            telemetry.receipt_refused(&source, why);
+            telemetry.event_merged(&source, kind);
+        }
+        for (reason, receiver) in Reason::ALL.iter().flat_map(|it| receivers::names().map(Some).chain([None]).map(move |to| (*it, to))) {
+            for bounce_type in [BounceType::Hard, BounceType::Soft] {
+                telemetry.event_recorded(&source, Kind::Bounce, Some(bounce_type), Some(reason), receiver);
+            }
+            telemetry.delivery_recorded(&source, receiver);
+        }
+        telemetry.receipt_spooled(&source, Uuid::nil(), 1);
+        telemetry.post_taken(&source, OffsetDateTime::UNIX_EPOCH);
+        telemetry.request_answered(&source, None, 404, SECOND);
+    }
+    let page = telemetry.render();
+    assert!(!page.contains("stranger"));
+    let count = |name: &str| page.lines().filter(|it| it.starts_with(&format!("{name}{{"))).count();
+    let (sources, receivers, reasons) = (sources.len() + 1, receivers::names().count() + 1, Reason::ALL.len());
+    assert_eq!(count("rebound_bounces_by_receiver_total"), receivers * 2 * reasons);
+    assert_eq!(count("rebound_deliveries_by_receiver_total"), receivers);
+    assert_eq!(count("rebound_receipts_refused_total"), sources * Refused::ALL.len());
+    assert_eq!(count("rebound_events_merged_total"), sources * Kind::ALL.len());
+    assert!(count("rebound_events_recorded_total") <= sources * (2 * reasons + Kind::ALL.len()));
+    let labels: BTreeSet<&str> = page
+        .lines()
+        .filter(|it| it.starts_with("rebound_"))
+        .filter_map(|it| it.split_once('{')?.1.split_once('}'))
+        .flat_map(|(labels, _)| labels.split("\",").filter_map(|it| it.split_once('=')).map(|it| it.0))
+        .collect();
+    let closed = [
+        "answer",
+        "block",
+        "bounce_type",
+        "cause",
+        "fault",
+        "kind",
+        "le",
+        "mailbox",
+        "method",
+        "mode",
+        "outcome",
+        "protocol",
+        "reason",
+        "receiver",
+        "route",
+        "source",
+        "stage",
+        "state",
+        "status",
+        "version",
+        "what",
+        "why",
+    ];
+    assert_eq!(labels, BTreeSet::from(closed));
 }

@@ -6,7 +6,7 @@ mod file;
 mod lint;
 mod matcher;
 pub(super) mod pattern;
-mod receivers;
+pub mod receivers;
 mod signs;
 
 use std::collections::HashMap;

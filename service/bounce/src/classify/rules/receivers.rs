@@ -2,10 +2,25 @@
 //! text (`rules/receivers.toml`). The same words mean other things elsewhere, so this comes before the words.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 
 const TABLE: &str = include_str!("../../../rules/receivers.toml");
+
+static KNOWN: LazyLock<Receivers> = LazyLock::new(Receivers::builtin);
+
+/// Names of all receivers that are known: a closed list, so that figures may be kept by it.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    KNOWN.names.iter().map(String::as_str)
+}
+
+/// The name of the receiver that runs a host or, where the host is none that is known, the mailboxes of a domain.
+#[must_use]
+pub fn name_of(host: Option<&str>, domain: &str) -> Option<&'static str> {
+    let index = host.and_then(|it| KNOWN.of_host(it)).or_else(|| KNOWN.of_domain(domain))?;
+    KNOWN.names.get(usize::from(index)).map(String::as_str)
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,5 +113,8 @@ mod tests {
         }
         assert_eq!(receivers.of_host("mail.notgoogle.com"), None);
         assert_eq!(receivers.of_domain("web.de"), receivers.index("gmx"));
+        assert_eq!(name_of(Some("mx.corp.example"), "yahoo.fr"), Some("yahoo"));
+        assert_eq!(name_of(Some("acme-example.mail.protection.outlook.com"), "acme.example"), Some("microsoft"));
+        assert_eq!((name_of(None, "corp.example"), names().count()), (None, receivers.names.len()));
     }
 }
