@@ -82,7 +82,7 @@ impl Store {
             });
         } else {
             connect.statement_timeout(options.statement_timeout).set_application_name("rebound");
-            connect.map_sqlx_postgres_opts(|it| it.options(dialect::SESSION));
+            connect.map_sqlx_postgres_opts(|it| it.options(dialect::SESSION)).map_sqlx_postgres_pool_opts(dialect::durable);
         }
         let db = Database::connect(connect).await?;
         Ok(Self { db, identity, policies, announces: options.announces, lists: Lists::default(), standings: Standings::default() })
@@ -132,6 +132,14 @@ impl Store {
         dialect::lift_feed_base(&self.db).await?;
         self.lists.refresh(&self.db).await?;
         Ok(())
+    }
+
+    /// Settings of the server that are off and without which a crash of its machine loses what was committed.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn risks(&self) -> Result<Vec<String>, StoreError> {
+        dialect::risks(&self.db).await
     }
 
     /// Whether the database answers.

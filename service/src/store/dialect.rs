@@ -28,6 +28,24 @@ pub(super) const SESSION: [(&str, &str); 4] = [
     ("tcp_keepalives_count", "3"),
 ];
 
+/// Where commits would be answered before they are on any disk, they wait for that of the server. What a server does beyond that, it does.
+const DURABLE: &str = "select set_config('synchronous_commit', 'local', false) where current_setting('synchronous_commit') = 'off'";
+
+/// Connections on which a commit is on the disk when it returns, whatever the default of the server, the database or the user.
+pub(super) fn durable(options: sqlx::pool::PoolOptions<sqlx::Postgres>) -> sqlx::pool::PoolOptions<sqlx::Postgres> {
+    options.after_connect(|connection, _| Box::pin(async move { sqlx::Executor::execute(connection, DURABLE).await.map(|_| ()) }))
+}
+
+/// Settings of the server that are off and without which a crash loses what was committed. A client cannot change them.
+pub(super) async fn risks(db: &DatabaseConnection) -> Result<Vec<String>, StoreError> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(Vec::new());
+    }
+    let sql = "select name from pg_settings where name in ('fsync', 'full_page_writes') and setting = 'off' order by name";
+    let found = db.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    Ok(found.iter().map(|it| it.try_get("", "name")).collect::<Result<_, _>>()?)
+}
+
 /// Begins a transaction that may write. On SQLite it takes the write lock at once: a transaction that reads first and
 /// writes later would fail with "locked" instead of waiting.
 pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {

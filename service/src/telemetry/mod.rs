@@ -342,6 +342,15 @@ impl Telemetry {
         }
     }
 
+    /// The database runs with a setting off without which a crash of its machine loses what was acknowledged.
+    pub fn database_at_risk(&self, setting: &str) {
+        warn!(
+            target: "rebound::note",
+            setting,
+            "the database runs with this setting off: when its machine crashes, what was acknowledged may be lost or damaged"
+        );
+    }
+
     /// A receipt is kept in the spool.
     pub fn receipt_spooled(&self, source: &str, receipt: Uuid, bytes: usize) {
         let source = self.source(source);
