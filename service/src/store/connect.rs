@@ -151,6 +151,16 @@ impl Store {
         Ok(())
     }
 
+    /// Writes something that changes nothing, and commits it.
+    ///
+    /// # Errors
+    /// When the database does not take it.
+    pub async fn try_commit(&self) -> Result<(), StoreError> {
+        let tx = dialect::begin(&self.db).await?;
+        tx.execute_unprepared("update setting set value = value where name = 'pepper_check'").await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Whether the database takes one transaction that writes at a time.
     #[must_use]
     pub fn has_one_writer(&self) -> bool {
