@@ -235,6 +235,8 @@ impl Commit<'_> {
             Known::Yields(&[event::Column::Id]),
         )
         .await?;
+        let dropped = histories.values().flat_map(|it| &it.dropped).map(|it| vec![it.0.to_vec().into()]);
+        dialect::delete(self.tx, &[event_key::Column::Key], dropped.collect()).await?;
         // Every key of an event that is new or improved points to it now.
         let keyed = events.iter().filter(|it| written.new.contains(&it.id) || written.improved.contains(&it.id));
         let keys = keyed.flat_map(|it| it.keys.iter().map(|key| event_key::Model { key: key.0.to_vec(), event_id: it.id.0 }));

@@ -50,6 +50,7 @@ pub(super) async fn histories_beside(
                 acts: Vec::new(),
                 suppressions: Vec::new(),
                 vanished: Vec::new(),
+                dropped: BTreeSet::new(),
                 told: BTreeSet::new(),
                 is_stale: false,
             };
