@@ -109,6 +109,10 @@ pub(super) fn read(arrival: &Arrival, decoded: Decoded, verdicts: Vec<Verdict>, 
         incoming.state = ReceiptState::Unrecognised;
         incoming.error = Some(notes.first().map_or_else(|| "nothing in it was understood".to_owned(), |it| it.0.clone()));
     }
+    if facts == 0 && incoming.state == ReceiptState::Processed {
+        // Nothing that is recorded would lead from whom it names to its raw bytes, to show them or to remove them.
+        incoming.keep = Keep::Facts;
+    }
     if incoming.facts.is_empty() && !incoming.deliveries.is_empty() && unrecognised == 0 && notes.is_empty() {
         incoming.keep = Keep::Nothing;
     }
