@@ -1,6 +1,7 @@
 //! All that is known of one subject within one boundary, and what taking in one more fact does to it. No database here:
 //! copies of a failure are merged, the policy is folded over the whole, and what changed is said as changes.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
@@ -416,12 +417,12 @@ fn evidence(fact: &IncomingFact, source: &str) -> String {
 
 /// The content itself, in short.
 fn tie(source: &str, list: &str, said: &Testimony) -> String {
-    let mut context = digest::Context::new(&digest::SHA256);
+    let mut content = Vec::with_capacity(512);
     for part in [source, list].into_iter().map(Some).chain(words(said).iter().map(Option::as_deref)) {
-        context.update(part.unwrap_or_default().as_bytes());
-        context.update(b"\0");
+        content.extend_from_slice(part.unwrap_or_default().as_bytes());
+        content.push(0);
     }
-    data_encoding::HEXLOWER.encode(context.finish().as_ref().get(..8).unwrap_or_default())
+    data_encoding::HEXLOWER.encode(digest::digest(&digest::SHA256, &content).as_ref().get(..8).unwrap_or_default())
 }
 
 /// The evidence of a testimony whose texts were changed: as strong as before. A hash of the old texts would let whoever has
@@ -432,21 +433,21 @@ pub(super) fn evidence_of_scrubbed(before: &str, source: &str, list: &str, said:
 }
 
 /// What a testimony says, word by word in a fixed order. The order is part of what is stored: it must not change.
-fn words(said: &Testimony) -> [Option<String>; 14] {
+fn words(said: &Testimony) -> [Option<Cow<'_, str>>; 14] {
     [
-        Some(said.kind.to_string()),
-        said.bounce_type.map(|it| it.to_string()),
-        said.reason.map(|it| it.to_string()),
-        said.fault.map(|it| it.to_string()),
-        said.status.map(|it| it.to_string()),
-        said.reply.map(|it| it.to_string()),
-        said.stage.map(|it| it.to_string()),
-        said.diagnostic.clone(),
-        said.feedback_type.map(|it| it.to_string()),
-        said.reporting_mta.clone(),
-        said.remote_mta.clone(),
-        said.message_id.clone(),
-        said.provider_event_id.clone(),
-        Some(said.rule.clone()),
+        Some(said.kind.as_str().into()),
+        said.bounce_type.map(|it| it.as_str().into()),
+        said.reason.map(|it| it.as_str().into()),
+        said.fault.map(|it| it.as_str().into()),
+        said.status.map(|it| it.to_string().into()),
+        said.reply.map(|it| it.to_string().into()),
+        said.stage.map(|it| it.as_str().into()),
+        said.diagnostic.as_deref().map(Cow::Borrowed),
+        said.feedback_type.map(|it| it.as_str().into()),
+        said.reporting_mta.as_deref().map(Cow::Borrowed),
+        said.remote_mta.as_deref().map(Cow::Borrowed),
+        said.message_id.as_deref().map(Cow::Borrowed),
+        said.provider_event_id.as_deref().map(Cow::Borrowed),
+        Some(said.rule.as_str().into()),
     ]
 }

@@ -271,8 +271,9 @@ impl Telemetry {
         let class = ["1xx", "2xx", "3xx", "4xx", "5xx"].get(usize::from(status / 100).saturating_sub(1)).copied().unwrap_or(OTHER);
         self.metrics.requests.with_label_values(&[method, route, class]).observe(took.as_secs_f64());
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        // What is asked all the time is counted and not written, unless it goes wrong.
-        let is_frequent = matches!(route, "/metrics" | "/healthz" | "/readyz") || (route == "/v1/check" && status < 400);
+        // What is asked all the time is counted and not written, unless it goes wrong; of a receipt a line tells already.
+        let tells_otherwise = matches!(route, "/v1/check" | "/v1/messages") || route.starts_with("/webhooks/");
+        let is_frequent = matches!(route, "/metrics" | "/healthz" | "/readyz") || (tells_otherwise && status < 400);
         if is_frequent {
             debug!(target: "rebound::http", method, route, status, millis, "answered");
         } else {
