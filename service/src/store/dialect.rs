@@ -105,6 +105,22 @@ pub(super) async fn lift_feed_base(db: &DatabaseConnection) -> Result<(), StoreE
     Ok(())
 }
 
+/// The revision from which subjects start that are new: above that of all who went by age, for one of them may be the same.
+pub(super) async fn revision_floor(tx: &DatabaseTransaction) -> Result<i64, StoreError> {
+    number(tx, "select coalesce((select cast(value as bigint) from setting where name = 'revision_floor'), 0) as floor", "floor").await
+}
+
+/// Lifts that to a revision.
+pub(super) async fn lift_revision_floor(tx: &DatabaseTransaction, revision: i64) -> Result<(), StoreError> {
+    let greatest = if tx.get_database_backend() == DbBackend::Postgres { "greatest" } else { "max" };
+    let sql = format!(
+        "insert into setting (name, value) values ('revision_floor', '{revision}') on conflict (name) do update \
+         set value = cast({greatest}(cast(setting.value as bigint), cast(excluded.value as bigint)) as text)"
+    );
+    tx.execute_unprepared(&sql).await?;
+    Ok(())
+}
+
 async fn number(db: &impl ConnectionTrait, sql: &str, column: &str) -> Result<i64, StoreError> {
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     let row = row.ok_or_else(|| super::error::bad_row("setting", "a scalar query gave no row"))?;
