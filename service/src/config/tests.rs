@@ -335,7 +335,13 @@ intake.commit_timeout = "10s" (built-in default): is longer than http.request_ti
 retention.receipts = "0s" (rebound.toml line 2): must be longer than zero; write a time such as "10s"
 intake.max_fact_age = "90d" (built-in default): is longer than retention.events (30d); lower it, or raise retention.events
 policy.mailbox_full.window = "40d" (rebound.toml line 5): is longer than retention.events (30d); lower it, or raise retention.events
+policy.delivery_agent_error.window = "45d" (rebound.toml line 4): is longer than retention.events (30d); lower it, or raise retention.events
 list[0].policy.expired.window = "50d" (rebound.toml line 9): is longer than retention.events (30d); lower it, or raise retention.events
+"#);
+    let effective = "[retention]\nevents = \"50d\"\n[intake]\nmax_fact_age = \"50d\"\n[policy.dns_error]\nwindow = \"51d\"\n";
+    insta::assert_snapshot!(problems(effective, &[]), @r#"
+policy.mailbox_full.window = "60d" (rebound.toml line 5): is longer than retention.events (50d); lower it, or raise retention.events
+policy.dns_error.window = "51d" (rebound.toml line 6): is longer than retention.events (50d); lower it, or raise retention.events
 "#);
     insta::assert_snapshot!(problems("[database]\nurl = \"postgres://db/rebound\"\n", &[]), @"identity.pepper: is missing, and a Postgres database needs it; make one by `openssl rand -hex 32`, keep it as safe as the database, and name its file by identity.pepper_file");
 }

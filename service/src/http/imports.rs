@@ -258,20 +258,27 @@ pub(super) async fn get_import(
 /// Undoes an import as a whole.
 ///
 /// From now on nothing it said counts; what other facts and other imports say remains. It goes on in the background; ask
-/// `GET /v1/imports/{id}` until its state is `undone`.
+/// `GET /v1/imports/{id}` until its state is `undone`. A key that is confined to a list undoes what it imported itself, and what
+/// stands on that list and below it alone.
 #[utoipa::path(delete, path = "/v1/imports/{id}", tag = "transfer", security(("bearer" = ["write"])),
     params(("id" = Uuid, Path, example = "0199c0de-7a11-7000-8000-000000000004")),
     responses(
         (status = 200, description = "it was undone before", body = ImportView),
         (status = 202, description = "it is being undone", body = ImportView),
         (status = 401, description = "no valid key", body = ProblemView, content_type = "application/problem+json"),
-        (status = 403, description = "the key lacks the scope write", body = ProblemView, content_type = "application/problem+json"),
+        (status = 403, description = "the key lacks the scope write, or does not reach all that it said", body = ProblemView, content_type = "application/problem+json"),
         (status = 404, description = "no such import", body = ProblemView, content_type = "application/problem+json"),
         (status = 409, description = "it is on its way, or only a preview", body = ProblemView, content_type = "application/problem+json"),
         (status = 503, description = "the database is away", body = ProblemView, content_type = "application/problem+json"),
     ))]
 pub(super) async fn delete_import(state: web::Data<State>, caller: Caller, path: web::Path<String>) -> Result<HttpResponse, Problem> {
     let import = import(&state, &caller, &path).await?;
+    if let Some(own) = caller.confined_to()
+        && caller.name() != import.actor
+        && !state.store.import_is_below(import.id, own).await?
+    {
+        return Err(Problem::new(ProblemKind::Forbidden, "some of it stands on a list above, which this key does not reach"));
+    }
     match state.transfers.undo(&import, caller.name()).await? {
         Undo::Begun(import) => Ok(accepted(import)),
         Undo::Done(import) => Ok(HttpResponse::Ok().json(ImportView::new(import))),

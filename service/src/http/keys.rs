@@ -24,6 +24,8 @@ use crate::store::{ApiKey, KeyId, List, Scope, Store, StoreError, sha256};
 
 /// How long a key that was found is believed without asking again.
 const KEPT_FOR: Duration = Duration::from_secs(30);
+/// How long a request waits until it is noted that its key was used.
+const NOTE_LIMIT: Duration = Duration::from_secs(1);
 /// Keys kept.
 const KEPT: u64 = 10_000;
 /// What a key looks like: `rbk_` and 32 random octets in base64url.
@@ -105,7 +107,7 @@ impl Keys {
         let now = state.clock.now();
         if key.is_live(now) {
             // The request matters more than the note of it.
-            drop(state.store.key_used(&key, now).await);
+            drop(tokio::time::timeout(NOTE_LIMIT, state.store.key_used(&key, now)).await);
         }
         self.found.insert(hash, Known { key: key.clone(), at: now }).await;
         self.remembered.insert(hash, key.clone()).await;

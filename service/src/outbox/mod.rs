@@ -54,6 +54,8 @@ enum RelayError {
     Link(#[from] LinkError),
     #[error("the connection to the database that holds the relay's lock is gone")]
     LockLost,
+    #[error("the database did not take what became of messages within {0:?} (amqp.confirm_timeout)")]
+    TooSlow(Duration),
 }
 
 /// How publishing ended when nothing failed.
@@ -240,8 +242,9 @@ impl Relay {
             let (is_full, last) = (page.len() >= self.config.batch, page.last().map(|it| it.sequence));
             locked(known).retain_new(&mut page);
             let is_news = !page.is_empty();
-            if is_news && rows.send(page).await.is_err() {
-                return Ok(());
+            if is_news {
+                let Some(room) = self.room(lock, &rows).await? else { return Ok(()) };
+                room.send(page);
             }
             let goes_on = is_full && begun.elapsed() < self.config.poll_interval;
             (after, begun) = match last {
@@ -256,6 +259,18 @@ impl Relay {
             }
         }
         Ok(())
+    }
+
+    /// Room for one more page, or none if nobody takes it any more. Whoever waits for it stays the active one only as long as it holds the lock.
+    async fn room<'a, T>(&self, lock: &mut RelayLock, rows: &'a mpsc::Sender<T>) -> Result<Option<mpsc::Permit<'a, T>>, RelayError> {
+        loop {
+            if let Ok(room) = tokio::time::timeout(self.config.poll_interval, rows.reserve()).await {
+                return Ok(room.ok());
+            }
+            if !matches!(tokio::time::timeout(self.config.confirm_timeout, lock.holds()).await, Ok(true)) {
+                return Err(RelayError::LockLost);
+            }
+        }
     }
 
     /// Tells the table what the broker says, as it comes and as much at once as there is.
@@ -279,7 +294,7 @@ impl Relay {
                 while let Some(more) = outcomes.recv().await {
                     owed.take(more);
                 }
-                return Err(error.into());
+                return Err(error);
             }
             locked(known).settled(sequences);
             backoff.reset();
@@ -289,7 +304,13 @@ impl Relay {
 
     /// Tells the table what the broker said. Until that has succeeded nothing more is published, so nothing that is owed
     /// is ever read again from the table.
-    async fn settle(&self, owed: &mut Owed) -> Result<(), StoreError> {
+    async fn settle(&self, owed: &mut Owed) -> Result<(), RelayError> {
+        let limit = self.config.confirm_timeout;
+        let settled = tokio::time::timeout(limit, self.settle_each(owed)).await;
+        Ok(settled.map_err(|_| RelayError::TooSlow(limit))??)
+    }
+
+    async fn settle_each(&self, owed: &mut Owed) -> Result<(), StoreError> {
         if !owed.done.is_empty() {
             self.store.outbox_done(&owed.done).await?;
             owed.done.clear();
@@ -307,7 +328,7 @@ impl Relay {
         loop {
             let begun = Instant::now();
             // A database that is away is told of by the relay itself.
-            if let Ok(it) = self.store.outbox_state().await {
+            if let Ok(Ok(it)) = tokio::time::timeout(self.config.confirm_timeout, self.store.outbox_state()).await {
                 let age = it.oldest.map(|oldest| Duration::try_from(self.clock.now() - oldest).unwrap_or_default());
                 self.telemetry.outbox_measured(it.depth, age);
             }

@@ -30,6 +30,24 @@ pub(super) const SESSION: [(&str, &str); 4] = [
     ("tcp_keepalives_count", "3"),
 ];
 
+/// Where commits would be answered before they are on any disk, they wait for that of the server. What a server does beyond that, it does.
+const DURABLE: &str = "select set_config('synchronous_commit', 'local', false) where current_setting('synchronous_commit') = 'off'";
+
+/// Connections on which a commit is on the disk when it returns, whatever the default of the server, the database or the user.
+pub(super) fn durable(options: sqlx::pool::PoolOptions<sqlx::Postgres>) -> sqlx::pool::PoolOptions<sqlx::Postgres> {
+    options.after_connect(|connection, _| Box::pin(async move { sqlx::Executor::execute(connection, DURABLE).await.map(|_| ()) }))
+}
+
+/// Settings of the server that are off and without which a crash loses what was committed. A client cannot change them.
+pub(super) async fn risks(db: &DatabaseConnection) -> Result<Vec<String>, StoreError> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(Vec::new());
+    }
+    let sql = "select name from pg_settings where name in ('fsync', 'full_page_writes') and setting = 'off' order by name";
+    let found = db.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    Ok(found.iter().map(|it| it.try_get("", "name")).collect::<Result<_, _>>()?)
+}
+
 /// Begins a transaction that may write. On SQLite it takes the write lock at once: a transaction that reads first and
 /// writes later would fail with "locked" instead of waiting.
 pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
@@ -86,6 +104,22 @@ pub(super) async fn lift_feed_base(db: &DatabaseConnection) -> Result<(), StoreE
                      + coalesce((select value::bigint from setting where name = 'feed_base'), 0) \
                on conflict (name) do update set value = excluded.value";
     db.execute_unprepared(sql).await?;
+    Ok(())
+}
+
+/// The revision from which subjects start that are new: above that of all who went by age, for one of them may be the same.
+pub(super) async fn revision_floor(tx: &DatabaseTransaction) -> Result<i64, StoreError> {
+    number(tx, "select coalesce((select cast(value as bigint) from setting where name = 'revision_floor'), 0) as floor", "floor").await
+}
+
+/// Lifts that to a revision.
+pub(super) async fn lift_revision_floor(tx: &DatabaseTransaction, revision: i64) -> Result<(), StoreError> {
+    let greatest = if tx.get_database_backend() == DbBackend::Postgres { "greatest" } else { "max" };
+    let sql = format!(
+        "insert into setting (name, value) values ('revision_floor', '{revision}') on conflict (name) do update \
+         set value = cast({greatest}(cast(setting.value as bigint), cast(excluded.value as bigint)) as text)"
+    );
+    tx.execute_unprepared(&sql).await?;
     Ok(())
 }
 

@@ -54,20 +54,20 @@ impl Store {
         let due = Condition::any().add(C::NotBefore.is_null()).add(C::NotBefore.lte(rows::kept(now)));
         // Nobody puts off for so long: the clock has been set back since.
         let due = due.add(C::NotBefore.gt(rows::kept(now + FAR_AHEAD)));
-        let query = outbox::Entity::find().filter(C::Sequence.gt(after)).filter(due);
-        let found = query.order_by_asc(C::Sequence).limit(limit).all(&self.db).await?;
-        Ok(found
-            .into_iter()
-            .map(|it| Pending {
-                sequence: it.sequence,
-                message_id: it.message_id,
-                message_type: it.message_type,
-                routing_key: it.routing_key,
-                payload: it.payload,
-                attempts: it.attempts,
-                created_at: it.created_at,
-            })
-            .collect())
+        let query = outbox::Entity::find().filter(C::Sequence.gt(after)).filter(due).order_by_asc(C::Sequence).limit(limit);
+        // By their places: looking each up by its name takes longer than reading it.
+        let columns = [C::Sequence, C::MessageId, C::MessageType, C::RoutingKey, C::Payload, C::Attempts, C::CreatedAt];
+        let found = query.select_only().columns(columns).into_tuple::<(i64, Uuid, String, String, String, i32, OffsetDateTime)>();
+        let pending = |(sequence, message_id, message_type, routing_key, payload, attempts, created_at)| Pending {
+            sequence,
+            message_id,
+            message_type,
+            routing_key,
+            payload,
+            attempts,
+            created_at,
+        };
+        Ok(found.all(&self.db).await?.into_iter().map(pending).collect())
     }
 
     /// Removes messages that the broker has confirmed and routed.

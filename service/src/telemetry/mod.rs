@@ -300,8 +300,9 @@ impl Telemetry {
         let class = ["1xx", "2xx", "3xx", "4xx", "5xx"].get(usize::from(status / 100).saturating_sub(1)).copied().unwrap_or(OTHER);
         self.metrics.requests.with_label_values(&[method, route, class]).observe(took.as_secs_f64());
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        // What is asked all the time is counted and not written, unless it goes wrong.
-        let is_frequent = matches!(route, "/metrics" | "/healthz" | "/readyz") || (route == "/v1/check" && status < 400);
+        // What is asked all the time is counted and not written, unless it goes wrong; of a receipt a line tells already.
+        let tells_otherwise = matches!(route, "/v1/check" | "/v1/messages") || route.starts_with("/webhooks/");
+        let is_frequent = matches!(route, "/metrics" | "/healthz" | "/readyz") || (tells_otherwise && status < 400);
         if is_frequent {
             debug!(target: "rebound::http", method, route, status, millis, "answered");
         } else {
@@ -369,6 +370,15 @@ impl Telemetry {
             Database::There => info!(target: "rebound::spool", "the database is there"),
             Database::Away => warn!(target: "rebound::spool", "the database is away; receipts go to the spool"),
         }
+    }
+
+    /// The database runs with a setting off without which a crash of its machine loses what was acknowledged.
+    pub fn database_at_risk(&self, setting: &str) {
+        warn!(
+            target: "rebound::note",
+            setting,
+            "the database runs with this setting off: when its machine crashes, what was acknowledged may be lost or damaged"
+        );
     }
 
     /// A receipt is kept in the spool.
