@@ -25,5 +25,6 @@ pub mod intake;
 pub mod inbound;
 pub mod transfer;
 pub mod http;
+pub mod console;
 pub mod app;
 pub mod cli;

@@ -26,6 +26,7 @@ use self::rules::Reloader;
 use self::upkeep::{Upkeep, Walk};
 use crate::clock::Clock;
 use crate::config::{API_SOURCE, Config, DatabaseConfig, Engine};
+use crate::console;
 use crate::http::{self, Drain, State};
 use crate::inbound::Fetcher;
 use crate::intake::{self, Committer, Sources};
@@ -202,7 +203,8 @@ impl App {
         let keeping = tokio::spawn(once_met(presence.clone(), commits.clone(), upkeep.run(commits.clone())));
         let publishing = guarded(&ended, once_met(presence, publishes.clone(), relay.run(publishes.clone())));
         let (drain, limits) = (state.drain.clone(), state.config.http.clone());
-        let server = http::serve(state, listener).map_err(AppError::Serve)?;
+        let pages = console::pages(&state.config);
+        let server = http::serve(state, listener, pages).map_err(AppError::Serve)?;
         let stopping = tokio::spawn({
             let (telemetry, handle) = (telemetry.clone(), server.handle());
             async move {

@@ -145,7 +145,7 @@ impl Bench {
     fn serve(state: State, key: String, stop: CancellationToken) -> Self {
         let listener = TcpListener::bind(state.config.http.listen).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(serve(state.clone(), listener).unwrap());
+        tokio::spawn(serve(state.clone(), listener, crate::console::pages(&state.config)).unwrap());
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { base, http, state, key, stop }
     }
