@@ -9,7 +9,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use maud::{Markup, html};
 use time::OffsetDateTime;
 
-use crate::console::elements::{Tone, badge, choice, done, empty, moment, token_field, words};
+use crate::console::elements::{Tone, badge, choice, done, empty, kind_badge, moment, octets, token_field, words};
 use crate::console::events::quoted;
 use crate::console::form::{Fields, Form};
 use crate::console::page::{Page, Place, nothing, see};
@@ -149,8 +149,8 @@ async fn page(
         div.card {
             p.lead.address { (shown(address.expose())) }
             p {
-                @if !blocks.is_empty() { (badge(Tone::Bad, "suppressed")) " " @for it in &blocks { (standing(it)) "; " } }
-                @if !allows.is_empty() { (badge(Tone::Good, "allowed")) " " @for it in &allows { (standing(it)) "; " } }
+                @if !blocks.is_empty() { (badge(Tone::Bad, "suppressed")) " " (standing(&blocks)) }
+                @if !allows.is_empty() { (badge(Tone::Good, "allowed")) " " (standing(&allows)) }
                 @if holding.is_empty() && story.known != "never" { (badge(Tone::Good, "may be mailed")) " Nothing stands against it." }
                 @if story.known == "never" { (badge(Tone::Plain, "unknown")) " Nothing was ever heard of it; it may be mailed." }
                 @if story.known == "erased" { " " (badge(Tone::Watch, "erased")) " It is kept under its pseudonym alone." }
@@ -165,11 +165,15 @@ async fn page(
     Ok(Page::new(visit, Place::Address, "Address", &content))
 }
 
-fn standing(it: &SuppressionView) -> Markup {
+fn standing(causes: &[&SuppressionView]) -> Markup {
     html! {
-        strong { (words(it.cause.as_str())) }
-        @if let Some(reason) = it.reason { " (" (words(reason.as_str())) ")" }
-        " on " (it.list.as_deref().unwrap_or_default())
+        @for (at, it) in causes.iter().enumerate() {
+            @if at > 0 { "; " }
+            strong { (words(it.cause.as_str())) }
+            @if let Some(reason) = it.reason { " (" (words(reason.as_str())) ")" }
+            " on " (it.list.as_deref().unwrap_or_default())
+        }
+        ". "
     }
 }
 
@@ -269,9 +273,9 @@ fn chapter(visit: &Visit, it: &ChapterView) -> Markup {
     html! {
         li class=(tone.class()) {
             div.when { (moment(it.at.0)) " " (badge(Tone::Plain, it.what)) @if let Some(list) = &it.list { " " span.quiet { (list) } } }
-            p { (shown(&it.summary)) }
+            (happening(it))
             @if let Some(text) = it.event.as_ref().and_then(|it| it.diagnostic.as_ref()) { (quoted("The receiver said", text)) }
-            @if let Some(effect) = &it.effect { p.effect { (badge(tone, effect.effect)) " " (shown(&effect.summary)) } }
+            @if let Some(effect) = &it.effect { p.effect { (badge(tone, effect_word(effect.effect))) " " (shown(&effect.summary)) } }
             p.links {
                 @if let Some(event) = &it.event { a href={ "/console/events/" (event.event_id) } { "Event" } " " }
                 @if let Some(receipt) = it.receipt.as_ref().filter(|_| visit.may(Scope::Admin)) {
@@ -279,6 +283,35 @@ fn chapter(visit: &Visit, it: &ChapterView) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// What happened, in a line.
+fn happening(it: &ChapterView) -> Markup {
+    html! {
+        p {
+            @if let Some(event) = &it.event {
+                (kind_badge(event.kind, event.bounce_type)) " "
+                @if let Some(reason) = event.reason { strong { (words(reason.as_str())) } " " }
+                @if let Some(code) = event.reply { (code) " " }
+                @if let Some(status) = &event.status { (status) " " }
+                span.quiet { "by " (event.source) ", " (event.attribution) ", judged by " code { (event.rule) } }
+            } @else if let Some(receipt) = &it.receipt {
+                (shown(&receipt.media_type)) " of " (octets(receipt.size)) " from " (receipt.source) ", " (receipt.attribution) ", " (receipt.state)
+            } @else {
+                (shown(&it.summary))
+            }
+        }
+    }
+}
+
+/// What a fact led to, in a word.
+fn effect_word(effect: &'static str) -> &'static str {
+    match effect {
+        "put" => "blocks",
+        "stands" => "no change",
+        "lifted" => "lifts",
+        other => other,
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn stacked(title: &str, labels: &[String], series: &[Series]) -> Mark
                 strong { (title) }
                 ul.legend { @for (at, it) in series.iter().enumerate() { li class={ "series-" (at + 1) } { (it.name) } } }
             }
-            div.scroll tabindex="0" role="group" aria-label=(title) { (drawing(title, total, labels, series)) }
+            div.scroll.drawing tabindex="0" role="group" aria-label=(title) { (drawing(title, total, labels, series)) }
             details {
                 summary { "Show as a table" }
                 div.scroll tabindex="0" role="group" aria-label={ (title) ", as a table" } {

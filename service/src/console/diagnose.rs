@@ -130,7 +130,9 @@ mod tests {
 
     #[test]
     fn a_message_is_told_from_a_reply() {
-        for message in ["From: a@b.example\nSubject: x\n\nHello", "Received: by x\n\nx", "X-Spam: no\nDate: today\nTo: me\n\n550", "From jane Mon\n"] {
+        for message in
+            ["From: a@b.example\nSubject: x\n\nHello", "Received: by x\n\nx", "X-Spam: no\nDate: today\nTo: me\n\n550", "From jane Mon\n"]
+        {
             assert!(is_message(message), "{message}");
         }
         for reply in ["550 5.1.1 User unknown", "host mx.example.org said: 550 No\nsuch user", "User unknown"] {

@@ -15,7 +15,21 @@ pub(super) fn token_field(visit: &Visit) -> Markup {
 
 /// A word of a vocabulary as people write it.
 pub(super) fn words(word: &str) -> String {
-    word.replace(['_', '-'], " ")
+    let words = word.split(['_', '-']).map(|it| match it {
+        "dnsbl" => "DNSBL",
+        "dns" => "DNS",
+        "tls" => "TLS",
+        "mdn" => "read receipt",
+        other => other,
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// A moment, to the day.
+pub(super) fn day(at: OffsetDateTime) -> Markup {
+    let at = at.to_offset(UtcOffset::UTC);
+    let exact = format!("{}T{:02}:{:02}:{:02}Z", at.date(), at.hour(), at.minute(), at.second());
+    html! { time datetime=(exact) title=(exact) { (at.date()) } }
 }
 
 /// A moment, to the minute.
@@ -164,6 +178,9 @@ mod tests {
         assert_eq!(lengths, ["0 s", "59 s", "1 min", "59 min", "1 h", "47 h", "2 days"]);
         assert_eq!([12, 4096, 3 << 20].map(octets), ["12 B", "4 KiB", "3 MiB"]);
         let at = time::macros::datetime!(2026-11-22 09:05:07 +1);
-        assert_eq!(moment(at).into_string(), "<time datetime=\"2026-11-22T08:05:07Z\" title=\"2026-11-22T08:05:07Z\">2026-11-22 08:05</time>");
+        assert_eq!(
+            moment(at).into_string(),
+            "<time datetime=\"2026-11-22T08:05:07Z\" title=\"2026-11-22T08:05:07Z\">2026-11-22 08:05</time>"
+        );
     }
 }

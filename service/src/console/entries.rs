@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use time::OffsetDateTime;
 
 use crate::console::address::act;
-use crate::console::elements::{Tone, address_link, badge, choice, done, empty, moment, token_field, words};
+use crate::console::elements::{Tone, address_link, badge, choice, day, done, empty, token_field, words};
 use crate::console::form::{Asked, Fields, Form};
 use crate::console::page::{Page, Place, see};
 use crate::console::session::Visit;
@@ -136,8 +136,8 @@ fn row(row: &StandingRow, names: &Names, now: OffsetDateTime) -> Markup {
                 }
                 @if it.provisional { " " (badge(Tone::Watch, "provisional")) }
             }
-            td.nowrap { (moment(it.since)) }
-            td.nowrap { @match (it.released_at, it.expires_at) { (Some(at), _) | (None, Some(at)) => (moment(at)), (None, None) => "for good" } }
+            td.nowrap { (day(it.since)) }
+            td.nowrap { @match (it.released_at, it.expires_at) { (Some(at), _) | (None, Some(at)) => (day(at)), (None, None) => "for good" } }
             td { @if let Some(note) = &it.note { (shown(note)) } }
         }
     }
@@ -153,7 +153,11 @@ pub(super) async fn post_add(
     let list = caller.list(&state.store, &path).await?;
     let address = parameters::entry(form.0.require("address")?)?;
     act(&state, &caller, &list, &address, &form.0).await?;
-    Ok(see(&format!("/console/lists/{}?cause={}&own=yes", list.name, if form.0.get("act") == Some("allow") { "manual_allow" } else { "manual_block" })))
+    Ok(see(&format!(
+        "/console/lists/{}?cause={}&own=yes",
+        list.name,
+        if form.0.get("act") == Some("allow") { "manual_allow" } else { "manual_block" }
+    )))
 }
 
 /// Takes an address from a list: lifts whatever may be lifted.

@@ -98,7 +98,7 @@ fn table(page: &EventPage, names: &Names) -> Markup {
             div.card.scroll tabindex="0" role="group" aria-label="Events" {
                 table.events {
                     thead { tr {
-                        th scope="col" { "When" } th scope="col" { "What" } th scope="col" { "Address" } th scope="col" { "Reason" }
+                        th scope="col" { "Received" } th scope="col" { "What" } th scope="col" { "Address" } th scope="col" { "Reason" }
                         th scope="col" { "Codes" } th scope="col" { "List" } th scope="col" { "Source" }
                     } }
                     tbody { @for (event, who) in &page.items { (row(event, who, names)) } }
@@ -112,7 +112,7 @@ fn row(event: &Event, who: &Who, names: &Names) -> Markup {
     let said = &event.testimony;
     html! {
         tr {
-            td.nowrap { a href={ "/console/events/" (event.id) } { (moment(event.occurred_at)) } }
+            td.nowrap { a href={ "/console/events/" (event.id) } { (moment(event.received_at)) } }
             td.nowrap { (kind_badge(said.kind, said.bounce_type)) }
             td { (address_link(who.address.as_deref(), &event.subject.to_string())) }
             td { @match said.reason { Some(it) => (words(it.as_str())), None => span.quiet { "–" } } }

@@ -12,11 +12,11 @@ use maud::{Markup, html};
 use time::OffsetDateTime;
 
 use crate::console::elements::{Tone, ago, badge, counted, empty, words};
+use crate::console::events::quoted;
 use crate::console::form::Asked;
 use crate::console::numbers::{Span, visible};
 use crate::console::page::{Page, Place, capital};
 use crate::console::session::Visit;
-use crate::console::events::quoted;
 use crate::console::shown::shown;
 use crate::http::codes::MeaningView;
 use crate::http::keys::Caller;
@@ -114,7 +114,7 @@ fn told(at: usize, (fault, reason, list): &Key, group: &Group, now: OffsetDateTi
     html! {
         article.card.fault aria-labelledby=(title) {
             h2 id=(title) {
-                @match list { Some(list) => { "Listed on " (shown(list)) }, None => (capital(&words(reason.as_str()))) }
+                @match list { Some(list) => { "Listed on " (shown(list)) }, None => (heading(*reason)) }
                 " " (badge(Tone::Watch, &counted(group.count, "failure", "failures")))
             }
             p.quiet {
@@ -140,11 +140,27 @@ fn told(at: usize, (fault, reason, list): &Key, group: &Group, now: OffsetDateTi
     }
 }
 
+/// A cause as one would name it to whoever has to mend it.
+fn heading(reason: Reason) -> String {
+    match reason {
+        Reason::AuthFailure => "SPF, DKIM or DMARC fails".to_owned(),
+        Reason::RateLimited => "Too much at once".to_owned(),
+        Reason::ReputationBlock => "Blocked for reputation".to_owned(),
+        Reason::DnsblListed => "Listed on a block list".to_owned(),
+        Reason::SpamContent => "Taken for spam".to_owned(),
+        Reason::PolicyRejected => "Refused by policy".to_owned(),
+        Reason::ReverseDns => "Reverse DNS or HELO fails".to_owned(),
+        other => capital(&words(other.as_str())),
+    }
+}
+
 /// The first page that a text points to, if it is one that a browser may open: https, a name of a host and no credentials.
 fn link(text: &str) -> Option<String> {
     let at = text.find("https://").or_else(|| text.find("http://"))?;
     let rest = text.get(at..)?;
-    let end = rest.find(|it: char| it.is_whitespace() || it.is_control() || "<>\"'`()[]{}\\".contains(it) || !it.is_ascii()).unwrap_or(rest.len());
+    let end = rest
+        .find(|it: char| it.is_whitespace() || it.is_control() || "<>\"'`()[]{}\\".contains(it) || !it.is_ascii())
+        .unwrap_or(rest.len());
     let url = url::Url::parse(rest.get(..end)?.trim_end_matches(['.', ',', ';', ':', '!'])).ok()?;
     let is_plain = url.username().is_empty() && url.password().is_none() && url.domain().is_some();
     is_plain.then(|| url.to_string())

@@ -6,7 +6,7 @@ use bounce::kind::{BounceType, Kind};
 use maud::{Markup, html};
 use time::OffsetDateTime;
 
-use crate::config::SourceConfig;
+use crate::config::{API_SOURCE, SourceConfig};
 use crate::console::chart::{Series, stacked};
 use crate::console::elements::{Tone, ago, badge, bar, counted, empty, number, since, words};
 use crate::console::form::Asked;
@@ -103,14 +103,25 @@ fn attention(quarantined: u64, unrecognised: u64, counted_: &Counted, pipeline: 
             items.push((Tone::Bad, "database", "The database is away; what comes in goes to the spool.".to_owned(), "/console#pipeline"));
         }
         if it.relay == RelayState::Disconnected {
-            items.push((Tone::Bad, "broker", "The broker cannot be reached; messages wait in the outbox.".to_owned(), "/console/quarantine#outbox"));
+            items.push((
+                Tone::Bad,
+                "broker",
+                "The broker cannot be reached; messages wait in the outbox.".to_owned(),
+                "/console/quarantine#outbox",
+            ));
         }
         if let Some(oldest) = it.outbox.oldest.filter(|at| now - *at > time::Duration::minutes(5)) {
-            let text = format!("{} in the outbox, the oldest for {}.", counted(it.outbox.depth, "message", "messages"), since(now - oldest));
+            let text =
+                format!("{} in the outbox, the oldest for {}.", counted(it.outbox.depth, "message", "messages"), since(now - oldest));
             items.push((Tone::Watch, "outbox", text, "/console/quarantine#outbox"));
         }
         if let Some(spool) = it.spool.filter(|it| it.entries > 0) {
-            items.push((Tone::Watch, "spool", format!("{} in the spool.", counted(spool.entries as u64, "receipt", "receipts")), "/console#pipeline"));
+            items.push((
+                Tone::Watch,
+                "spool",
+                format!("{} in the spool.", counted(spool.entries as u64, "receipt", "receipts")),
+                "/console#pipeline",
+            ));
         }
     }
     if quarantined > 0 {
@@ -121,7 +132,7 @@ fn attention(quarantined: u64, unrecognised: u64, counted_: &Counted, pipeline: 
     }
     let senders = counted_.senders();
     if senders > 0 {
-        items.push((Tone::Watch, "sender", format!("{} that you can mend.", counted(senders, "failure", "failures")), "/console/faults"));
+        items.push((Tone::Watch, "sending", format!("{} that you can mend.", counted(senders, "failure", "failures")), "/console/faults"));
     }
     html! {
         section.card.attention aria-labelledby="attention" {
@@ -245,8 +256,9 @@ fn receivers(counted_: &Counted) -> Markup {
 
 fn sources(state: &State, pipeline: &Pipeline, now: OffsetDateTime) -> Markup {
     let of = |name: &str| pipeline.sources.iter().find(|it| it.source == name);
+    let is_configured = |name: &str| state.config.sources.iter().any(|it| it.name == name);
     html! {
-        @if state.config.sources.is_empty() {
+        @if state.config.sources.is_empty() && pipeline.sources.is_empty() {
             (empty("No source is configured.", &html! { "Add a " code { "[[source]]" } " to the configuration for each provider and mailbox that reports bounces, or hand messages in by " code { "POST /v1/messages" } "." }))
         } @else {
             div.scroll tabindex="0" role="group" aria-labelledby="sources" {
@@ -255,7 +267,11 @@ fn sources(state: &State, pipeline: &Pipeline, now: OffsetDateTime) -> Markup {
                         th scope="col" { "Source" } th scope="col" { "Provider" } th scope="col" { "List" }
                         th.number scope="col" { "Receipts" } th scope="col" { "Last" } th scope="col" { "Refused since start" }
                     } }
-                    tbody { @for it in &state.config.sources { (source(state, it, of(&it.name), now)) } }
+                    tbody {
+                        @for it in &state.config.sources { (source(state, &it.name, Some(it), of(&it.name), now)) }
+                        // What nobody is configured to send any more, and what was handed in by the API.
+                        @for it in pipeline.sources.iter().filter(|it| !is_configured(&it.source)) { (source(state, &it.source, None, Some(it), now)) }
+                    }
                 }
             }
             p.quiet { "Counted among the newest " (number(SOURCES_AMONG)) " receipts." }
@@ -263,13 +279,15 @@ fn sources(state: &State, pipeline: &Pipeline, now: OffsetDateTime) -> Markup {
     }
 }
 
-fn source(state: &State, it: &SourceConfig, figure: Option<&SourceFigure>, now: OffsetDateTime) -> Markup {
-    let refused = state.telemetry.refused_of(&it.name);
+fn source(state: &State, name: &str, config: Option<&SourceConfig>, figure: Option<&SourceFigure>, now: OffsetDateTime) -> Markup {
+    let refused = if config.is_some() || name == API_SOURCE { state.telemetry.refused_of(name) } else { Vec::new() };
     html! {
         tr {
-            th scope="row" { a href={ "/console/events?source=" (it.name) } { (it.name) } }
-            td { (it.provider) }
-            td { (it.list) }
+            th scope="row" { a href={ "/console/events?source=" (name) } { (name) } }
+            @match config {
+                Some(it) => { td { (it.provider) } td { (it.list) } },
+                None => { td { span.quiet { @if name == API_SOURCE { "handed in" } @else { "not configured now" } } } td {} },
+            }
             td.number { (number(figure.map_or(0, |it| it.receipts))) }
             td { @match figure { Some(it) => (ago(it.last, now)), None => span.quiet { "nothing lately" } } }
             td {

@@ -5,9 +5,7 @@ use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::{Route, web};
 
-use crate::console::{
-    address, assets, diagnose, entries, events, faults, imports, lists, overview, page, session, sign_in, waiting,
-};
+use crate::console::{address, assets, diagnose, entries, events, faults, imports, lists, overview, page, session, sign_in, waiting};
 use crate::http::edge::{self, Access, Patience};
 use crate::http::{Problem, ProblemKind};
 use crate::store::Scope;

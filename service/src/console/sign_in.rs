@@ -159,7 +159,15 @@ mod tests {
         for ours in ["/console", "/console/events?kind=bounce", "/console?days=7"] {
             assert_eq!(own(ours), Some(ours));
         }
-        for other in ["//evil.example", "https://evil.example", "/console\\@evil.example", "/v1/lists", "/consolex", "/console/\r\nSet-Cookie: x", ""] {
+        for other in [
+            "//evil.example",
+            "https://evil.example",
+            "/console\\@evil.example",
+            "/v1/lists",
+            "/consolex",
+            "/console/\r\nSet-Cookie: x",
+            "",
+        ] {
             assert_eq!(own(other), None, "{other}");
         }
     }

@@ -122,7 +122,8 @@ fn messages(visit: &Visit, waiting: u64, refused: &[Waiting], now: OffsetDateTim
 pub(super) async fn post_retry(state: web::Data<State>, visit: Visit, caller: Caller, form: Form) -> Result<Page, Problem> {
     unconfined(&caller)?;
     let wrong = |_| Problem::new(ProblemKind::InvalidRequest, "that is no receipt");
-    let only: Vec<ReceiptId> = form.0.all("receipt").map(|it| Uuid::try_parse(it).map(ReceiptId)).collect::<Result<_, _>>().map_err(wrong)?;
+    let only: Vec<ReceiptId> =
+        form.0.all("receipt").map(|it| Uuid::try_parse(it).map(ReceiptId)).collect::<Result<_, _>>().map_err(wrong)?;
     if only.is_empty() || only.len() as u64 > ON_A_PAGE {
         return Err(Problem::new(ProblemKind::InvalidRequest, format!("choose between 1 and {ON_A_PAGE} receipts")));
     }

@@ -86,8 +86,16 @@ impl Store {
         if let Some(before) = filter.before {
             range = range.filter(C::Id.lt(before.0));
         }
-        let last: Option<Uuid> =
-            range.clone().select_only().column(C::Id).order_by_desc(C::Id).offset(LOOKED_AT - 1).limit(1).into_tuple().one(&self.db).await?;
+        let last: Option<Uuid> = range
+            .clone()
+            .select_only()
+            .column(C::Id)
+            .order_by_desc(C::Id)
+            .offset(LOOKED_AT - 1)
+            .limit(1)
+            .into_tuple()
+            .one(&self.db)
+            .await?;
         let mut query = range.filter(standing_since(since, lists.as_deref()));
         if let Some(last) = last {
             query = query.filter(C::Id.gte(last));
@@ -121,7 +129,8 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn event(&self, id: EventId) -> Result<Option<(Event, Who)>, StoreError> {
-        let found = event::Entity::find_by_id(id.0).filter(event::Column::MergedInto.is_null()).filter(event::Column::WithdrawnAt.is_null());
+        let found =
+            event::Entity::find_by_id(id.0).filter(event::Column::MergedInto.is_null()).filter(event::Column::WithdrawnAt.is_null());
         let Some(row) = found.one(&self.db).await? else { return Ok(None) };
         let event = rows::event_from_row(row, Vec::new())?;
         let who = self.subjects([event.subject].into_iter()).await?.remove(&event.subject).unwrap_or_default();

@@ -137,10 +137,7 @@ impl Store {
             .column(domain)
             .expr_as(Expr::cust("count(*)"), count.clone())
             .from_subquery(newest, it.clone())
-            .inner_join(
-                subject::Entity,
-                Expr::col((subject::Entity, subject::Column::Id)).equals((it, C::SubjectId)),
-            )
+            .inner_join(subject::Entity, Expr::col((subject::Entity, subject::Column::Id)).equals((it, C::SubjectId)))
             .and_where(Expr::col(domain).ne(""))
             .add_group_by([Expr::col(domain)])
             .order_by(count, Order::Desc)
