@@ -27,5 +27,6 @@ pub mod mailbox;
 pub mod transfer;
 pub mod smtp;
 pub mod http;
+pub mod console;
 pub mod app;
 pub mod cli;

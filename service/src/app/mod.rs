@@ -26,6 +26,7 @@ use self::rules::Reloader;
 use self::upkeep::{Upkeep, Walk};
 use crate::clock::Clock;
 use crate::config::{API_SOURCE, Config, DatabaseConfig, Engine};
+use crate::console;
 use crate::http::{self, Drain, State};
 use crate::inbound::Fetcher;
 use crate::intake::{self, Committer, Sources};
@@ -221,7 +222,8 @@ impl App {
         let mail = MailDoor::default();
         let receiving = guarded(&ended, mail.clone().keep(smtp));
         let (drain, limits) = (state.drain.clone(), state.config.http.clone());
-        let server = http::serve(state, listener).map_err(AppError::Serve)?;
+        let pages = console::pages(&state.config);
+        let server = http::serve(state, listener, pages).map_err(AppError::Serve)?;
         let stopping = tokio::spawn({
             let (telemetry, handle, mail, fetches) = (telemetry.clone(), server.handle(), mail.clone(), fetches.clone());
             async move {

@@ -7,6 +7,7 @@
 //! place that reads the environment.
 
 mod amqp;
+mod console;
 mod database;
 mod fetch;
 mod http;
@@ -36,6 +37,7 @@ mod values;
 use std::collections::HashSet;
 
 pub use self::amqp::AmqpConfig;
+pub use self::console::ConsoleConfig;
 pub use self::database::{DatabaseConfig, Engine};
 pub use self::fetch::FetchConfig;
 pub use self::http::HttpConfig;
@@ -71,6 +73,8 @@ pub const DEFAULT: &str = include_str!("../../config.default.toml");
 pub struct Config {
     /// `[http]`.
     pub http: HttpConfig,
+    /// The console.
+    pub console: ConsoleConfig,
     /// `[smtp]`.
     pub smtp: SmtpConfig,
     /// `[database]`.
@@ -139,6 +143,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let mut checks = Checks::default();
         self.http.validate(&mut checks);
+        self.console.validate(&mut checks);
         self.smtp.validate(&mut checks);
         self.database.validate(&mut checks);
         self.amqp.validate(&mut checks);
@@ -301,6 +306,7 @@ impl Section for Config {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             http: reader.section("http").unwrap_or_default(),
+            console: reader.section("console").unwrap_or_default(),
             smtp: reader.section("smtp").unwrap_or_default(),
             database: reader.section("database").unwrap_or_default(),
             amqp: reader.section("amqp").unwrap_or_default(),
@@ -320,6 +326,7 @@ impl Section for Config {
 
     fn show(&self, page: &mut Page) {
         page.section("[http]", &self.http);
+        page.section("[console]", &self.console);
         page.section("[smtp]", &self.smtp);
         page.section("[database]", &self.database);
         page.section("[amqp]", &self.amqp);

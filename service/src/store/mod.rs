@@ -3,6 +3,7 @@
 //! outbox. It knows no HTTP, no broker and no clock; the time is always an argument.
 
 mod acts;
+mod browse;
 mod check;
 mod commit;
 mod connect;
@@ -14,6 +15,7 @@ mod erased;
 mod error;
 mod export;
 mod feed;
+mod figures;
 mod history;
 mod identity;
 mod ids;
@@ -34,6 +36,7 @@ mod retain;
 mod retell;
 mod rows;
 mod scrub;
+mod sessions;
 mod standing;
 mod asking;
 mod story;
@@ -44,6 +47,7 @@ mod waiting;
 use sea_orm::DatabaseConnection;
 
 pub use acts::{ActRequest, Acted};
+pub use browse::{EventFilter, EventPage, UnreadReceipt};
 pub use check::{Answer, Blocked};
 pub use commit::Accepted;
 pub use connect::{Announces, Connect, PoolState};
@@ -53,6 +57,7 @@ pub use erase::{Erasing, Erasure, ErasureRequest};
 pub use error::StoreError;
 pub use export::{ExportPage, Extent};
 pub use feed::{BadCursor, Cursor, Feed, Page, Visible, Who};
+pub use figures::{Figure, RECEIVERS_AMONG, SOURCES_AMONG, SourceFigure, UNREAD_UP_TO, Window};
 pub use identity::{Identity, sha256};
 pub use ids::{ChangeId, EventId, ImportId, KeyId, ListId, ReceiptId, SubjectId};
 pub use import::{ImportRow, ImportStep};
@@ -71,6 +76,7 @@ pub use release::{BulkRelease, Counts, ReleaseFilter, Selected, lifting};
 pub use reprocess::{Difference, Foresight, Reprocessed, Reprocessing, Said};
 pub use retain::{Outgrown, Step};
 pub use rows::{kept, without_nul};
+pub use sessions::SessionLife;
 pub use standing::{StandingFilter, StandingPlace, StandingRow, Whence};
 pub use story::{Chapter, Happening, RawReceipt, ReceiptBrief, Story};
 pub use unread::UnreadStep;

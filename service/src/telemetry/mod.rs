@@ -444,6 +444,20 @@ impl Telemetry {
         let _ = self.spool.set(Box::new(spool));
     }
 
+    /// What this process has refused of a source since it started, and why.
+    #[must_use]
+    pub fn refused_of(&self, source: &str) -> Vec<(Refused, u64)> {
+        let source = self.source(source);
+        let count = |why: &Refused| (*why, self.metrics.receipts_refused.with_label_values(&[source, why.as_str()]).get());
+        Refused::ALL.iter().map(count).filter(|it| it.1 > 0).collect()
+    }
+
+    /// The spool as it is now; none where there is none.
+    #[must_use]
+    pub fn spool_figures(&self) -> Option<SpoolFigures> {
+        self.spool.get().map(|it| it())
+    }
+
     /// All series in the text exposition format.
     #[must_use]
     pub fn render(&self) -> String {
