@@ -2,6 +2,7 @@
 //! and a client that says what it is told.
 
 use std::process::Command;
+use std::time::Duration;
 
 use harness::{Installation, Replica, eventually, free_port};
 use reqwest::{Client, StatusCode};
@@ -13,6 +14,8 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 pub(crate) const DSN: &str = include_str!("../../docs/bounce.eml");
 pub(crate) const GONE: &str = "jane@corp.example";
+/// After this long a reply will not come any more.
+const PATIENCE: Duration = Duration::from_mins(1);
 const LISTS: &str = "[{ name = \"acme.weekly\", token_keys = [\"k7ab:a secret of sixteen octets or more\"] }, { name = \"plain\" }]";
 const SOURCES: &str = "[{ name = \"returns\", provider = \"mime\", list = \"acme.weekly\", recipients = [\"b+*@bounces.example.com\", \"bounces@bounces.example.com\"] }, \
     { name = \"unsigned\", provider = \"mime\", list = \"plain\", recipients = [\"*@plain.example.com\"] }]";
@@ -139,7 +142,8 @@ impl Client25 {
     pub(crate) async fn hear(&mut self) -> String {
         loop {
             let mut line = String::new();
-            if self.input.read_line(&mut line).await.unwrap_or_default() == 0 {
+            let read = tokio::time::timeout(PATIENCE, self.input.read_line(&mut line)).await.expect("a reply comes, or the end");
+            if read.unwrap_or_default() == 0 {
                 return String::new();
             }
             if line.as_bytes().get(3) != Some(&b'-') {

@@ -138,7 +138,7 @@ impl App {
         let listen = |source| AppError::Listen { address: config.http.listen, source };
         let listener = TcpListener::bind(config.http.listen).map_err(listen)?;
         let delivery = Delivery { intake: intake.clone(), sources: sources.clone(), telemetry: telemetry.clone(), clock: clock.clone() };
-        let smtp = Smtp::bind(&config, delivery).await?;
+        let smtp = Smtp::bind(&config, delivery)?;
         let transfers = Transfers::new(store.clone(), rules.clone(), telemetry.clone(), nudge.clone(), clock.clone());
         let state = State {
             transfers,

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,6 +21,10 @@ use crate::telemetry::{MailProtocol, SmtpRefused, Stage};
 
 /// Time after which a socket that could not take a connection, for want of files mostly, tries again.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// Connections that may wait to be taken. Whoever comes on top of them may believe to be connected and wait for a greeting that
+/// never comes, so there are many; the kernel makes of them what `net.core.somaxconn` says.
+const BACKLOG: u32 = 4096;
 
 /// A socket that is listened on.
 #[derive(Debug)]
@@ -44,9 +48,9 @@ enum Caller {
 
 impl Listener {
     /// Listens.
-    pub(super) async fn bind(protocol: MailProtocol, endpoint: &Endpoint) -> io::Result<Self> {
+    pub(super) fn bind(protocol: MailProtocol, endpoint: &Endpoint) -> io::Result<Self> {
         let socket = match endpoint {
-            Endpoint::Tcp(address) => Socket::Tcp(TcpListener::bind(address).await?),
+            Endpoint::Tcp(address) => Socket::Tcp(bind_tcp(*address)?),
             Endpoint::Unix(path) => Socket::Unix(bind_unix(path)?),
         };
         Ok(Self { protocol, endpoint: endpoint.clone(), socket })
@@ -158,6 +162,15 @@ impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.0.delivery.telemetry.smtp_closed(self.1);
     }
+}
+
+/// Listens at a port.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Or a port that was in use a moment ago could not be taken again.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Makes the socket, in place of one that a process has left behind. Whoever may enter its folder may connect.

@@ -66,7 +66,7 @@ impl Smtp {
     ///
     /// # Errors
     /// When an address cannot be listened on, or the certificate not be used.
-    pub async fn bind(config: &Config, delivery: Delivery) -> Result<Option<Self>, SmtpError> {
+    pub fn bind(config: &Config, delivery: Delivery) -> Result<Option<Self>, SmtpError> {
         let smtp = &config.smtp;
         if !smtp.is_on() {
             return Ok(None);
@@ -74,7 +74,7 @@ impl Smtp {
         let mut listeners = Vec::new();
         let of_smtp = smtp.listen.iter().map(|it| (MailProtocol::Smtp, Endpoint::Tcp(*it)));
         for (protocol, endpoint) in of_smtp.chain(smtp.lmtp_listen.iter().map(|it| (MailProtocol::Lmtp, it.clone()))) {
-            let bound = Listener::bind(protocol, &endpoint).await;
+            let bound = Listener::bind(protocol, &endpoint);
             listeners.push(bound.map_err(|source| SmtpError::Listen { endpoint, source })?);
         }
         let certificate = smtp.identity().map(Certificate::open).transpose()?.map(Arc::new);
