@@ -185,7 +185,12 @@ impl MailboxConfig {
     fn validate_login(&self, key: impl Fn(&str) -> String, checks: &mut Checks) {
         match (&self.password, &self.oauth2) {
             (None, None) => {
-                checks.problem(&key("password"), None, "is missing, and so is [mailbox.oauth2]", "write password_file = \"…\", or [mailbox.oauth2]");
+                checks.problem(
+                    &key("password"),
+                    None,
+                    "is missing, and so is [mailbox.oauth2]",
+                    "write password_file = \"…\", or [mailbox.oauth2]",
+                );
             }
             (Some(_), Some(_)) => checks.problem(&key("password"), None, "is set together with [mailbox.oauth2]", "keep one of them"),
             (None, Some(it)) => {
@@ -194,7 +199,12 @@ impl MailboxConfig {
                 let fine = url.as_ref().is_some_and(|it| it.scheme() == "https" || (it.scheme() == "http" && is_loopback(host)));
                 if !fine {
                     let at = key("oauth2.token_url");
-                    checks.problem(&at, Some(format!("\"{}\"", it.token_url)), "is not an https address", "copy it from the provider's page on OAuth 2.0");
+                    checks.problem(
+                        &at,
+                        Some(format!("\"{}\"", it.token_url)),
+                        "is not an https address",
+                        "copy it from the provider's page on OAuth 2.0",
+                    );
                 }
                 if it.refresh_token.is_none() && it.client_secret.is_none() {
                     let what = "is missing, and so is client_secret: nothing proves who asks for a token";

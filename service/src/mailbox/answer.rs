@@ -142,7 +142,8 @@ mod tests {
     fn answers_are_read() {
         let words = |it: &[&str]| it.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
         let told = |it: Told| Answer::Told(it);
-        let message = |uid, size, body: Option<&'static [u8]>| told(Told::Message(Message { uid, size, body: body.map(Bytes::from_static) }));
+        let message =
+            |uid, size, body: Option<&'static [u8]>| told(Told::Message(Message { uid, size, body: body.map(Bytes::from_static) }));
         for (text, expected) in [
             ("* CAPABILITY IMAP4rev1 auth=Plain Idle\r\n", told(Told::Capabilities(words(&["IMAP4REV1", "AUTH=PLAIN", "IDLE"])))),
             ("* SEARCH 4 2 9\r\n", told(Told::Found(vec![4, 2, 9]))),

@@ -317,7 +317,9 @@ mod tests {
 
     #[test]
     fn sets_are_short() {
-        for (uids, expected) in [(&[1, 2, 3, 7, 9, 10][..], "1:3,7,9:10"), (&[4], "4"), (&[u32::MAX - 1, u32::MAX], "4294967294:4294967295")] {
+        for (uids, expected) in
+            [(&[1, 2, 3, 7, 9, 10][..], "1:3,7,9:10"), (&[4], "4"), (&[u32::MAX - 1, u32::MAX], "4294967294:4294967295")]
+        {
             assert_eq!(set(uids), expected);
         }
     }

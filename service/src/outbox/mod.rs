@@ -24,7 +24,7 @@ use self::link::{Link, LinkError};
 use self::window::{Outcome, Publisher, Refused};
 use crate::clock::Clock;
 use crate::config::{AmqpConfig, SecretUrl};
-use crate::store::{Pending, ActiveLock, Store, StoreError};
+use crate::store::{ActiveLock, Pending, Store, StoreError};
 use crate::telemetry::{RelayState, Stage, Telemetry};
 
 pub use self::backoff::Backoff;

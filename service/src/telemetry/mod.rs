@@ -30,7 +30,9 @@ use self::words::Reloaded;
 pub use self::chain::{chain, scrub};
 pub use self::log::{LogError, init};
 pub use self::request::{RequestId, RequestSpan};
-pub use self::words::{Answer, Database, Drained, Erased, Imported, MailboxFailure, Outlived, Polled, Published, Refused, RelayState, Stage, Stored, Unspooled};
+pub use self::words::{
+    Answer, Database, Drained, Erased, Imported, MailboxFailure, Outlived, Polled, Published, Refused, RelayState, Stage, Stored, Unspooled,
+};
 
 /// Label for a source that is not configured: names in URLs are anybody's to choose.
 const OTHER: &str = "other";
