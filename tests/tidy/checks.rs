@@ -18,8 +18,22 @@ pub(crate) struct Check {
 }
 
 /// The modules of `service` in the order in which data meets them; each may use those to its left.
-const RANKS: &[&str] =
-    &["clock", "config", "telemetry", "listing", "store", "outbox", "spool", "intake", "inbound", "mailbox", "transfer", "http", "app", "cli"];
+const RANKS: &[&str] = &[
+    "clock",
+    "config",
+    "telemetry",
+    "listing",
+    "store",
+    "outbox",
+    "spool",
+    "intake",
+    "inbound",
+    "mailbox",
+    "transfer",
+    "http",
+    "app",
+    "cli",
+];
 
 /// The modules of `bounce` in layers; each uses those of its own and of lower layers. Reasons are words like `kind` and
 /// count among these; `report` and `mta` know each other, as prose completes a delivery status.
