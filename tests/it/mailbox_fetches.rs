@@ -51,7 +51,7 @@ async fn the_server_tells_of_a_message_that_comes_later() {
 
 #[tokio::test]
 async fn a_server_that_can_little_is_polled_and_copied_from() {
-    let dovecot = OwnDovecot::start_with("imap_capability = IMAP4rev1 AUTH=PLAIN\n").await;
+    let dovecot = OwnDovecot::start_with("imap_capability = IMAP4rev1 AUTH=PLAIN\n", &[]).await;
     let database = TestDatabase::sqlite();
     let app = fetching(&database, vec![mailbox(&dovecot, After::Move)]).await;
     let mut owner = dovecot.log_in().await;

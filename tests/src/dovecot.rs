@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 use crate::own;
@@ -32,14 +32,17 @@ impl OwnDovecot {
 
     /// Makes one and starts it.
     pub async fn start() -> Self {
-        Self::start_with("").await
+        Self::start_with("", &[]).await
     }
 
-    /// As [`Self::start`], with more lines in its configuration.
-    pub async fn start_with(more: &str) -> Self {
+    /// As [`Self::start`], with more lines in its configuration, and files in its folder, which these name as `{folder}/NAME`.
+    pub async fn start_with(more: &str, files: &[(&str, &str)]) -> Self {
         let mut it = Self { folder: own::folder(), port: free_port(), tls_port: free_port(), server: None };
         it.set_password(Self::PASSWORD);
         it.certify();
+        for (name, text) in files {
+            std::fs::write(it.path(name), text).expect("a file in a folder of ours");
+        }
         std::fs::write(it.path("dovecot.conf"), it.configuration(more)).expect("a file in a folder of ours");
         it.start_again().await;
         it
@@ -63,9 +66,7 @@ impl OwnDovecot {
         self.path("ca.pem")
     }
 
-    /// A file in its folder, which its configuration names as `{folder}`.
-    #[must_use]
-    pub fn path(&self, name: &str) -> PathBuf {
+    fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -209,11 +210,5 @@ impl TestBox {
                 None => lines.push(line),
             }
         }
-    }
-
-    /// The connection is dropped without a word.
-    pub async fn vanish(mut self) {
-        let _ = self.stream.get_mut().shutdown().await;
-        let _ = self.stream.read_u8().await;
     }
 }
