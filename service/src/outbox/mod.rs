@@ -28,6 +28,8 @@ use crate::config::{AmqpConfig, SecretUrl};
 use crate::store::{Pending, RelayLock, Store, StoreError};
 use crate::telemetry::{RelayState, Stage, Telemetry};
 
+pub use self::link::{Broker, Declared, ProbeError, probe};
+
 /// Measuring takes at most this part of the time, however long the outbox has grown.
 const MEASURING_SHARE: u32 = 20;
 /// Groups of messages that the broker has taken and the table does not know yet; with more, publishing waits.
