@@ -4,6 +4,7 @@
 mod checks_together;
 mod cli_classify;
 mod cli_demo;
+mod cli_doctor;
 mod cli_erase;
 mod cli_evaluate;
 mod cli_archives;

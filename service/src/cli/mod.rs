@@ -7,8 +7,10 @@
 
 mod check;
 mod classify;
+mod completions;
 mod config;
 mod demo;
+mod doctor;
 mod erase;
 mod evaluate;
 mod export;
@@ -90,6 +92,8 @@ enum Command {
     ReturnPath(return_path::Args),
     Rules(rules::Args),
     Config(config::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
 }
 
 /// How to print what is not a message.
@@ -152,6 +156,8 @@ pub fn main() -> ExitCode {
         Command::ReturnPath(args) => return_path::run(args, file),
         Command::Rules(args) => rules::run(args, file),
         Command::Config(args) => config::run(args, file),
+        Command::Doctor(args) => doctor::run(args, file),
+        Command::Completions(args) => Ok(completions::run(args)),
     };
     let exit = result.unwrap_or_else(|error| told(&error));
     ExitCode::from(exit as u8)

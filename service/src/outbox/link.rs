@@ -1,6 +1,8 @@
 //! The connection to the broker: made anew after every failure, never repaired, so that there is one road only. Exchange and
 //! queue are declared on it, and messages handed over.
 
+mod probe;
+
 use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
@@ -12,6 +14,8 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ErrorKin
 use crate::config::{AmqpConfig, SecretUrl};
 use crate::outbox::socket::Socket;
 use crate::store::Pending;
+
+pub use probe::{Broker, Declared, ProbeError, probe};
 
 /// Seconds between signs of life, unless the URL asks for others: a broker that is gone shows within twice that time even
 /// when there is nothing to publish.

@@ -28,6 +28,7 @@ use crate::store::{ActiveLock, Pending, Store, StoreError};
 use crate::telemetry::{RelayState, Stage, Telemetry};
 
 pub use self::backoff::Backoff;
+pub use self::link::{Broker, Declared, ProbeError, probe};
 
 /// Measuring takes at most this part of the time, however long the outbox has grown.
 const MEASURING_SHARE: u32 = 20;
@@ -262,7 +263,7 @@ impl Relay {
     }
 
     /// Room for one more page, or none if nobody takes it any more. Whoever waits for it stays the active one only as long as it holds the lock.
-    async fn room<'a, T>(&self, lock: &mut RelayLock, rows: &'a mpsc::Sender<T>) -> Result<Option<mpsc::Permit<'a, T>>, RelayError> {
+    async fn room<'a, T>(&self, lock: &mut ActiveLock, rows: &'a mpsc::Sender<T>) -> Result<Option<mpsc::Permit<'a, T>>, RelayError> {
         loop {
             if let Ok(room) = tokio::time::timeout(self.config.poll_interval, rows.reserve()).await {
                 return Ok(room.ok());

@@ -1,6 +1,7 @@
 //! Every place where Postgres and SQLite differ. Nothing outside asks which database it is.
 
 mod bulk;
+pub(super) mod server;
 
 use std::path::PathBuf;
 

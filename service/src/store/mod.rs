@@ -21,6 +21,7 @@ mod identity;
 mod ids;
 mod import;
 mod imports;
+mod inspect;
 mod keys;
 mod lists;
 mod load;
