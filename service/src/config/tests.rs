@@ -529,3 +529,55 @@ fn subscriptions_are_confirmed_on_hosts_with_public_names_only() {
         assert!(found.contains("source[0].confirm_hosts[0]"), "{host}: {found}");
     }
 }
+
+#[test]
+fn what_takes_mail_says_for_whom_and_each_address_has_one_source() {
+    let text = r#"
+[smtp]
+listen = ["0.0.0.0:25"]
+lmtp_listen = ["127.0.0.1:24", "unix:/run/rebound/lmtp"]
+private_key = "mx.key"
+max_recipients = 10
+[[list]]
+name = "acme"
+[[source]]
+name = "one"
+provider = "mime"
+list = "acme"
+recipients = ["b+*@in.example", "c@in.example"]
+[[source]]
+name = "two"
+provider = "mime"
+list = "acme"
+recipients = ["*x@IN.example", "d@in.example"]
+[[source]]
+name = "three"
+provider = "generic"
+list = "acme"
+bearer = ["x"]
+recipients = ["e@in.example"]
+"#;
+    insta::assert_snapshot!(problems(text, &[]), @"");
+    let none = "[smtp]\nlisten = [\"0.0.0.0:25\"]\nhostname = \"mx_example\"\nlmtp_listen = [\"unix:\"]\n";
+    insta::assert_snapshot!(problems(none, &[]), @"");
+    let fine = load(
+        &format!(
+            "[smtp]\nlmtp_listen = [\"unix:/run/rebound/lmtp\"]\n{SOURCE}{}",
+            SOURCE
+                .replace("ses-prod", "in")
+                .replace("\"ses\"", "\"mime\"")
+                .replace("[[list]]\nname = \"acme.weekly\"\n", "")
+                .replace("topic_arns = [\"arn:aws:sns:eu-west-1:123456789012:bounces\"]", "recipients = [\"b+*@in.example\"]")
+        ),
+        &[],
+    )
+    .unwrap();
+    assert!(
+        fine.redacted().contains("lmtp_listen = [\"unix:/run/rebound/lmtp\"]\n")
+            && fine.redacted().contains("recipients = [\"b+*@in.example\"]\n")
+    );
+    let of = |name: &str| fine.sources.iter().find(|it| it.name == name).unwrap();
+    assert!(of("in").is_for_mail_only() && !of("ses-prod").is_for_mail_only());
+    let both = SourceConfig { credentials: of("ses-prod").credentials.clone(), ..of("in").clone() };
+    assert!(!both.is_for_mail_only());
+}
