@@ -88,13 +88,14 @@ impl Commit<'_> {
             return self.run_without(batch, &replayed).await;
         }
         let pairs = self.pairs(batch);
-        let named = || batch.iter().flat_map(addresses).map(|it| (self.store.identity.subject(it), it));
+        let named: Vec<(SubjectId, &Address)> =
+            batch.iter().flat_map(addresses).map(|it| (self.store.identity.subject(it), it)).collect();
         let mut reserved: HashMap<SubjectId, i64> = HashMap::new();
-        for (subject, _) in named() {
-            *reserved.entry(subject).or_default() += 1;
+        for (subject, _) in &named {
+            *reserved.entry(*subject).or_default() += 1;
         }
-        let (mut subjects, strangers) = lock_or_insert(self.tx, named(), &reserved, self.now).await?;
-        let erased = erased::settle(self.tx, &mut subjects, named()).await?;
+        let (mut subjects, strangers) = lock_or_insert(self.tx, named.iter().copied(), &reserved, self.now).await?;
+        let erased = erased::settle(self.tx, &mut subjects, named.iter().copied()).await?;
         let batch = &*erased::scrubbed(batch, &erased, &self.store.identity);
         let (first_ids, inserted) = self.insert_receipts(batch).await?;
         let mut histories = load::histories_beside(self.tx, &self.store.lists, &pairs, &subjects, &strangers).await?;
