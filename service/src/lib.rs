@@ -12,6 +12,7 @@
 //! `bounce` read and judge it, and commits receipt, events, decisions and messages in one transaction of [`store`]. Only then
 //! is the sender told 2xx; while the database is away, once the receipt is safe in the [`spool`]. [`outbox`] publishes what was committed. [`app`] puts the parts together, [`cli`] is the program;
 //! [`transfer`] brings whole lists in and out, written as [`listing`] reads and writes them;
+//! the console shows people what [`http`] tells programs;
 //! [`config`] is read once at the start, and [`telemetry`] and [`clock`] serve all.
 
 pub mod clock;
@@ -27,6 +28,6 @@ pub mod mailbox;
 pub mod transfer;
 pub mod smtp;
 pub mod http;
-pub mod console;
+pub(crate) mod console;
 pub mod app;
 pub mod cli;

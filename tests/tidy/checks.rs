@@ -32,6 +32,7 @@ const RANKS: &[&str] = &[
     "transfer",
     "smtp",
     "http",
+    "console",
     "app",
     "cli",
 ];
@@ -51,7 +52,7 @@ const LONGEST: usize = 500;
 
 pub(crate) const CHECKS: &[Check] = &[
     Check {
-        rule: "modules of `service` use only modules to their left: config < telemetry < listing < store < outbox < spool < intake < inbound < mailbox < transfer < smtp < http < app < cli",
+        rule: "modules of `service` use only modules to their left: config < telemetry < listing < store < outbox < spool < intake < inbound < mailbox < transfer < smtp < http < console < app < cli",
         covers: |path| service(path).is_some_and(|module| !matches!(module, "lib" | "main")),
         find: ranks,
         offenders: &[

@@ -68,6 +68,7 @@ fn drawing(title: &str, total: u64, labels: &[String], series: &[Series]) -> Mar
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 #[expect(clippy::cast_precision_loss, reason = "what is drawn is some hundred points high")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the scale begins at nothing and ends at a count")]
 fn draw(svg: &mut String, labels: &[String], series: &[Series]) -> Drawn {
     let pieces = labels.len();
     let sum = |at: usize| series.iter().filter_map(|it| it.values.get(at)).sum::<u64>();

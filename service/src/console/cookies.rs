@@ -17,26 +17,26 @@ pub(super) enum Jar {
 }
 
 impl Jar {
-    const fn name(self, secure: bool) -> &'static str {
-        match (self, secure) {
-            (Self::Session, true) => "__Host-rebound-session",
-            (Self::Session, false) => "rebound-session",
-            (Self::Visit, true) => "__Host-rebound-visit",
-            (Self::Visit, false) => "rebound-visit",
-            (Self::Theme, true) => "__Host-rebound-theme",
-            (Self::Theme, false) => "rebound-theme",
-        }
+    /// Its name for a request: with the prefix, where it goes over encrypted connections only.
+    fn name(self, request: &HttpRequest) -> &'static str {
+        let [secure, plain] = match self {
+            Self::Session => ["__Host-rebound-session", "rebound-session"],
+            Self::Visit => ["__Host-rebound-visit", "rebound-visit"],
+            Self::Theme => ["__Host-rebound-theme", "rebound-theme"],
+        };
+        if is_secure(request) { secure } else { plain }
     }
 
     /// What the browser has of it.
     pub(super) fn read(self, request: &HttpRequest) -> Option<String> {
-        request.cookie(self.name(is_secure(request))).map(|it| it.value().to_owned()).filter(|it| !it.is_empty())
+        request.cookie(self.name(request)).map(|it| it.value().to_owned()).filter(|it| !it.is_empty())
     }
 
     /// Has the browser keep something, until it is closed or for some time.
     pub(super) fn keep(self, request: &HttpRequest, value: String, lasting: Option<Duration>) -> Cookie<'static> {
         let secure = is_secure(request);
-        let mut cookie = Cookie::build(self.name(secure), value).path("/").http_only(true).secure(secure).same_site(SameSite::Lax).finish();
+        let mut cookie =
+            Cookie::build(self.name(request), value).path("/").http_only(true).secure(secure).same_site(SameSite::Lax).finish();
         cookie.set_max_age(lasting);
         cookie
     }

@@ -1,7 +1,5 @@
 //! Lists on their way in: a file with a look at what it would do before it does it, how imports are, and undoing one.
 
-use std::sync::Arc;
-
 use actix_multipart::Multipart;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bounce::policy::Cause;
@@ -20,7 +18,7 @@ use crate::http::imports::{self, Wanted};
 use crate::http::keys::Caller;
 use crate::http::{Limit, Problem, ProblemKind, State, spool_stream};
 use crate::listing::{Format, Spooled};
-use crate::store::{Import, ImportId, ImportMode, ImportState, List, Scope, Visible};
+use crate::store::{Import, ImportId, ImportMode, ImportState, Scope, Visible};
 
 const ON_A_PAGE: u64 = 50;
 /// Lines that were not taken, on the page of an import.
@@ -178,7 +176,6 @@ fn state_badge(it: &Import) -> Markup {
 pub(super) async fn get_import(state: web::Data<State>, visit: Visit, caller: Caller, path: web::Path<String>) -> Result<Page, Problem> {
     let import = imports::import(&state, &caller, &path).await?;
     let refused = state.store.refused_lines(import.id, 0, REFUSED_LINES).await?;
-    let is_done = !matches!(import.state, ImportState::Running | ImportState::Undoing);
     let counts = &import.counts;
     let verb = if import.mode == ImportMode::Preview { "Would be " } else { "" };
     let content = html! {
@@ -194,7 +191,7 @@ pub(super) async fn get_import(state: web::Data<State>, visit: Visit, caller: Ca
                 dt { "By" } dd { (shown(&import.actor)) ", " (moment(import.created_at)) }
                 @if let Some(by) = &import.undone_by { dt { "Undone by" } dd { (shown(by)) } }
             }
-            (next_step(&visit, &import, is_done, &import.list))
+            (next_step(&visit, &import))
         }
         @if !refused.is_empty() {
             section.card aria-labelledby="refused" {
@@ -209,13 +206,19 @@ pub(super) async fn get_import(state: web::Data<State>, visit: Visit, caller: Ca
         }
     };
     let title = if import.mode == ImportMode::Preview { "Preview of an import" } else { "Import" };
-    let page = if is_done { Page::new } else { Page::that_refreshes };
+    let page = if is_done(&import) { Page::new } else { Page::that_refreshes };
     Ok(page(&visit, Place::Imports, title, &content))
 }
 
-fn next_step(visit: &Visit, import: &Import, is_done: bool, list: &Arc<List>) -> Markup {
+/// Whether nothing is under way any more.
+const fn is_done(import: &Import) -> bool {
+    !matches!(import.state, ImportState::Running | ImportState::Undoing)
+}
+
+fn next_step(visit: &Visit, import: &Import) -> Markup {
+    let list = &import.list;
     html! {
-        @match (import.mode, is_done) {
+        @match (import.mode, is_done(import)) {
             (_, false) => p.quiet { "This page loads itself again until it is done." },
             (ImportMode::Preview, true) => p {
                 "Nothing was written. To do it, choose the same file again and press Import. "

@@ -49,8 +49,13 @@ async fn page(state: &State, visit: &Visit, caller: &Caller, before: Option<Rece
     Ok(Page::new(visit, Place::Quarantine, "Quarantine", &content))
 }
 
+/// Whether somebody may have receipts read again, which reaches every list that tells of the same addresses.
+fn may_retry(visit: &Visit, caller: &Caller) -> bool {
+    visit.may(Scope::Write) && caller.confined_to().is_none()
+}
+
 fn receipts(visit: &Visit, caller: &Caller, found: &[UnreadReceipt]) -> Markup {
-    let may_retry = visit.may(Scope::Write) && caller.confined_to().is_none();
+    let may_retry = may_retry(visit, caller);
     html! {
         @if found.is_empty() {
             (empty("Nothing is in quarantine.", &html! { "Everything that came in was understood." }))
@@ -65,7 +70,7 @@ fn receipts(visit: &Visit, caller: &Caller, found: &[UnreadReceipt]) -> Markup {
                             th scope="col" { "List" } th scope="col" { "What" } th.number scope="col" { "Size" }
                             @if visit.may(Scope::Admin) { th scope="col" { span.hidden { "Raw message" } } }
                         } }
-                        tbody { @for it in found { (receipt(visit, may_retry, it)) } }
+                        tbody { @for it in found { (receipt(visit, caller, it)) } }
                     }
                 }
                 @if may_retry { div.actions { button.primary type="submit" { "Read the chosen ones again" } } }
@@ -74,11 +79,11 @@ fn receipts(visit: &Visit, caller: &Caller, found: &[UnreadReceipt]) -> Markup {
     }
 }
 
-fn receipt(visit: &Visit, may_retry: bool, it: &UnreadReceipt) -> Markup {
+fn receipt(visit: &Visit, caller: &Caller, it: &UnreadReceipt) -> Markup {
     let tone = if it.state == ReceiptState::Quarantined { Tone::Bad } else { Tone::Watch };
     html! {
         tr {
-            @if may_retry { td { input type="checkbox" name="receipt" value=(it.id) aria-label={ "Receipt " (it.id) } checked; } }
+            @if may_retry(visit, caller) { td { input type="checkbox" name="receipt" value=(it.id) aria-label={ "Receipt " (it.id) } checked; } }
             td.nowrap { (moment(it.received_at)) }
             td { (badge(tone, it.state.as_str())) }
             td { @match &it.error { Some(why) => (shown(why)), None => span.quiet { "it reports no failure" } } }

@@ -72,6 +72,9 @@ pub struct UnreadReceipt {
     pub error: Option<String>,
 }
 
+/// Id, source, list, time, media type, size, state and error of a receipt.
+type UnreadRow = (Uuid, String, Uuid, OffsetDateTime, String, i64, String, Option<String>);
+
 impl Store {
     /// Events that fit, the newest first.
     ///
@@ -168,8 +171,7 @@ impl Store {
         if let Some(before) = before {
             query = query.filter(C::Id.lt(before.0));
         }
-        let found: Vec<(Uuid, String, Uuid, OffsetDateTime, String, i64, String, Option<String>)> =
-            query.order_by_desc(C::Id).limit(limit).into_tuple().all(&self.db).await?;
+        let found: Vec<UnreadRow> = query.order_by_desc(C::Id).limit(limit).into_tuple().all(&self.db).await?;
         let mut receipts = Vec::with_capacity(found.len());
         for (id, source, list, received_at, media_type, size, state, error) in found {
             receipts.push(UnreadReceipt {

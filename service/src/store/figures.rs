@@ -80,6 +80,9 @@ pub(super) fn standing_since(since: OffsetDateTime, lists: Option<&[crate::store
     }
 }
 
+/// Piece, kind, type, reason and count.
+type FigureRow = (i64, String, Option<String>, Option<String>, i64);
+
 impl Store {
     /// How many events of which kind there were when.
     ///
@@ -89,7 +92,7 @@ impl Store {
         use event::Column as C;
         let lists = self.visible_lists(visible).await?;
         let piece = dialect::piece(&self.db, "received_at", window.since.unix_timestamp(), window.width);
-        let found: Vec<(i64, String, Option<String>, Option<String>, i64)> = event::Entity::find()
+        let found: Vec<FigureRow> = event::Entity::find()
             .select_only()
             .expr_as(piece, "piece")
             .columns([C::Kind, C::BounceType, C::Reason])

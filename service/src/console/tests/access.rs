@@ -165,9 +165,9 @@ async fn a_list_is_imported_by_a_form_with_a_look_before() {
 #[tokio::test]
 async fn a_key_of_one_tree_neither_reads_nor_learns_of_another() {
     let bench = Bench::new().await;
-    bench.state.store.ensure_list("other.hidden", None, NOW).await.unwrap();
-    let foreign = HARD.replace("jane@", "foreign@").replace("mx.example.net", "mx.hidden.example").replace("<1@", "<2@");
-    for (list, message) in [("acme.weekly", HARD), ("other.hidden", &foreign), ("other.hidden", "From: hidden@example.org\r\n\r\nhidden")] {
+    bench.state.store.ensure_list("other.covert", None, NOW).await.unwrap();
+    let foreign = HARD.replace("jane@", "foreign@").replace("mx.example.net", "mx.covert.example").replace("<1@", "<2@");
+    for (list, message) in [("acme.weekly", HARD), ("other.covert", &foreign), ("other.covert", "From: covert@example.org\r\n\r\ncovert")] {
         let path = format!("/v1/messages?list={list}");
         assert_eq!(bench.ask("POST", &path, "message/rfc822", message.to_owned()).await.status, 200);
     }
@@ -176,14 +176,14 @@ async fn a_key_of_one_tree_neither_reads_nor_learns_of_another() {
     let own = admin.post("/console/address", &[("address", "jane@example.org")]).await.header("location").to_owned();
     let events = bench.get("/v1/events?list=other").await.json();
     let (event, receipt) = (events["items"][0]["event_id"].as_str().unwrap(), events["items"][0]["receipt_id"].as_str().unwrap());
-    let confined = Browser::of(&bench, "confined", &[Scope::Admin], Some("acme")).await;
-    for path in [&place, &format!("/console/events/{event}"), &format!("/console/receipts/{receipt}/raw"), "/console/lists/other.hidden"] {
+    let confined = Browser::of(&bench, "confined", &[Admin], Some("acme")).await;
+    for path in [&place, &format!("/console/events/{event}"), &format!("/console/receipts/{receipt}/raw"), "/console/lists/other.covert"] {
         assert_eq!(admin.get(path).await.status, 200, "{path}");
         let answered = confined.get(path).await;
         assert_eq!(answered.status, 404, "{path} {answered:?}");
         // A page may repeat the name that one asked for, and no more.
         assert!(
-            !answered.text.replace("other.hidden", "").contains("hidden.example") && !answered.text.contains("foreign"),
+            !answered.text.replace("other.covert", "").contains("covert.example") && !answered.text.contains("foreign"),
             "{answered:?}"
         );
     }
@@ -192,7 +192,7 @@ async fn a_key_of_one_tree_neither_reads_nor_learns_of_another() {
     assert!(unknown.status == 200 && unknown.text.contains("Nothing was ever heard of it"), "{unknown:?}");
     for (.., path, _, _) in TABLE.iter().filter(|it| it.0 == "GET") {
         let answered = confined.get(path).await;
-        assert!(!answered.text.contains("hidden"), "{path} {answered:?}");
+        assert!(!answered.text.contains("covert"), "{path} {answered:?}");
     }
     for path in ["/console/quarantine/retry", "/console/outbox/retry", "/console/address/erase"] {
         let answered = confined.post(path, &[("receipt", receipt), ("address", "foreign@example.org"), ("sure", "yes")]).await;
