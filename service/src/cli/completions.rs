@@ -2,10 +2,9 @@
 
 use std::io;
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use crate::cli::{Cli, Exit};
+use crate::cli::{Exit, examples};
 
 /// Prints what a shell needs to complete commands and options.
 #[derive(Debug, clap::Args)]
@@ -21,7 +20,7 @@ pub(super) struct Args {
 /// Prints them.
 pub(super) fn run(args: &Args) -> Exit {
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "rebound", &mut text);
+    clap_complete::generate(args.shell, &mut examples::command(), "rebound", &mut text);
     // Whoever closes the pipe early has seen enough.
     let _ = io::Write::write_all(&mut io::stdout().lock(), &text);
     Exit::Success

@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod erase;
 mod evaluate;
+mod examples;
 mod export;
 mod import;
 mod imports;
@@ -42,7 +43,7 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::config::ConfigError;
@@ -52,7 +53,8 @@ use crate::telemetry::chain;
 
 /// What follows the help of the whole.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments; 65 the input is no message, address or list, or some lines of a list were refused; \
-66 it cannot be read, 77 it may not be, 70 a fault of ours (ingest); 75 come again, the database is away (ingest); 78 the configuration cannot be used.";
+66 it cannot be read, 77 it may not be, 70 a fault of ours (ingest); 75 come again, the database is away (ingest, doctor) or the broker (doctor); \
+78 the configuration cannot be used.";
 
 /// Reads mail that comes back and keeps the lists of addresses to stop mailing.
 #[derive(Debug, Parser)]
@@ -128,7 +130,7 @@ enum Exit {
 #[must_use]
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| panicked(panic.location())));
-    let Cli { config: file, command } = Cli::parse();
+    let Cli { config: file, command } = Cli::from_arg_matches(&examples::command().get_matches()).unwrap_or_else(|error| error.exit());
     let file = file.as_deref();
     let result = match &command {
         Command::Serve(serve::Args {}) => serve::run(file),

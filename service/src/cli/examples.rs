@@ -1,0 +1,73 @@
+//! The examples that follow the help of each command. A test has the program take every one of them.
+
+use clap::CommandFactory as _;
+
+use crate::cli::Cli;
+
+/// Each command with its examples, one on a line: what to type, and what for.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("serve", "rebound serve\nrebound --config /etc/rebound/rebound.toml serve"),
+    ("demo", "rebound demo\nrebound demo --once"),
+    ("classify", "rebound classify bounce.eml\nrebound classify --format jsonl Maildir > judged.jsonl\nrebound classify -"),
+    ("evaluate", "rebound evaluate labels.jsonl --failing"),
+    ("interpret", "rebound interpret posts.jsonl"),
+    ("ingest", "rebound ingest --source bounces -\nrebound ingest --source bounces archive.mbox"),
+    ("check", "rebound check acme.weekly jane@corp.example joe@corp.example\nrebound check acme.weekly jane@corp.example --exit-code"),
+    (
+        "import",
+        "rebound import suppressions.csv --list acme.weekly --dry-run\nrebound import addresses.txt --list acme.weekly --format plain",
+    ),
+    ("imports", "rebound imports list\nrebound imports undo 0199c0de-7a11-7000-8000-000000000004"),
+    ("export", "rebound export --list acme.weekly --format ndjson -o acme.ndjson"),
+    ("erase", "rebound erase jane@corp.example"),
+    ("why", "rebound why jane@corp.example\nrebound why jane@corp.example --list acme.weekly --format json"),
+    ("suppress", "rebound suppress joe@corp.example @evil.example --list acme --note asked --expires 90d"),
+    ("allow", "rebound allow vip@corp.example --list acme.weekly"),
+    (
+        "release",
+        "rebound release jane@corp.example --list acme\nrebound release jane@corp.example --list acme --apply\n\
+         rebound release --list acme --reason user_unknown --domain corp.example --since 2d",
+    ),
+    ("keys", "rebound keys create newsletter --scope read --list acme\nrebound keys list\nrebound keys revoke newsletter"),
+    ("lists", "rebound lists policy acme.weekly"),
+    ("sources", "rebound sources\nrebound sources test bounces\nrebound sources --format json"),
+    ("migrate", "rebound migrate"),
+    ("outbox", "rebound outbox list\nrebound outbox retry"),
+    ("reprocess", "rebound reprocess --state unrecognised,quarantined\nrebound reprocess --since 7d --apply"),
+    ("rules", "rebound rules check"),
+    ("config", "rebound config check"),
+    ("subject-export", "rebound subject-export jane@corp.example"),
+];
+
+/// The command line, each command with its examples.
+pub(super) fn command() -> clap::Command {
+    EXAMPLES.iter().fold(Cli::command(), |command, (name, lines)| {
+        let text = format!("Examples:\n  {}", lines.replace('\n', "\n  "));
+        command.mut_subcommand(name, |it| it.after_help(text))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_takes_every_example() {
+        for (name, lines) in EXAMPLES {
+            for line in lines.lines() {
+                let words = line.split(" > ").next().unwrap_or_default().split(' ');
+                let taken = command().try_get_matches_from(words);
+                assert_eq!(taken.as_ref().ok().and_then(|it| it.subcommand_name()), Some(*name), "{line}: {taken:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_examples() {
+        for it in command().get_subcommands_mut().filter(|it| it.get_name() != "help") {
+            let help = it.render_help().to_string();
+            // That of return paths is in its own subcommands, which have arguments that are secrets.
+            assert!(help.contains("Examples:") || it.get_name() == "return-path", "{}", it.get_name());
+        }
+    }
+}
