@@ -576,8 +576,8 @@ recipients = ["e@in.example"]
         fine.redacted().contains("lmtp_listen = [\"unix:/run/rebound/lmtp\"]\n")
             && fine.redacted().contains("recipients = [\"b+*@in.example\"]\n")
     );
+    assert!(!fine.takes_posts("in") && fine.takes_posts("ses-prod"));
     let of = |name: &str| fine.sources.iter().find(|it| it.name == name).unwrap();
-    assert!(of("in").is_for_mail_only() && !of("ses-prod").is_for_mail_only());
     let both = SourceConfig { credentials: of("ses-prod").credentials.clone(), ..of("in").clone() };
-    assert!(!both.is_for_mail_only());
+    assert!(Config { sources: vec![both], ..fine.clone() }.takes_posts("in"));
 }
