@@ -113,7 +113,7 @@ impl OwnPostfix {
     pub fn is_empty(&self) -> bool {
         let queues = ["active", "deferred", "incoming", "maildrop"].map(|it| self.path("queue").join(it).display().to_string());
         let [active, deferred, incoming, maildrop] = queues.each_ref().map(String::as_str);
-        privileged(&["find", "-ignore_readdir_race", active, deferred, incoming, maildrop, "-type", "f"]).is_empty()
+        privileged(&["find", active, deferred, incoming, maildrop, "-ignore_readdir_race", "-type", "f"]).is_empty()
     }
 
     /// What it wrote into its log.

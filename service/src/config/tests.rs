@@ -557,9 +557,18 @@ list = "acme"
 bearer = ["x"]
 recipients = ["e@in.example"]
 "#;
-    insta::assert_snapshot!(problems(text, &[]), @"");
+    insta::assert_snapshot!(problems(text, &[]), @r#"
+smtp.hostname: is missing: the greeting needs a name; write the name that the MX record points to, for example "mx.bounces.example.org"
+smtp.certificate: is missing; name the file of the key's certificate
+smtp.max_recipients = 10 (rebound.toml line 6): must be from 100 to 10000; write a number in that range
+source[2].recipients (rebound.toml line 24): takes mail, which generic does not read; give them to a source with provider = "mime"
+source[1].recipients = "*x@in.example" (rebound.toml line 18): stands for addresses that "b+*@in.example" of an earlier source stands for too; let each address belong to one source
+"#);
     let none = "[smtp]\nlisten = [\"0.0.0.0:25\"]\nhostname = \"mx_example\"\nlmtp_listen = [\"unix:\"]\n";
-    insta::assert_snapshot!(problems(none, &[]), @"");
+    let told = problems(none, &[]);
+    for part in ["smtp.lmtp_listen[0] = \"unix:\"", "\"mx_example\"", "is not the name of a host", "takes mail for nobody"] {
+        assert!(told.contains(part), "{told}");
+    }
     let fine = load(
         &format!(
             "[smtp]\nlmtp_listen = [\"unix:/run/rebound/lmtp\"]\n{SOURCE}{}",

@@ -166,8 +166,8 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_stuffed_comes_out_as_it_was(lines in proptest::collection::vec("[a.]{0,4}", 0..6), cut in 0..40_usize) {
-            let text: String = lines.iter().map(|it| format!("{it}\r\n")).collect();
-            let stuffed: String = lines.iter().map(|it| format!("{}{it}\r\n", if it.starts_with('.') { "." } else { "" })).collect();
+            let text = lines.iter().map(|it| format!("{it}\r\n")).collect::<Vec<_>>().concat();
+            let stuffed = lines.iter().map(|it| format!("{}{it}\r\n", if it.starts_with('.') { "." } else { "" })).collect::<Vec<_>>().concat();
             let sent = format!("{stuffed}.\r\nNOOP\r\n");
             let mut body = Body::new(1000);
             let (first, second) = sent.as_bytes().split_at(cut.min(stuffed.len()));

@@ -166,12 +166,11 @@ impl Connection<'_> {
         if missing == 0 {
             return;
         }
-        match self.house.room.clone().try_acquire_many_owned(u32::try_from(missing).unwrap_or(u32::MAX)) {
-            Ok(permit) => match self.held.first_mut() {
-                Some(first) => first.merge(permit),
-                None => self.held.push(permit),
-            },
-            Err(_) => {
+        let more = u32::try_from(missing).ok().and_then(|it| self.house.room.clone().try_acquire_many_owned(it).ok());
+        match (more, self.held.first_mut()) {
+            (Some(more), Some(first)) => first.merge(more),
+            (Some(more), None) => self.held.push(more),
+            (None, _) => {
                 self.session.no_room();
                 self.held.clear();
             }

@@ -112,7 +112,7 @@ impl Drop for Pass {
 fn counted_as(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(it) => Ipv6Addr::from_bits(it.to_bits() >> 64 << 64).into(),
-        other => other,
+        it @ IpAddr::V4(_) => it,
     }
 }
 

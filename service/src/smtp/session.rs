@@ -130,7 +130,7 @@ impl Session {
                 Phase::Text(_) => self.take_text(input, replies),
                 Phase::Commands => match self.line(input) {
                     None => Some(Next::Input),
-                    Some(line) => self.take_line(line, replies),
+                    Some(line) => self.take_line(&line, replies),
                 },
             };
             if let Some(next) = next {
@@ -216,7 +216,7 @@ impl Session {
         Some(input.split_to(end + 1))
     }
 
-    fn take_line(&mut self, line: BytesMut, replies: &mut Vec<u8>) -> Option<Next> {
+    fn take_line(&mut self, line: &[u8], replies: &mut Vec<u8>) -> Option<Next> {
         self.commands += 1;
         if self.commands > self.terms.max_commands {
             return self.give_up(Reply::TOO_MANY_COMMANDS, SmtpRefused::TooManyCommands, replies);

@@ -209,15 +209,17 @@ rebound_suppressions_changed_total{cause="hard",change="added"} 1
 "#);
 }
 
+/// The counters of a scrape but for those whose names have one of these parts.
+fn totals_beside<'a>(page: &'a str, parts: &[&str]) -> Vec<&'a str> {
+    let counts = page.lines().filter(|it| it.starts_with("rebound_") && it.contains("_total{"));
+    counts.filter(|it| !parts.iter().any(|part| it.contains(part))).collect()
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "one line for each series")]
 fn series_start_at_zero() {
     let page = Telemetry::new(["ses-prod"]).render();
-    let zero: Vec<&str> = page
-        .lines()
-        .filter(|it| it.starts_with("rebound_") && it.contains("_total{"))
-        .filter(|it| !["_spool", "_smtp", "{receiver="].iter().any(|apart| it.contains(apart)))
-        .collect();
+    let zero = totals_beside(&page, &["_spool", "_smtp", "{receiver="]);
     insta::assert_snapshot!(zero.join("\n"), @r#"
 rebound_addresses_checked_total{answer="clear"} 0
 rebound_addresses_checked_total{answer="invalid"} 0
