@@ -86,6 +86,9 @@ rebound_intake_batch_receipts histogram
 rebound_intake_commit_duration_seconds histogram
 rebound_intake_queue_capacity gauge
 rebound_intake_queue_depth gauge
+rebound_mailbox_failures_total counter
+rebound_mailbox_last_success_timestamp_seconds gauge
+rebound_mailbox_messages_total counter
 rebound_message_publish_duration_seconds histogram
 rebound_messages_published_total counter
 rebound_outbox_depth gauge
@@ -145,6 +148,10 @@ rebound_intake_commit_duration_seconds_sum 1
 rebound_intake_commit_duration_seconds_count 1
 rebound_intake_queue_capacity 1024
 rebound_intake_queue_depth 5
+rebound_mailbox_failures_total{cause="login",mailbox="bounces"} 1
+rebound_mailbox_last_success_timestamp_seconds{mailbox="bounces"} 1
+rebound_mailbox_messages_total{mailbox="bounces",outcome="taken"} 3
+rebound_mailbox_messages_total{mailbox="bounces",outcome="too_large"} 1
 rebound_message_publish_duration_seconds_sum 1
 rebound_message_publish_duration_seconds_count 1
 rebound_messages_published_total{outcome="confirmed"} 1
@@ -330,6 +337,9 @@ fn no_label_and_no_line_holds_an_address_or_a_secret() {
 {"level":"ERROR","message":"fetching a signing certificate failed","stage":"fetch","source":"ses-prod","error":"for [address]","target":"rebound::failure"}
 {"level":"INFO","message":"a subscription was confirmed as its provider asked","source":"ses-prod","target":"rebound::note"}
 {"level":"WARN","message":"message given up","id":"00000000-0000-0000-0000-000000000000","message_type":"rebound.event.recorded","routing_key":"event.bounce.user_unknown.acme","attempts":3,"by":"ann","target":"rebound::outbox"}
+{"level":"INFO","message":"mailbox open","mailbox":"bounces","folder":"INBOX","target":"rebound::mailbox"}
+{"level":"WARN","message":"message of a mailbox set aside","mailbox":"bounces","uid":7,"validity":1,"why":"too_large","target":"rebound::mailbox"}
+{"level":"ERROR","message":"mailbox failed; it is tried again","mailbox":"bounces","cause":"login","error":"no such user: [address]","target":"rebound::mailbox"}
 {"level":"INFO","message":"stopping","target":"rebound::app"}
 "#);
 }
