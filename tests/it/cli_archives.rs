@@ -105,7 +105,8 @@ fn a_look_writes_nothing_and_foretells_what_happens() {
 
     let output = run(folder.path(), &["ingest", "--source", "bounces", "--format", "text", "archive.mbox", "lunch.eml"]);
     let words = String::from_utf8(output.stdout).unwrap();
-    assert!(words.contains("6 messages: 5 recorded, 1 unrecognised") && words.contains("changes of lists: 4 added"), "{words}");
+    assert!(words.contains("6 messages: 4 recorded, 1 duplicate, 1 unrecognised"), "{words}");
+    assert!(words.contains("changes of lists: 4 added, 0 lifted"), "{words}");
     assert_eq!(suppressed(folder.path(), 5), 5);
 }
 

@@ -107,3 +107,15 @@ async fn what_is_too_large_is_set_aside_and_costs_the_others_nothing() {
         app.stop().await;
     }
 }
+
+#[tokio::test]
+async fn a_source_that_only_a_mailbox_feeds_is_not_there_for_posts() {
+    let (database, dovecot) = (TestDatabase::sqlite(), OwnDovecot::start().await);
+    let plan = harness::Plan::on(database.url()).with(|config| {
+        config.sources.iter_mut().for_each(|it| it.credentials.bearer.clear());
+        config.mailboxes = vec![mailbox(&dovecot, After::Move)];
+    });
+    let app = plan.start().await;
+    assert_eq!(app.post_webhook("bounces", "From: x".to_owned()).await.status(), 404);
+    app.stop().await;
+}

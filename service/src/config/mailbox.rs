@@ -357,3 +357,74 @@ impl Scalar for Port {
         i64::from(self.0).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{load, problems};
+
+    const REST: &str = "[[list]]\nname = \"acme\"\n[[source]]\nname = \"bounces\"\nprovider = \"mime\"\nlist = \"acme\"\n\
+                        [[source]]\nname = \"own\"\nprovider = \"generic\"\nlist = \"acme\"\nbearer = [\"x\"]\n";
+    const MAILBOX: &str = "[[mailbox]]\nname = \"box\"\nhost = \"imap.example.com\"\nuser = \"b\"\nsource = \"bounces\"\n";
+
+    fn told(more: &str) -> String {
+        problems(&format!("{REST}{MAILBOX}{more}"), &[])
+    }
+
+    #[test]
+    fn a_mailbox_needs_little_and_what_is_read_is_shown() {
+        let config = load(&format!("{REST}{MAILBOX}password = \"sesame\"\n"), &[]).unwrap();
+        let mailbox = &config.mailboxes[0];
+        assert_eq!((mailbox.port, mailbox.folders.as_slice()), (993, &["INBOX".to_owned()][..]));
+        let shown = config.redacted();
+        assert!(shown.contains("[[mailbox]]") && !shown.contains("sesame"), "{shown}");
+        let again: toml::Table = shown.parse().unwrap();
+        assert_eq!(again["mailbox"][0]["poll_interval"].as_str(), Some("1m"));
+        let plain = load(&format!("{REST}{MAILBOX}password = \"x\"\ntls = \"starttls\"\n"), &[]).unwrap();
+        assert_eq!(plain.mailboxes[0].port, 143);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_mailbox_is_told() {
+        for (more, key, word) in [
+            ("", "mailbox[0].password", "is missing"),
+            (
+                "password = \"x\"\n[mailbox.oauth2]\ntoken_url = \"https://x.example/\"\nclient_id = \"c\"\n",
+                "mailbox[0].password",
+                "together",
+            ),
+            ("[mailbox.oauth2]\ntoken_url = \"http://x.example/\"\nclient_id = \"c\"\n", "mailbox[0].oauth2.token_url", "https"),
+            (
+                "[mailbox.oauth2]\ntoken_url = \"https://x.example/\"\nclient_id = \"c\"\n",
+                "mailbox[0].oauth2.refresh_token",
+                "client_secret",
+            ),
+            ("password = \"x\"\ntls = \"none\"\n", "mailbox[0].tls", "unprotected"),
+            ("password = \"x\"\nfolders = []\n", "mailbox[0].folders", "no folder"),
+            ("password = \"x\"\nfolders = [\"a\", \"a\"]\n", "mailbox[0].folders[1]", "twice"),
+            ("password = \"x\"\nmove_to = \"INBOX\"\n", "mailbox[0].move_to", "taken from"),
+            ("password = \"x\"\nkeyword = \"two words\"\n", "mailbox[0].keyword", "keyword of IMAP"),
+            ("password = \"x\"\nfailed_keyword = \"$reboundprocessed\"\n", "mailbox[0].failed_keyword", "the same"),
+            ("password = \"x\"\npoll_interval = \"30m\"\n", "mailbox[0].poll_interval", "29"),
+            ("password = \"x\"\nport = 70000\n", "mailbox[0].port", "a port"),
+            ("password = \"x\"\nafter = \"archive\"\n", "mailbox[0].after", "one of move"),
+        ] {
+            let told = told(more);
+            assert!(told.contains(key) && told.contains(word), "{more}: {told}");
+        }
+        let other = |source: &str| problems(&format!("{REST}{}password = \"x\"\n", MAILBOX.replace("bounces", source)), &[]);
+        assert!(other("nobody").contains("not the name of a [[source]]") && other("own").contains("takes no messages"));
+        let twice = problems(&format!("{REST}{MAILBOX}password = \"x\"\n{MAILBOX}password = \"x\"\n"), &[]);
+        assert!(twice.contains("mailbox[1].name"), "{twice}");
+    }
+
+    #[test]
+    fn a_source_that_only_a_mailbox_feeds_takes_no_posts() {
+        let of = |more: &str| load(&format!("{REST}{more}"), &[]).unwrap();
+        let mailbox = format!("{MAILBOX}password = \"x\"\n");
+        let fed = of(&mailbox);
+        assert!(!fed.takes_posts("bounces") && fed.takes_posts("own") && !fed.takes_posts("nobody"));
+        assert!(of("").takes_posts("bounces"), "it is refused as a source without credentials, as ever");
+        let both = load(&format!("{}{mailbox}", REST.replace("\"mime\"", "\"mime\"\nbearer = [\"x\"]")), &[]).unwrap();
+        assert!(both.takes_posts("bounces"));
+    }
+}

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Loads a file of that text and those variables, as `rebound` does.
-fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+pub(super) fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rebound.toml");
     std::fs::write(&file, text).unwrap();
@@ -27,7 +27,7 @@ fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
 }
 
 /// The problems of a file, one a line.
-fn problems(text: &str, variables: &[(&str, &str)]) -> String {
+pub(super) fn problems(text: &str, variables: &[(&str, &str)]) -> String {
     let error = load(text, variables).map(|it| it.redacted()).unwrap_err();
     error.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

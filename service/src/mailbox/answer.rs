@@ -36,6 +36,8 @@ pub(super) enum Told {
     Found(Vec<u32>),
     /// How many messages there are, which it says when there are more.
     Exists(u32),
+    /// A message is gone.
+    Expunged,
     /// A folder that was listed.
     Folder,
     /// Flags that last; `\*` if others can be made.
@@ -93,6 +95,7 @@ fn told(response: Response<'_>) -> Told {
         Response::Fetch(_, attributes) => Told::Message(message(attributes)),
         Response::MailboxData(MailboxDatum::Search(found)) => Told::Found(found),
         Response::MailboxData(MailboxDatum::Exists(count)) => Told::Exists(count),
+        Response::Expunge(_) => Told::Expunged,
         Response::MailboxData(MailboxDatum::List(_)) => Told::Folder,
         Response::Data { outcome, .. } => outcome.code.map_or(Told::Other, code),
         _ => Told::Other,
@@ -149,7 +152,7 @@ mod tests {
             ("* SEARCH 4 2 9\r\n", told(Told::Found(vec![4, 2, 9]))),
             ("* SEARCH\r\n", told(Told::Found(vec![]))),
             ("* 7 EXISTS\r\n", told(Told::Exists(7))),
-            ("* 7 EXPUNGE\r\n", told(Told::Other)),
+            ("* 7 EXPUNGE\r\n", told(Told::Expunged)),
             ("* LIST (\\HasNoChildren) \"/\" INBOX\r\n", told(Told::Folder)),
             ("* OK [UIDVALIDITY 5] valid\r\n", told(Told::UidValidity(5))),
             ("* OK [PERMANENTFLAGS (\\Seen \\*)] kept\r\n", told(Told::PermanentFlags(words(&["\\Seen", "\\*"])))),

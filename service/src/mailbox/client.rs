@@ -20,7 +20,9 @@ pub(super) struct Client {
     wire: Wire,
     commands: u64,
     capabilities: Option<BTreeSet<String>>,
-    /// Whether the server has told of new messages.
+    /// Messages in the folder, as far as the server has told.
+    messages: u32,
+    /// Whether it has told of more than there were.
     news: bool,
 }
 
@@ -57,7 +59,7 @@ pub(super) enum Idle {
 impl Client {
     /// Begins a session on a connection.
     pub(super) const fn new(wire: Wire) -> Self {
-        Self { wire, commands: 0, capabilities: None, news: false }
+        Self { wire, commands: 0, capabilities: None, messages: 0, news: false }
     }
 
     /// Reads what a server says first.
@@ -289,7 +291,12 @@ impl Client {
     async fn next(&mut self) -> Result<Answer, MailboxError> {
         let answer = answer(&self.wire.read().await?);
         match &answer {
-            Answer::Told(Told::Exists(_)) => self.news = true,
+            // Some servers repeat the number whenever they are asked for something.
+            Answer::Told(Told::Exists(count)) => {
+                self.news |= *count > self.messages;
+                self.messages = *count;
+            }
+            Answer::Told(Told::Expunged) => self.messages = self.messages.saturating_sub(1),
             // LOGOUT is answered so too; whoever asked for that does not mind.
             Answer::Told(Told::Bye(text)) => return Err(MailboxError::Bye(quoted(text))),
             _ => {}

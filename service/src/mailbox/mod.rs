@@ -14,8 +14,6 @@ mod error;
 mod folder;
 mod name;
 mod sweep;
-#[cfg(test)]
-mod tests;
 mod token;
 mod wire;
 

@@ -22,6 +22,8 @@ const SIZED: usize = 500;
 /// Messages that are fetched and taken in together, and their octets; a larger one comes alone.
 const TOGETHER: usize = 64;
 const TOGETHER_BYTES: usize = 8 << 20;
+/// A message may be twice as large as the server says, and so much more, before it has to come alone.
+const SLACK: usize = 64 * 1024;
 /// How often a message is asked for over which the connection broke.
 const TRIES: u32 = 3;
 
@@ -44,6 +46,16 @@ impl Memory {
             *self = Self { validity, ..Self::default() };
         }
     }
+}
+
+/// Messages that are fetched together.
+#[derive(Debug, Default)]
+struct Batch {
+    uids: Vec<u32>,
+    /// Their octets, as the server says.
+    bytes: usize,
+    /// The octets of each that are asked for.
+    limit: usize,
 }
 
 /// What a pass works with.
@@ -69,7 +81,11 @@ impl Sweep<'_> {
         let found: Vec<u32> = found.into_iter().collect();
         for some in found.chunks(SIZED) {
             let Some(sizes) = self.stop.run_until_cancelled(self.client.sizes(some)).await else { return Ok(()) };
-            for batch in self.batches(&sizes?).await? {
+            let sizes = match sizes {
+                Err(error) if error.is_refusal() => BTreeMap::new(),
+                sizes => sizes?,
+            };
+            for batch in self.batches(some, &sizes).await? {
                 if self.stop.is_cancelled() {
                     return Ok(());
                 }
@@ -95,35 +111,41 @@ impl Sweep<'_> {
         format!("UNDELETED{flags}")
     }
 
-    /// Messages to be fetched together. Those over which the connection broke come alone, and not for ever.
-    async fn batches(&mut self, sizes: &BTreeMap<u32, usize>) -> Result<Vec<Vec<u32>>, MailboxError> {
-        let (mut batches, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
-        for (uid, size) in sizes {
+    /// Messages to be fetched together. Those of which no size is known come alone; those over which the connection broke too, and not
+    /// for ever.
+    async fn batches(&mut self, uids: &[u32], sizes: &BTreeMap<u32, usize>) -> Result<Vec<Batch>, MailboxError> {
+        let most = self.mailbox.config.max_size.bytes() + 1;
+        let (mut batches, mut batch) = (Vec::new(), Batch::default());
+        for uid in uids {
             let tries = self.memory.broke.get(uid).copied().unwrap_or_default();
-            if *size > self.mailbox.config.max_size.bytes() {
+            let size = sizes.get(uid).copied();
+            if size.is_some_and(|it| it >= most) {
                 self.fail(*uid, Polled::TooLarge).await?;
             } else if tries >= TRIES {
                 self.fail(*uid, Polled::Unreadable).await?;
-            } else if tries > 0 {
-                batches.push(vec![*uid]);
-            } else {
-                if bytes + size > TOGETHER_BYTES || batch.len() == TOGETHER {
+            } else if let (Some(size), 0) = (size, tries) {
+                if batch.bytes + size > TOGETHER_BYTES || batch.uids.len() == TOGETHER {
                     batches.push(std::mem::take(&mut batch));
-                    bytes = 0;
                 }
-                bytes += size;
-                batch.push(*uid);
+                batch.bytes += size;
+                batch.uids.push(*uid);
+                batch.limit = batch.limit.max(2 * size + SLACK).min(most);
+            } else {
+                batches.push(Batch { uids: vec![*uid], bytes: 0, limit: most });
             }
         }
         batches.push(batch);
-        batches.retain(|it| !it.is_empty());
+        batches.retain(|it| !it.uids.is_empty());
         Ok(batches)
     }
 
     /// Fetches, takes in and marks. What comes back as `Ok` is a refusal that the others need not wait for.
-    async fn batch(&mut self, uids: &[u32]) -> Result<Option<MailboxError>, MailboxError> {
-        let Some(bodies) = self.stop.run_until_cancelled(self.bodies(uids)).await else { return Ok(None) };
-        let bodies = bodies?;
+    async fn batch(&mut self, batch: &Batch) -> Result<Option<MailboxError>, MailboxError> {
+        let Batch { uids, limit, .. } = batch;
+        let Some(bodies) = self.stop.run_until_cancelled(self.bodies(uids, *limit)).await else { return Ok(None) };
+        let mut bodies = bodies?;
+        // Cut short, since it is larger than the server has said: it comes alone.
+        bodies.retain(|_, it| it.len() < *limit || *limit > self.mailbox.config.max_size.bytes());
         let missing: Vec<u32> = uids.iter().copied().filter(|it| !bodies.contains_key(it)).collect();
         let taken = self.mailbox.take_all(bodies).await;
         let done: Vec<u32> = taken.iter().filter(|(_, it)| matches!(it, Ok(Polled::Taken))).map(|(uid, _)| *uid).collect();
@@ -145,8 +167,8 @@ impl Sweep<'_> {
     }
 
     /// Fetches messages. One over which the connection breaks is remembered.
-    async fn bodies(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Bytes>, MailboxError> {
-        match self.client.bodies(uids, self.mailbox.config.max_size.bytes() + 1).await {
+    async fn bodies(&mut self, uids: &[u32], limit: usize) -> Result<BTreeMap<u32, Bytes>, MailboxError> {
+        match self.client.bodies(uids, limit).await {
             Err(error) if error.is_refusal() => Ok(BTreeMap::new()),
             Err(error) => {
                 for uid in uids {
@@ -160,7 +182,7 @@ impl Sweep<'_> {
 
     /// A message that did not come with the others: it is asked for alone. One that does not come then is gone, or unreadable.
     async fn alone(&mut self, uid: u32) -> Result<(), MailboxError> {
-        let bodies = self.bodies(&[uid]).await?;
+        let bodies = self.bodies(&[uid], self.mailbox.config.max_size.bytes() + 1).await?;
         if !bodies.contains_key(&uid) {
             let is_there = self.client.search(&format!("UID {uid}")).await?.contains(&uid);
             return if is_there { self.fail(uid, Polled::Unreadable).await } else { Ok(()) };
