@@ -262,7 +262,8 @@ async fn a_copy_that_may_do_nothing_joins_nothing_and_lends_no_key() {
     let forged = said(9, &[0, 1, 2], true);
     let all = [said(0, &[0], false), said(1, &[1], false), said(2, &[2], false), forged];
     for order in orders(&all) {
-        let store = store_on(&TestDatabase::sqlite()).await;
+        let database = TestDatabase::sqlite();
+        let store = store_on(&database).await;
         let lists = vec![store.ensure_list("acme", None, START).await.unwrap()];
         tell(&store, &order, &lists, 1).await;
         let history = store.history(&Address::parse("person0@example.org").unwrap(), 1000).await.unwrap();

@@ -68,7 +68,8 @@ async fn a_commit_is_on_the_disk_of_the_server_whatever_its_default() {
 
 #[tokio::test]
 async fn what_a_server_may_lose_is_known() {
-    assert_eq!(store_on(&TestDatabase::sqlite()).await.risks().await.unwrap(), [] as [String; 0]);
+    let database = TestDatabase::sqlite();
+    assert_eq!(store_on(&database).await.risks().await.unwrap(), [] as [String; 0]);
     let database = TestDatabase::postgres().await;
     let db = database.connect().await;
     let mut off = Vec::new();
