@@ -88,8 +88,7 @@ impl Commit<'_> {
             return self.run_without(batch, &replayed).await;
         }
         let pairs = self.pairs(batch);
-        let named: Vec<(SubjectId, &Address)> =
-            batch.iter().flat_map(addresses).map(|it| (self.store.identity.subject(it), it)).collect();
+        let named: Vec<(SubjectId, &Address)> = batch.iter().flat_map(addresses).map(|it| (self.store.identity.subject(it), it)).collect();
         let mut reserved: HashMap<SubjectId, i64> = HashMap::new();
         for (subject, _) in &named {
             *reserved.entry(*subject).or_default() += 1;
