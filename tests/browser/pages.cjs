@@ -116,12 +116,15 @@ async function theme(page) {
   const back = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   await page.goto(`${URL_}/console/lists`);
   const light = await back();
+  const is = it => page.locator(`html[data-theme=${it}] body`).waitFor();
   await page.getByRole('button', { name: 'Dark' }).click();
+  await is('dark');
   expect(page.url().endsWith('/console/lists'), `the switch leads back, not to ${page.url()}`);
   expect(await back() !== light, 'the switch makes it dark');
   await page.goto(`${URL_}/console`);
   expect(await back() !== light, 'it is remembered');
   await page.getByRole('button', { name: 'Auto' }).click();
+  await is('auto');
   expect(await back() === light, 'and follows the system again');
 }
 
@@ -173,7 +176,7 @@ async function acts(page) {
   await page.getByText('may be mailed', { exact: true }).waitFor();
   await look(page, 'address-released');
   await page.getByText('Block, allow or release').click();
-  await page.getByLabel('List', { exact: true }).selectOption('acme.weekly');
+  await page.locator('details select[name=list]').selectOption('acme.weekly');
   await page.getByLabel('Note').fill('asked on the telephone');
   await page.getByRole('button', { name: 'Block', exact: true }).click();
   await page.getByText('manual block').first().waitFor();

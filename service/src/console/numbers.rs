@@ -1,14 +1,40 @@
-//! Numbers of the overview, kept for a while: a month of them may be costly to count, and nobody needs them to the second.
+//! Numbers of the overview. A month of them may be costly to count, so it is counted piece by piece, the newest first, as far as there is
+//! time for; what was counted of the past is kept for long, that of now for some seconds.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use moka::future::Cache;
 use time::OffsetDateTime;
 
 use crate::http::Problem;
 use crate::http::keys::Caller;
-use crate::store::{Figure, ListId, Store, Visible, Window};
+use crate::store::{Figure, ListId, Store, Visible};
+
+/// Time that a page has for counting; what is left is counted when it is asked for again.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a piece is kept that is over.
+const PAST_FOR: Duration = Duration::from_hours(1);
+/// How long after its end a piece may still grow: commits under way, clocks of replicas.
+const SETTLING: time::Duration = time::Duration::minutes(5);
+
+/// A stretch of time, cut into pieces of one length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    /// When the first piece begins.
+    pub(super) since: OffsetDateTime,
+    /// Length of a piece in seconds.
+    pub(super) width: i64,
+    /// How many there are.
+    pub(super) pieces: u16,
+}
+
+impl Window {
+    /// When a piece begins.
+    pub(super) fn begin(self, piece: u16) -> OffsetDateTime {
+        self.since + time::Duration::seconds(self.width * i64::from(piece))
+    }
+}
 
 bounce::vocabulary! {
     /// How far back the overview looks.
@@ -58,24 +84,48 @@ impl Span {
 #[derive(Debug)]
 pub(super) struct Counted {
     pub(super) window: Window,
-    pub(super) figures: Vec<Figure>,
+    /// By piece; none where there was no time yet.
+    pub(super) pieces: Vec<Option<Arc<Piece>>>,
     /// Domains that bounced most, among the newest bounces.
-    pub(super) receivers: Vec<(String, u64)>,
+    pub(super) receivers: Arc<Vec<(String, u64)>>,
 }
 
-type Key = (Span, Option<ListId>);
+/// What was counted of a piece.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) figures: Vec<Figure>,
+    kept_for: Duration,
+}
+
+impl Counted {
+    /// Everything that was counted, with the piece in which it lies.
+    pub(super) fn figures(&self) -> impl Iterator<Item = (usize, &Figure)> {
+        let counted = self.pieces.iter().enumerate().filter_map(|(at, it)| Some((at, it.as_ref()?)));
+        counted.flat_map(|(at, piece)| piece.figures.iter().map(move |it| (at, it)))
+    }
+
+    /// Pieces for which there was no time yet.
+    pub(super) fn missing(&self) -> usize {
+        self.pieces.iter().filter(|it| it.is_none()).count()
+    }
+}
+
+/// Begin and length of a piece, and the list that is seen.
+type PieceKey = (OffsetDateTime, i64, Option<ListId>);
+type Receivers = Arc<Vec<(String, u64)>>;
 
 /// Numbers that were counted lately.
 #[derive(Debug, Clone)]
 pub(super) struct Numbers {
-    kept: Cache<Key, Arc<Counted>>,
+    pieces: Cache<PieceKey, Arc<Piece>>,
+    receivers: Cache<(Span, Option<ListId>), Receivers>,
 }
 
 struct Ends;
 
-impl moka::Expiry<Key, Arc<Counted>> for Ends {
-    fn expire_after_create(&self, key: &Key, _: &Arc<Counted>, _: std::time::Instant) -> Option<Duration> {
-        Some(key.0.kept_for())
+impl moka::Expiry<PieceKey, Arc<Piece>> for Ends {
+    fn expire_after_create(&self, _: &PieceKey, piece: &Arc<Piece>, _: Instant) -> Option<Duration> {
+        Some(piece.kept_for)
     }
 }
 
@@ -86,20 +136,31 @@ pub(super) fn visible(caller: &Caller) -> Visible {
 
 impl Numbers {
     pub(super) fn new() -> Self {
-        Self { kept: Cache::builder().max_capacity(100).expire_after(Ends).build() }
+        let receivers = Cache::builder().max_capacity(500).time_to_live(Span::Week.kept_for()).build();
+        Self { pieces: Cache::builder().max_capacity(5000).expire_after(Ends).build(), receivers }
     }
 
     /// The numbers of a span, as a key sees them. Several who ask at once wait for one count.
-    pub(super) async fn of(&self, span: Span, caller: &Caller, store: &Store, now: OffsetDateTime) -> Result<Arc<Counted>, Problem> {
-        let key = (span, caller.confined_to().map(|it| it.id));
-        let window = span.window(now);
-        let count = async {
-            let visible = visible(caller);
-            let figures = store.figures(window, &visible).await?;
-            let receivers = store.receivers(window.since, &visible, 10).await?;
-            Ok::<_, Problem>(Arc::new(Counted { window, figures, receivers }))
-        };
-        self.kept.try_get_with(key, count).await.map_err(|it| (*it).clone())
+    pub(super) async fn of(&self, span: Span, caller: &Caller, store: &Store, now: OffsetDateTime) -> Result<Counted, Problem> {
+        let (begun, window, visible) = (Instant::now(), span.window(now), visible(caller));
+        let own = caller.confined_to().map(|it| it.id);
+        let mut pieces = vec![None; usize::from(window.pieces)];
+        for (at, place) in (0..window.pieces).zip(&mut pieces).rev() {
+            let (from, until) = (window.begin(at), window.begin(at + 1));
+            let key = (from, window.width, own);
+            if begun.elapsed() > PATIENCE {
+                *place = self.pieces.get(&key).await;
+                continue;
+            }
+            let count = async {
+                let kept_for = if now - until > SETTLING { PAST_FOR } else { span.kept_for() };
+                Ok::<_, Problem>(Arc::new(Piece { figures: store.figures(from, until, &visible).await?, kept_for }))
+            };
+            *place = Some(self.pieces.try_get_with(key, count).await.map_err(|it| (*it).clone())?);
+        }
+        let receivers = async { Ok::<_, Problem>(Arc::new(store.receivers(window.since, &visible, 10).await?)) };
+        let receivers = self.receivers.try_get_with((span, own), receivers).await.map_err(|it| (*it).clone())?;
+        Ok(Counted { window, pieces, receivers })
     }
 }
 
@@ -119,7 +180,7 @@ mod tests {
         ] {
             let window = span.window(now);
             assert_eq!(window.since, since);
-            let end = window.since + time::Duration::seconds(window.width * i64::from(window.pieces));
+            let end = window.begin(window.pieces);
             assert!(now < end && end - now <= time::Duration::seconds(window.width), "{span}");
         }
     }

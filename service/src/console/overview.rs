@@ -46,7 +46,12 @@ pub(super) async fn get_overview(
         (attention(quarantined, unrecognised, &counted, pipeline.as_ref(), now))
         (spans(span))
         (tiles(&counted))
-        div.card { (chart(span, &counted)) }
+        div.card {
+            (chart(span, &counted))
+            @if counted.missing() > 0 {
+                p.wrong role="status" { "There was no time to count all: the oldest " (counted.missing()) " of " (counted.window.pieces) " bars are missing. Load the page again to go on." }
+            }
+        }
         div.columns {
             section.card aria-labelledby="reasons" { h2 #reasons { "Top reasons" } (reasons(&counted)) }
             section.card aria-labelledby="receivers" { h2 #receivers { "Top receivers" } (receivers(&counted)) }
@@ -71,7 +76,7 @@ async fn pipeline(state: &State) -> Result<Pipeline, Problem> {
 
 impl Counted {
     fn count(&self, which: impl Fn(Kind, Option<BounceType>, Option<Reason>) -> bool) -> u64 {
-        self.figures.iter().filter(|it| which(it.kind, it.bounce_type, it.reason)).map(|it| it.count).sum()
+        self.figures().map(|it| it.1).filter(|it| which(it.kind, it.bounce_type, it.reason)).map(|it| it.count).sum()
     }
 
     /// Failures for which the sender has to act.
@@ -83,8 +88,8 @@ impl Counted {
 
     fn over_time(&self, which: impl Fn(Kind, Option<BounceType>) -> bool) -> Vec<u64> {
         let mut values = vec![0; usize::from(self.window.pieces)];
-        for it in self.figures.iter().filter(|it| which(it.kind, it.bounce_type)) {
-            if let Some(value) = values.get_mut(usize::from(it.piece)) {
+        for (piece, it) in self.figures().filter(|it| which(it.1.kind, it.1.bounce_type)) {
+            if let Some(value) = values.get_mut(piece) {
                 *value += it.count;
             }
         }
@@ -173,7 +178,7 @@ fn tiles(counted: &Counted) -> Markup {
 
 fn chart(span: Span, counted: &Counted) -> Markup {
     let label = |piece: u16| {
-        let at = counted.window.since + time::Duration::seconds(counted.window.width * i64::from(piece));
+        let at = counted.window.begin(piece);
         match span {
             Span::Day => format!("{:02}:00", at.hour()),
             Span::Week => format!("{:02}-{:02} {:02}h", u8::from(at.month()), at.day(), at.hour()),
@@ -237,7 +242,7 @@ fn receivers(counted_: &Counted) -> Markup {
                 table {
                     thead { tr { th scope="col" { "Domain" } th.number scope="col" { "Bounces" } th.graph { span.hidden { "Share" } } } }
                     tbody {
-                        @for (domain, count) in &counted_.receivers {
+                        @for (domain, count) in counted_.receivers.iter() {
                             tr {
                                 th scope="row" { a href={ "/console/events?kind=bounce&domain=" (domain) } { (shown(domain)) } }
                                 td.number { (number(*count)) }

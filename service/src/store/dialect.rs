@@ -5,7 +5,6 @@ pub(super) mod server;
 
 use std::path::PathBuf;
 
-use sea_orm::sea_query::Expr;
 use sea_orm::sqlx;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
@@ -123,15 +122,6 @@ pub(super) async fn lift_revision_floor(tx: &DatabaseTransaction, revision: i64)
     );
     tx.execute_unprepared(&sql).await?;
     Ok(())
-}
-
-/// The number of the piece of time, each of `width` seconds and the first beginning at `since` (Unix seconds), in which the time of a
-/// column lies. Numbers stand in the text, so that what is selected and what is grouped by is the same expression.
-pub(super) fn piece(db: &DatabaseConnection, column: &'static str, since: i64, width: i64) -> Expr {
-    Expr::cust(match db.get_database_backend() {
-        DbBackend::Postgres => format!("floor((extract(epoch from {column}) - {since}) / {width})::bigint"),
-        _ => format!("(cast(strftime('%s', {column}) as integer) - {since}) / {width}"),
-    })
 }
 
 async fn number(db: &impl ConnectionTrait, sql: &str, column: &str) -> Result<i64, StoreError> {

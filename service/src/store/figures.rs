@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::store::error::{StoreError, bad_row};
 use crate::store::feed::Visible;
 use crate::store::record::{Event, ReceiptState};
-use crate::store::{Store, Who, dialect, rows};
+use crate::store::{Store, Who, rows};
 
 /// Events among which receivers are counted, the newest.
 pub const RECEIVERS_AMONG: u64 = 20_000;
@@ -23,22 +23,9 @@ pub const UNREAD_UP_TO: u64 = 1000;
 /// How much later than its id an event may say that it came: clocks of replicas differ.
 const SLACK: time::Duration = time::Duration::HOUR;
 
-/// A stretch of time, cut into pieces of one length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Window {
-    /// When the first piece begins.
-    pub since: OffsetDateTime,
-    /// Length of a piece in seconds.
-    pub width: i64,
-    /// How many there are.
-    pub pieces: u16,
-}
-
-/// How many events of one kind there were in one piece of a window.
+/// How many events of one kind there were.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Figure {
-    /// Which piece.
-    pub piece: u16,
     /// What happened.
     pub kind: Kind,
     /// Hard or soft.
@@ -80,44 +67,38 @@ pub(super) fn standing_since(since: OffsetDateTime, lists: Option<&[crate::store
     }
 }
 
-/// Piece, kind, type, reason and count.
-type FigureRow = (i64, String, Option<String>, Option<String>, i64);
+/// Kind, type, reason and count.
+type FigureRow = (String, Option<String>, Option<String>, i64);
 
 impl Store {
-    /// How many events of which kind there were when.
+    /// How many events of which kind were recorded between two moments, the later one excluded.
     ///
     /// # Errors
-    /// When the database is away.
-    pub async fn figures(&self, window: Window, visible: &Visible) -> Result<Vec<Figure>, StoreError> {
+    /// When the database is away, or they are too many to be counted in time.
+    pub async fn figures(&self, from: OffsetDateTime, until: OffsetDateTime, visible: &Visible) -> Result<Vec<Figure>, StoreError> {
         use event::Column as C;
-        let lists = self.visible_lists(visible).await?;
-        let piece = dialect::piece(&self.db, "received_at", window.since.unix_timestamp(), window.width);
-        let found: Vec<FigureRow> = event::Entity::find()
+        let mut query = event::Entity::find()
             .select_only()
-            .expr_as(piece, "piece")
             .columns([C::Kind, C::BounceType, C::Reason])
             .expr_as(Func::count(Expr::col(C::Id)), "count")
-            .filter(standing_since(window.since, lists.as_deref()))
-            .group_by(Expr::col(Alias::new("piece")))
-            .group_by(C::Kind)
-            .group_by(C::BounceType)
-            .group_by(C::Reason)
-            .into_tuple()
-            .all(&self.db)
-            .await?;
-        let mut figures = Vec::with_capacity(found.len());
-        for (piece, kind, bounce_type, reason, count) in found {
-            // A clock that runs ahead puts some behind the end; they belong to the last piece.
-            let piece = std::cmp::min(u16::try_from(piece).unwrap_or(window.pieces), window.pieces.saturating_sub(1));
-            figures.push(Figure {
-                piece,
+            .filter(C::Id.gte(first_id(from)))
+            .filter(C::Id.lt(first_id(until)))
+            .filter(C::MergedInto.is_null())
+            .filter(C::WithdrawnAt.is_null());
+        if let Some(lists) = self.visible_lists(visible).await? {
+            query = query.filter(C::ListId.is_in(lists.iter().map(|it| it.0)));
+        }
+        let query = query.group_by(C::Kind).group_by(C::BounceType).group_by(C::Reason);
+        let found: Vec<FigureRow> = query.into_tuple().all(&self.db).await?;
+        let figure = |(kind, bounce_type, reason, count): FigureRow| {
+            Ok(Figure {
                 kind: rows::word("event", &kind)?,
                 bounce_type: rows::words("event", bounce_type.as_deref())?,
                 reason: rows::words("event", reason.as_deref())?,
                 count: count_of(count),
-            });
-        }
-        Ok(figures)
+            })
+        };
+        found.into_iter().map(figure).collect()
     }
 
     /// The domains that bounced most, among the newest bounces.

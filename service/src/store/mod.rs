@@ -58,7 +58,7 @@ pub use erase::{Erasing, Erasure, ErasureRequest};
 pub use error::StoreError;
 pub use export::{ExportPage, Extent};
 pub use feed::{BadCursor, Cursor, Feed, Page, Visible, Who};
-pub use figures::{Figure, RECEIVERS_AMONG, SOURCES_AMONG, SourceFigure, UNREAD_UP_TO, Window};
+pub use figures::{Figure, RECEIVERS_AMONG, SOURCES_AMONG, SourceFigure, UNREAD_UP_TO};
 pub use identity::{Identity, sha256};
 pub use ids::{ChangeId, EventId, ImportId, KeyId, ListId, ReceiptId, SubjectId};
 pub use import::{ImportRow, ImportStep};

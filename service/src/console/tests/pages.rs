@@ -1,6 +1,7 @@
 //! What pages show, and with which headers.
 
 use super::*;
+use crate::clock::Clock;
 
 const HOSTILE: &str = "<script>alert(1)</script>\u{202e}\"'><img src=x>";
 
@@ -68,7 +69,8 @@ async fn a_hostile_text_is_text() {
 
 #[tokio::test]
 async fn the_overview_counts_what_came_and_says_what_needs_somebody() {
-    let bench = Bench::new().await;
+    // Ids are of the time that it is.
+    let bench = Bench::new().await.at(Clock::system());
     let admin = Browser::with(&bench, &bench.key).await;
     let page = admin.get("/console").await;
     assert!(page.text.contains("Nothing waits for you.") && page.text.contains("No bounces in this time."), "{}", page.text);
