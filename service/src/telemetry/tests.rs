@@ -182,6 +182,7 @@ rebound_suppressions_changed_total{cause="hard",change="added"} 1
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one line for each series")]
 fn series_start_at_zero() {
     let page = Telemetry::new(["ses-prod"]).render();
     let zero: Vec<&str> = page
