@@ -4,14 +4,15 @@
 //! the list and sinks to its beginning:
 //!
 //! ```text
-//! http ─► inbound ─► intake ─► crate bounce ─► intake ─► store ─► outbox ─► RabbitMQ
+//! http, smtp ─► inbound ─► intake ─► crate bounce ─► intake ─► store ─► outbox ─► RabbitMQ
 //!         Receipt               Report ─► Verdict        Event ─► Decision ─► Message
 //! ```
 //!
-//! An edge (`http`, and later SMTP and mailboxes) proves who brings something and hands it to [`intake`], which has the crate
+//! An edge (`http`, [`smtp`], [`mailbox`]) proves who brings something and hands it to [`intake`], which has the crate
 //! `bounce` read and judge it, and commits receipt, events, decisions and messages in one transaction of [`store`]. Only then
 //! is the sender told 2xx; while the database is away, once the receipt is safe in the [`spool`]. [`outbox`] publishes what was committed. [`app`] puts the parts together, [`cli`] is the program;
 //! [`transfer`] brings whole lists in and out, written as [`listing`] reads and writes them;
+//! the console shows people what [`http`] tells programs;
 //! [`config`] is read once at the start, and [`telemetry`] and [`clock`] serve all.
 
 pub mod clock;
@@ -23,7 +24,10 @@ pub mod outbox;
 pub mod spool;
 pub mod intake;
 pub mod inbound;
+pub mod mailbox;
 pub mod transfer;
+pub mod smtp;
 pub mod http;
+pub(crate) mod console;
 pub mod app;
 pub mod cli;

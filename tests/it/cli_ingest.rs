@@ -105,7 +105,7 @@ fn what_is_no_message_is_told_and_costs_the_others_nothing() {
     assert_eq!(output.status.code(), Some(65), "{output:?}");
     assert_eq!(told(&output), [pair("empty.eml", "failed"), pair("bounce.eml", "recorded")]);
     let output = run(folder.path(), &["ingest", "--source", "bounces", "missing.eml", "bounce.eml"], "");
-    assert_eq!((output.status.code(), told(&output)), (Some(1), vec![pair("missing.eml", "failed"), pair("bounce.eml", "duplicate")]));
+    assert_eq!((output.status.code(), told(&output)), (Some(66), vec![pair("missing.eml", "failed"), pair("bounce.eml", "duplicate")]));
 }
 
 #[test]

@@ -35,7 +35,7 @@ async fn a_broker_that_is_killed_has_what_it_confirmed() {
     for _ in 0..rounds(1, 10) {
         load.acknowledged(20).await;
         load.a_while(40).await;
-        rabbitmq.kill();
+        rabbitmq.kill(broker.queue()).await;
         load.acknowledged(20).await;
         rabbitmq.start_again().await;
     }

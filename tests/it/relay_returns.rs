@@ -5,6 +5,7 @@ use harness::{TestBroker, eventually};
 use lapin::ExchangeKind;
 use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions};
 use lapin::types::FieldTable;
+use sea_orm::ConnectionTrait as _;
 use service::config::AmqpConfig;
 use service::telemetry::RelayState;
 
@@ -27,6 +28,19 @@ async fn a_message_that_no_queue_takes_stays_until_one_does() {
     taken.sort_unstable_by_key(|it| committed.iter().position(|id| id == it));
     assert_eq!(taken, committed);
     outbox.is_empty_at_last().await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_published_at_all_is_put_off_at_once() {
+    let (outbox, broker) = (Outbox::postgres().await, TestBroker::new());
+    outbox.commit(Kind::Delayed, 1).await;
+    let db = outbox.database.connect().await;
+    db.execute_unprepared("update outbox set routing_key = repeat('x', 300)").await.unwrap();
+    let relay = Running::start(&outbox.store, to(&broker, broker.url()));
+    eventually("it was put off", || async { outbox.rows().await.iter().all(|it| it.attempts > 0) }).await;
+    let why = outbox.rows().await.remove(0).last_error;
+    assert_eq!(why.as_deref(), Some("its routing key or type has more than 255 octets"));
     relay.stop().await;
 }
 

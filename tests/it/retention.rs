@@ -171,6 +171,28 @@ async fn what_lists_say_outlives_what_is_old() {
 }
 
 #[tokio::test]
+async fn revisions_of_an_address_go_on_where_it_was_let_go() {
+    for database in [TestDatabase::sqlite(), TestDatabase::postgres().await] {
+        let store = store_on(&database).await;
+        let list = store.ensure_list("acme", None, START).await.unwrap();
+        let full = |days, message| said(Kind::Bounce, Reason::MailboxFull, days, message);
+        let blocks = |from: i64| (0..5).map(|it| full(from + it * 7, u8::try_from(it).unwrap())).collect::<Vec<_>>();
+        let who = "soft@example.org";
+        tell(&store, &list, who, &blocks(0)).await;
+        let address = Address::parse(who).unwrap();
+        let revision = async || store.history(&address, 100).await.unwrap().suppressions.iter().map(|it| it.revision).max().unwrap();
+        let before = revision().await;
+        assert_eq!(let_go(&store).await.subjects, 1);
+        for (number, it) in blocks(1000).iter().enumerate() {
+            let receipt = receipt(1000 + number as u64, &list, who, it);
+            store.commit(&[receipt], START + Duration::days(it.days)).await.unwrap();
+        }
+        let after = revision().await;
+        assert!(after > before, "{after} after {before}");
+    }
+}
+
+#[tokio::test]
 async fn raw_bytes_go_by_age_and_bare_receipts_with_them() {
     for database in [TestDatabase::sqlite(), TestDatabase::postgres().await] {
         let store = store_on(&database).await;

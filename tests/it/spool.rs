@@ -189,23 +189,65 @@ async fn a_key_that_nobody_used_is_not_believed_while_the_database_is_away() {
     cut.app.stop().await;
 }
 
-#[tokio::test]
-async fn a_receipt_that_fails_by_itself_is_set_aside_and_holds_nobody_up() {
+/// A service whose database refuses a receipt with an error, and whose spool holds that receipt and so many others.
+async fn poisoned(code: &str, others: usize) -> Cut {
     let cut = Cut::new(|it| it).await;
-    let trap = "create function refuse() returns trigger language plpgsql as
-        $$ begin if new.diagnostic like '%poison%' then raise exception using errcode = '0A000'; end if; return new; end $$;
-        create trigger refuse before insert on event for each row execute function refuse()";
-    cut.database.connect().await.execute_unprepared(trap).await.unwrap();
+    let trap = format!(
+        "create function refuse() returns trigger language plpgsql as
+        $$ begin if new.diagnostic like '%poison%' then raise exception using errcode = '{code}'; end if; return new; end $$;
+        create trigger refuse before insert on event for each row execute function refuse()"
+    );
+    cut.database.connect().await.execute_unprepared(&trap).await.unwrap();
     cut.proxy.refuse();
     let poisoned = message_for(&person(1)).replace("User unknown", "poison");
     assert_ne!(poisoned, message_for(&person(1)), "the sample says so");
     assert_eq!(cut.app.post_message_owned(poisoned).await, StatusCode::ACCEPTED);
-    assert_eq!(cut.post(2..12).await, [StatusCode::ACCEPTED; 10]);
+    assert_eq!(cut.post(2..2 + others).await, vec![StatusCode::ACCEPTED; others]);
     cut.proxy.resume();
+    cut
+}
+
+impl Cut {
+    async fn sets_the_poisoned_one_aside(self, events: i64) {
+        eventually("the one that fails is set aside", || async { self.files("failed") == 1 }).await;
+        self.drained().await;
+        assert_eq!((self.events().await, self.files("new")), (events, 0));
+        assert!(self.app.metrics().await.contains("rebound_spool_drained_total{outcome=\"failed\"} 1\n"));
+        self.app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_receipt_that_fails_by_itself_is_set_aside_and_holds_nobody_up() {
+    poisoned("0A000", 10).await.sets_the_poisoned_one_aside(11).await;
+}
+
+#[tokio::test]
+async fn a_receipt_that_fails_as_if_the_database_were_away_holds_nobody_up() {
+    let cut = poisoned("57014", 10).await;
+    eventually("the others are there", || async { cut.events().await == 11 }).await;
+    eventually("what comes in is committed", || async { cut.ready().await["status"] == "ready" }).await;
+    assert_eq!(cut.post(20..21).await, [StatusCode::OK]);
+    cut.sets_the_poisoned_one_aside(12).await;
+}
+
+#[tokio::test]
+async fn a_receipt_that_fails_while_nothing_else_comes_is_set_aside() {
+    poisoned("0A000", 0).await.sets_the_poisoned_one_aside(1).await;
+}
+
+#[tokio::test]
+async fn a_receipt_waits_for_a_database_that_refuses_everybody() {
+    let cut = poisoned("42501", 0).await;
+    let tries = |page: &str| {
+        let series = "rebound_failures_total{stage=\"spool\"} ";
+        page.lines().find_map(|it| it.strip_prefix(series)).is_some_and(|it| it.parse::<u32>().unwrap() >= 7)
+    };
+    eventually("it was tried as often as would do for one", || async { tries(&cut.app.metrics().await) }).await;
+    assert_eq!((cut.files("failed"), cut.events().await), (0, 1));
+    cut.database.connect().await.execute_unprepared("drop trigger refuse on event").await.unwrap();
     cut.drained().await;
-    eventually("the one that fails is set aside", || async { cut.files("failed") == 1 }).await;
-    assert_eq!((cut.events().await, cut.files("new")), (11, 0));
-    assert!(cut.app.metrics().await.contains("rebound_spool_drained_total{outcome=\"failed\"} 1\n"));
+    assert_eq!((cut.events().await, cut.files("new")), (2, 0));
     cut.app.stop().await;
 }
 

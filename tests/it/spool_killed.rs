@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use harness::{Proxy, TestDatabase, eventually, rebound};
 use reqwest::{Client, StatusCode};
+use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -52,7 +53,11 @@ struct Service {
 impl Service {
     /// Starts it and waits until it says where it listens.
     fn start(folder: &Path) -> Self {
-        let mut child = command(folder, &["serve"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_by(command(folder, &["serve"]))
+    }
+
+    fn start_by(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         let mut told = Vec::new();
         let address = log.find_map(|line| {
@@ -194,4 +199,63 @@ async fn a_database_that_turns_out_to_be_another_ends_the_service_and_the_spool_
     let ended = tokio::task::block_in_place(|| service.child.wait().unwrap());
     assert_eq!(ended.code(), Some(1));
     assert_eq!(std::fs::read_dir(folder.path().join("rebound-spool/new")).unwrap().count(), 1);
+}
+
+/// A command that runs the program with a disk of its own for the spool, of which nobody else knows.
+///
+/// Panics where neither root nor a name space of the user's may mount one. There the test is to be left out by name.
+fn on_a_small_disk(folder: &Path) -> Command {
+    let may = |how: &&str| Command::new("unshare").args([how, "true"]).stderr(Stdio::null()).status().is_ok_and(|it| it.success());
+    let how = ["-m", "-rm"].into_iter().find(may).expect(
+        "`unshare -rm true` fails: this user may mount nothing. Run the tests as root, allow user name spaces, or leave this test out: --skip a_full_disk",
+    );
+    std::fs::create_dir(folder.join("rebound-spool")).unwrap();
+    let script = "mount -t tmpfs -o size=192k none rebound-spool && exec \"$0\" serve";
+    let program = rebound();
+    let mut command = Command::new("unshare");
+    command.args([how, "sh", "-c", script]).arg(program.get_program()).current_dir(folder);
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_says_come_again_and_tears_nothing() {
+    let database = TestDatabase::postgres().await;
+    let proxy = Proxy::before(database.url());
+    let folder = configured(proxy.url());
+    let service = tokio::task::block_in_place(|| Service::start_by(on_a_small_disk(folder.path())));
+    let mut taken = vec![0];
+    assert_eq!(service.post(message_for(0)).await, StatusCode::OK);
+    let mut number = 1;
+    for round in 0..2 {
+        proxy.refuse();
+        let mut refused = 0;
+        // Far more than the disk holds, of different sizes.
+        for _ in 0..100 {
+            let padding = "X-Padding: more than nothing\n".repeat(number * 37 % 200);
+            match service.post(format!("{padding}{}", message_for(number))).await {
+                StatusCode::OK => taken.push(number),
+                StatusCode::SERVICE_UNAVAILABLE => refused += 1,
+                other => panic!("{other}"),
+            }
+            number += 1;
+        }
+        assert!(refused > 10 && taken.len() > 10 * (round + 1), "{refused} refused, {taken:?} taken");
+        proxy.resume();
+        service.drained().await;
+    }
+    let metrics = service.client.get(format!("{}/metrics", service.address)).send().await.unwrap().text().await.unwrap();
+    assert!(!metrics.contains("rebound_spool_refused_total{why=\"failed\"} 0\n"), "the disk was full: {metrics}");
+    assert!(metrics.contains("rebound_spool_drained_total{outcome=\"damaged\"} 0\n"), "{metrics}");
+    let db = database.connect().await;
+    let sql = "select address from subject";
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
+    let mut known: Vec<usize> = rows
+        .iter()
+        .map(|it| it.try_get::<String>("", "address").unwrap())
+        .map(|it| it.trim_start_matches("person").trim_end_matches("@corp.example").parse().unwrap())
+        .collect();
+    known.sort_unstable();
+    assert_eq!(known, taken, "what was acknowledged is recorded, and nothing else");
+    service.end();
 }

@@ -117,6 +117,22 @@ async fn two_replicas_that_take_in_the_same_at_once_neither_race_nor_deadlock() 
 }
 
 #[tokio::test]
+async fn a_receipt_that_is_committed_again_under_its_id_says_nothing_new() {
+    for database in [TestDatabase::sqlite(), TestDatabase::postgres().await] {
+        let store = store_on(&database).await;
+        let (_, list) = lists(&store).await;
+        let receipt = bounced(&list, "jane@example.org", "gone");
+        assert!(matches!(&store.commit(std::slice::from_ref(&receipt), NOW).await.unwrap()[..], [Accepted::New { .. }]));
+        // As if its events had been withdrawn since.
+        let db = database.connect().await;
+        db.execute_unprepared("update event set withdrawn_at = occurred_at").await.unwrap();
+        let again = store.commit(std::slice::from_ref(&receipt), NOW).await.unwrap();
+        assert_eq!(again, [Accepted::Duplicate { receipt: receipt.id }]);
+        assert_eq!(store.outbox_state().await.unwrap().depth, 2);
+    }
+}
+
+#[tokio::test]
 async fn a_release_is_a_persons_word_and_says_where_it_stands() {
     for database in [TestDatabase::sqlite(), TestDatabase::postgres().await] {
         let store = store_on(&database).await;

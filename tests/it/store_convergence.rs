@@ -29,6 +29,7 @@ struct Told {
     kind: Kind,
     reason: Reason,
     attribution: Attribution,
+    weightless: bool,
     hours: i64,
     messages: Vec<u8>,
     rule: &'static str,
@@ -48,15 +49,16 @@ fn told() -> impl Strategy<Value = Told> {
     ]);
     let rules = prop::sample::select(&["gmail.no_such_user", "code.5.1.1", "claim", "none"]);
     let messages = prop::collection::vec(0u8..4, 1..3);
-    let attributions = prop::sample::select(Attribution::ALL);
+    let attributions = (prop::sample::select(Attribution::ALL), prop::bool::weighted(0.3));
     (any::<u8>(), 0u8..2, 0usize..2, kinds, reasons, attributions, 0i64..1000, messages, rules).prop_map(
-        |(number, address, list, kind, reason, attribution, hours, messages, rule)| Told {
+        |(number, address, list, kind, reason, (attribution, weightless), hours, messages, rule)| Told {
             number,
             address,
             list,
             kind,
             reason,
             attribution,
+            weightless,
             hours,
             messages,
             rule,
@@ -86,7 +88,11 @@ fn incoming(told: &Told, lists: &[Arc<List>]) -> Incoming {
         rule: told.rule.to_owned(),
         rules_version: "1".to_owned(),
     };
-    let weight = if told.attribution == Attribution::Unattributed { Weight::Provisional } else { Weight::Full };
+    let weight = match told.attribution {
+        _ if told.weightless => Weight::None,
+        Attribution::Unattributed => Weight::Provisional,
+        _ => Weight::Full,
+    };
     let (facts, deliveries) = if told.kind == Kind::Delivered {
         (vec![], vec![IncomingDelivery { list: list.clone(), address, occurred_at, message_keys }])
     } else {
@@ -103,7 +109,7 @@ fn incoming(told: &Told, lists: &[Arc<List>]) -> Incoming {
         source: format!("source-{}-{}", told.kind, told.reason),
         digest,
         list,
-        received_at: START + Duration::days(60),
+        received_at: START + Duration::days(60) + Duration::minutes(told.number.into()),
         media_type: "message/rfc822".to_owned(),
         size: 1,
         body: vec![],
@@ -118,7 +124,7 @@ fn incoming(told: &Told, lists: &[Arc<List>]) -> Incoming {
     }
 }
 
-/// What lists say, and what is known, without anything that depends on when it was told.
+/// What lists say, and what is known and counts, without anything that depends on when it was told.
 async fn state(store: &Store) -> BTreeMap<String, Vec<String>> {
     let mut state = BTreeMap::new();
     for number in 0..2 {
@@ -137,6 +143,7 @@ async fn state(store: &Store) -> BTreeMap<String, Vec<String>> {
                 history
                     .events
                     .iter()
+                    .filter(|it| it.weight > Weight::None)
                     .map(|it| format!("event {} {:?} {} {} {}", it.occurred_at, it.testimony, it.attribution, it.weight, it.evidence)),
             )
             .collect();
@@ -229,4 +236,39 @@ async fn any_order_and_any_repetition_gives_the_same_state_on_sqlite() {
 #[tokio::test]
 async fn any_order_and_any_repetition_gives_the_same_state_on_postgres() {
     Box::pin(converges(async || TestDatabase::postgres().await, 8)).await;
+}
+
+/// Every order of these.
+fn orders(of: &[Told]) -> Vec<Vec<Told>> {
+    let Some((first, rest)) = of.split_first() else { return vec![Vec::new()] };
+    let with = |order: Vec<Told>| (0..=order.len()).map(move |at| [&order[..at], std::slice::from_ref(first), &order[at..]].concat());
+    orders(rest).into_iter().flat_map(with).collect()
+}
+
+#[tokio::test]
+async fn a_copy_that_may_do_nothing_joins_nothing_and_lends_no_key() {
+    let said = |number, messages: &[u8], weightless| Told {
+        number,
+        address: 0,
+        list: 0,
+        kind: Kind::Bounce,
+        reason: Reason::UserUnknown,
+        attribution: if weightless { Attribution::Unattributed } else { Attribution::Signed },
+        weightless,
+        hours: i64::from(number) * 30,
+        messages: messages.to_vec(),
+        rule: "code.5.1.1",
+    };
+    let forged = said(9, &[0, 1, 2], true);
+    let all = [said(0, &[0], false), said(1, &[1], false), said(2, &[2], false), forged];
+    for order in orders(&all) {
+        let store = store_on(&TestDatabase::sqlite()).await;
+        let lists = vec![store.ensure_list("acme", None, START).await.unwrap()];
+        tell(&store, &order, &lists, 1).await;
+        let history = store.history(&Address::parse("person0@example.org").unwrap(), 1000).await.unwrap();
+        let mut counted: Vec<i64> =
+            history.events.iter().filter(|it| it.weight > Weight::None).map(|it| (it.occurred_at - START).whole_hours()).collect();
+        counted.sort_unstable();
+        assert_eq!(counted, [0, 30, 60], "{order:#?}");
+    }
 }

@@ -45,6 +45,41 @@ async fn another_pepper_is_refused() {
 }
 
 #[tokio::test]
+async fn a_commit_is_on_the_disk_of_the_server_whatever_its_default() {
+    let now = time::macros::datetime!(2026-11-22 10:00 UTC);
+    for (default, in_force) in [("off", "local"), ("local", "local"), ("on", "on"), ("remote_apply", "remote_apply")] {
+        let database = TestDatabase::postgres().await;
+        store_on(&database).await.close().await;
+        let db = database.connect().await;
+        let trap = format!(
+            "create table seen (value text); \
+             create function look() returns trigger language plpgsql as \
+             $$ begin insert into seen values (current_setting('synchronous_commit')); return new; end $$; \
+             create trigger look after insert on suppression_list for each row execute function look(); \
+             do $$ begin execute format('alter database %I set synchronous_commit = {default}', current_database()); end $$"
+        );
+        db.execute_unprepared(&trap).await.unwrap();
+        store_on(&database).await.ensure_list("acme", None, now).await.unwrap();
+        let seen = db.query_all_raw(Statement::from_string(db.get_database_backend(), "select value from seen")).await.unwrap();
+        let seen: Vec<String> = seen.iter().map(|it| it.try_get("", "value").unwrap()).collect();
+        assert_eq!(seen, [in_force], "{default}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_may_lose_is_known() {
+    assert_eq!(store_on(&TestDatabase::sqlite()).await.risks().await.unwrap(), [] as [String; 0]);
+    let database = TestDatabase::postgres().await;
+    let db = database.connect().await;
+    let mut off = Vec::new();
+    for name in ["fsync", "full_page_writes"] {
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), format!("show {name}"))).await.unwrap().unwrap();
+        off.extend((row.try_get_by_index::<String>(0).unwrap() == "off").then(|| name.to_owned()));
+    }
+    assert_eq!(store_on(&database).await.risks().await.unwrap(), off);
+}
+
+#[tokio::test]
 async fn every_column_in_postgres_has_a_comment() {
     let database = TestDatabase::postgres().await;
     store_on(&database).await;

@@ -10,14 +10,17 @@ mod app;
 mod balancer;
 mod broker;
 mod database;
+mod dovecot;
 mod ledger;
 mod program;
 mod prometheus;
 mod opened;
 mod own;
+mod postfix;
 mod postgres;
 mod proxy;
 mod rabbitmq;
+mod refuser;
 mod replica;
 mod wait;
 
@@ -25,15 +28,18 @@ pub use app::{CERTIFICATE_URL, Plan, TOPIC, TestApp, yesterday};
 pub use balancer::{Answer, Balancer};
 pub use broker::{Published, TestBroker};
 pub use database::TestDatabase;
+pub use dovecot::{OwnDovecot, TestBox};
 pub use ledger::{Fate, Ledger, Load};
 pub use opened::{store_at, store_on};
+pub use postfix::OwnPostfix;
 pub use postgres::{End, OwnPostgres};
 pub use program::rebound;
 pub use prometheus::{OwnPrometheus, deploy};
 pub use proxy::Proxy;
 pub use rabbitmq::OwnRabbitMq;
+pub use refuser::Refuser;
 pub use replica::{Installation, Replica};
-pub use wait::{eventually, eventually_some};
+pub use wait::{eventually, eventually_some, free_port};
 
 /// The address of a server that `tests/run` started, or that whoever runs the tests named.
 fn server(variable: &str) -> String {

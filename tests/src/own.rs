@@ -5,7 +5,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -37,6 +37,11 @@ pub(crate) fn command(program: &Path, folder: &Path) -> Command {
     command
 }
 
+/// Whether the tests run as root.
+pub(crate) fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0)
+}
+
 /// Whom servers run as when the tests run as root, which PostgreSQL refuses: `postgres`, or whoever owns nothing.
 pub(crate) fn other_user() -> Option<(u32, u32)> {
     let ours = std::fs::metadata("/proc/self").ok()?.uid();
@@ -47,4 +52,26 @@ pub(crate) fn other_user() -> Option<(u32, u32)> {
         Some((ids.next()?.parse().ok()?, ids.next()?.parse().ok()?))
     };
     (ours == 0).then(|| user("postgres").or_else(|| user("nobody")).expect("a user who is not root"))
+}
+
+/// Whom servers run as, by name and number: user, group.
+pub(crate) fn server_user() -> (String, String, u32, u32) {
+    let ours = std::fs::metadata("/proc/self").map(|it| (it.uid(), it.gid())).expect("there is /proc");
+    let (user, group) = other_user().unwrap_or(ours);
+    let name = |file: &str, id: u32| {
+        let known = std::fs::read_to_string(file).unwrap_or_default();
+        let line = known.lines().find(|it| it.split(':').nth(2) == Some(&id.to_string())).map(str::to_owned);
+        line.and_then(|it| it.split(':').next().map(str::to_owned)).expect("users and groups have names")
+    };
+    (name("/etc/passwd", user), name("/etc/group", group), user, group)
+}
+
+/// Ends a server and the processes that it has started, at once.
+pub(crate) fn end_with_children(mut server: Child) {
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id())).unwrap_or_default();
+    // The server first, so that it starts no others; a child may have ended by itself meanwhile, of which `kill` complains.
+    for whom in std::iter::once(server.id().to_string()).chain(children.split_whitespace().map(str::to_owned)) {
+        let _ = Command::new("kill").args(["-KILL", &whom]).stderr(Stdio::null()).status();
+    }
+    server.wait().expect("it ends");
 }

@@ -64,7 +64,8 @@ pub(crate) async fn pause() {
 }
 
 /// A port that nobody uses now, below the range from which the kernel takes ports for outgoing connections.
-pub(crate) fn free_port() -> u16 {
+#[must_use]
+pub fn free_port() -> u16 {
     let port = || u16::try_from(20_000 + random_below(12_000)).unwrap_or_default();
     std::iter::repeat_with(port).find(|it| std::net::TcpListener::bind(("127.0.0.1", *it)).is_ok()).unwrap_or_default()
 }

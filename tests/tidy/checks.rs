@@ -18,8 +18,24 @@ pub(crate) struct Check {
 }
 
 /// The modules of `service` in the order in which data meets them; each may use those to its left.
-const RANKS: &[&str] =
-    &["clock", "config", "telemetry", "listing", "store", "outbox", "spool", "intake", "inbound", "transfer", "http", "app", "cli"];
+const RANKS: &[&str] = &[
+    "clock",
+    "config",
+    "telemetry",
+    "listing",
+    "store",
+    "outbox",
+    "spool",
+    "intake",
+    "inbound",
+    "mailbox",
+    "transfer",
+    "smtp",
+    "http",
+    "console",
+    "app",
+    "cli",
+];
 
 /// The modules of `bounce` in layers; each uses those of its own and of lower layers. Reasons are words like `kind` and
 /// count among these; `report` and `mta` know each other, as prose completes a delivery status.
@@ -36,7 +52,7 @@ const LONGEST: usize = 500;
 
 pub(crate) const CHECKS: &[Check] = &[
     Check {
-        rule: "modules of `service` use only modules to their left: config < telemetry < listing < store < outbox < spool < intake < inbound < transfer < http < app < cli",
+        rule: "modules of `service` use only modules to their left: config < telemetry < listing < store < outbox < spool < intake < inbound < mailbox < transfer < smtp < http < console < app < cli",
         covers: |path| service(path).is_some_and(|module| !matches!(module, "lib" | "main")),
         find: ranks,
         offenders: &[

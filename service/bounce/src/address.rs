@@ -134,6 +134,12 @@ impl Address {
     pub fn domain(&self) -> &str {
         self.text.get(self.at + 1..).unwrap_or_default()
     }
+
+    /// The domain as people write it: its U-labels, where it has some (RFC 5890 section 2.3.2.1).
+    #[must_use]
+    pub fn domain_in_words(&self) -> String {
+        idna::domain_to_unicode(self.domain()).0
+    }
 }
 
 impl fmt::Display for Address {

@@ -35,6 +35,9 @@ impl Meeting {
             self.telemetry.schema_migrated(self.store.migrate().await?);
         }
         self.store.check_in().await?;
+        for setting in self.store.risks().await? {
+            self.telemetry.database_at_risk(&setting);
+        }
         declare_lists(&self.store, &self.config, &self.clock).await
     }
 

@@ -26,13 +26,16 @@ use self::rules::Reloader;
 use self::upkeep::{Upkeep, Walk};
 use crate::clock::Clock;
 use crate::config::{API_SOURCE, Config, DatabaseConfig, Engine};
+use crate::console;
 use crate::http::{self, Drain, State};
 use crate::inbound::Fetcher;
 use crate::intake::{self, Committer, Sources};
+use crate::mailbox::Mailboxes;
 use crate::outbox::Relay;
+use crate::smtp::{Delivery, Smtp, SmtpError};
 use crate::spool::{Found, Presence, Role, Spool, SpoolError};
 use crate::store::{Announces, Connect, Identity, Store, StoreError};
-use crate::telemetry::{self, Stage, Telemetry};
+use crate::telemetry::{self, MailProtocol, Stage, Telemetry};
 use crate::transfer::Transfers;
 
 pub use pepper::PepperError;
@@ -75,6 +78,9 @@ pub enum AppError {
         #[source]
         source: std::io::Error,
     },
+    /// The mail edge cannot open.
+    #[error("mail cannot be taken in")]
+    Smtp(#[from] SmtpError),
     /// The server ended with an error.
     #[error("the HTTP server ended")]
     Serve(#[source] std::io::Error),
@@ -91,9 +97,11 @@ const ENDING: Duration = Duration::from_secs(10);
 pub struct App {
     state: State,
     listener: TcpListener,
+    smtp: Option<Smtp>,
     committer: Committer,
     relay: Relay,
     reloader: Reloader,
+    mailboxes: Mailboxes,
 }
 
 impl App {
@@ -125,9 +133,12 @@ impl App {
             None => intake,
         };
         let relay = Relay::new(store.clone(), config.amqp.clone(), telemetry.clone(), nudge.clone(), clock.clone());
+        let mailboxes = Mailboxes::new(&config, store.clone(), &intake, &sources, &telemetry, &clock);
         watch_pool(&telemetry, &store, config.database.max_connections);
         let listen = |source| AppError::Listen { address: config.http.listen, source };
         let listener = TcpListener::bind(config.http.listen).map_err(listen)?;
+        let delivery = Delivery { intake: intake.clone(), sources: sources.clone(), telemetry: telemetry.clone(), clock: clock.clone() };
+        let smtp = Smtp::bind(&config, delivery)?;
         let transfers = Transfers::new(store.clone(), rules.clone(), telemetry.clone(), nudge.clone(), clock.clone());
         let state = State {
             transfers,
@@ -143,7 +154,7 @@ impl App {
             telemetry,
             clock,
         };
-        Ok(Self { state, listener, committer, relay, reloader })
+        Ok(Self { state, listener, smtp, committer, relay, reloader, mailboxes })
     }
 
     /// The address it listens on.
@@ -153,6 +164,12 @@ impl App {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap_or(self.state.config.http.listen)
+    }
+
+    /// The ports on which it takes mail, by protocol.
+    #[must_use]
+    pub fn mail_addresses(&self) -> Vec<(MailProtocol, SocketAddr)> {
+        self.smtp.as_ref().map(Smtp::addresses).unwrap_or_default()
     }
 
     /// What its handlers work with.
@@ -178,15 +195,16 @@ impl App {
     /// # Errors
     /// When the HTTP server fails.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        let Self { state, listener, committer, relay, reloader } = self;
+        let Self { state, listener, smtp, committer, relay, reloader, mailboxes } = self;
         let (telemetry, store) = (state.telemetry.clone(), state.store.clone());
         let address = listener.local_addr().unwrap_or(state.config.http.listen);
         let engine = if state.config.database.engine() == Some(Engine::Postgres) { "postgres" } else { "sqlite" };
-        let (commits, publishes) = (CancellationToken::new(), CancellationToken::new());
+        let (fetches, commits, publishes) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         // Cancelled when a loop ends, by a panic too: a service that cannot commit or publish must not look alive.
         let ended = CancellationToken::new();
         let presence = state.intake.presence().map(|(it, _)| it.clone());
         let committing = guarded(&ended, committer.run(state.clock.clone(), commits.clone()));
+        let fetching = guarded(&ended, mailboxes.run(fetches.clone()));
         let emptying = keep_spool(&state, &commits).map(|it| guarded(&ended, it));
         let reloading = tokio::spawn(reloader.run(commits.clone()));
         let transfers = state.transfers.clone();
@@ -201,10 +219,13 @@ impl App {
         };
         let keeping = tokio::spawn(once_met(presence.clone(), commits.clone(), upkeep.run(commits.clone())));
         let publishing = guarded(&ended, once_met(presence, publishes.clone(), relay.run(publishes.clone())));
+        let mail = MailDoor::default();
+        let receiving = guarded(&ended, mail.clone().keep(smtp));
         let (drain, limits) = (state.drain.clone(), state.config.http.clone());
-        let server = http::serve(state, listener).map_err(AppError::Serve)?;
+        let pages = console::pages(&state.config);
+        let server = http::serve(state, listener, pages).map_err(AppError::Serve)?;
         let stopping = tokio::spawn({
-            let (telemetry, handle) = (telemetry.clone(), server.handle());
+            let (telemetry, handle, mail, fetches) = (telemetry.clone(), server.handle(), mail.clone(), fetches.clone());
             async move {
                 let lead = tokio::select! {
                     () = shutdown.cancelled() => limits.shutdown_lead,
@@ -212,14 +233,19 @@ impl App {
                     () = ended.cancelled() => Duration::ZERO,
                 };
                 telemetry.service_stopping();
-                leave(&drain, handle, lead, limits.shutdown_timeout).await;
+                fetches.cancel();
+                leave(&drain, &mail, handle, lead, limits.shutdown_timeout).await;
             }
         });
         telemetry.service_started(address, engine);
         let served = server.await;
         stopping.abort();
+        mail.end.cancel();
+        let received = receiving.await;
         let ending = async {
             transfers.stop().await;
+            fetches.cancel();
+            let fetched = fetching.await;
             commits.cancel();
             let emptying = async {
                 match emptying {
@@ -231,12 +257,14 @@ impl App {
             publishes.cancel();
             let published = publishing.await;
             store.close().await;
-            (committed, reloaded, kept, emptied, published)
+            (fetched, committed, reloaded, kept, emptied, published)
         };
-        let (committed, reloaded, kept, emptied, published) =
+        let (fetched, committed, reloaded, kept, emptied, published) =
             tokio::time::timeout(ENDING, ending).await.map_err(|_| AppError::Unfinished)?;
         // A loop that panicked is a fault of ours; it is told as the end of the server.
         let panicked = |_| AppError::Serve(std::io::Error::other("a loop of the service ended in a panic"));
+        received.map_err(panicked)?;
+        fetched.map_err(panicked)?;
         committed.map_err(panicked)?;
         reloaded.map_err(panicked)?;
         kept.map_err(panicked)?;
@@ -248,13 +276,45 @@ impl App {
 
 /// Takes the server out of service: unready for the time of the lead, then refusing what is new until what was begun has ended,
 /// then gone. What has not ended within the limit is cut.
-async fn leave(drain: &Drain, server: ServerHandle, lead: Duration, limit: Duration) {
+async fn leave(drain: &Drain, mail: &MailDoor, server: ServerHandle, lead: Duration, limit: Duration) {
     let until = Instant::now() + limit;
     drain.leave();
     tokio::time::sleep(lead).await;
     drain.refuse();
-    let in_time = tokio::time::timeout_at(until, drain.idle()).await.is_ok();
+    mail.stop.cancel();
+    let idle = async { tokio::join!(drain.idle(), mail.idle.cancelled()) };
+    let in_time = tokio::time::timeout_at(until, idle).await.is_ok();
+    mail.end.cancel();
     server.stop(in_time).await;
+}
+
+/// How the mail edge is told to go, and tells that it has.
+#[derive(Debug, Clone, Default)]
+struct MailDoor {
+    /// Takes nothing new.
+    stop: CancellationToken,
+    /// Cuts what is not done.
+    end: CancellationToken,
+    /// Nothing is under way any more.
+    idle: CancellationToken,
+}
+
+impl MailDoor {
+    /// Runs the edge, if there is one, until it has ended; and else until it would have.
+    async fn keep(self, smtp: Option<Smtp>) {
+        let Self { stop, end, idle } = self;
+        // Should it panic, nobody waits for it.
+        let _idle = idle.drop_guard();
+        match smtp {
+            Some(smtp) => smtp.run(stop, end).await,
+            None => {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = end.cancelled() => {}
+                }
+            }
+        }
+    }
 }
 
 /// Runs a loop, and cancels the token when it ends, however it does.
@@ -339,7 +399,9 @@ fn connect_options(database: &DatabaseConfig, announces: Announces) -> Connect {
 
 fn telemetry_of(config: &Config) -> Arc<Telemetry> {
     let sources = config.sources.iter().map(|it| it.name.as_str()).chain([API_SOURCE]);
-    Arc::new(Telemetry::new(sources))
+    let telemetry = Telemetry::new(sources);
+    telemetry.watch_mailboxes(config.mailboxes.iter().map(|it| it.name.as_str()));
+    Arc::new(telemetry)
 }
 
 fn watch_pool(telemetry: &Telemetry, store: &Arc<Store>, max: u32) {

@@ -20,11 +20,12 @@ const AT_ONCE: usize = 1_000;
 /// Ends with 0 whatever the answers are, unless an address is none (65); with --exit-code, with 1 if any is suppressed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Name of the list.
-    list: String,
-    /// Addresses, or - to read them from standard input, one on a line.
-    #[arg(value_name = "ADDRESS", required = true)]
-    addresses: Vec<String>,
+    /// Name of the list; else it is the first argument.
+    #[arg(long, value_name = "LIST")]
+    list: Option<String>,
+    /// Name of the list, unless --list names it, and addresses, or - to read them from standard input, one on a line.
+    #[arg(value_name = "LIST> <ADDRESS", required = true)]
+    given: Vec<String>,
     /// How to print the answers; json is one object on a line for each address.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     format: Output,
@@ -67,10 +68,11 @@ struct Seen {
 pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     let config = setup::load(config)?;
     let clock = Clock::system();
-    let addresses = addresses(&args.addresses)?;
+    let (list, given) = named(args.list.as_deref(), &args.given);
+    let addresses = addresses(given)?;
     let seen = setup::block_on(async {
         let store = setup::store(&config, &clock).await?;
-        let list = store.list(&args.list).await?;
+        let list = store.list(list).await?;
         let mut out = BufWriter::new(io::stdout().lock());
         let mut seen = Seen::default();
         for some in addresses.chunks(AT_ONCE) {
@@ -84,6 +86,18 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
         Seen { suppressed: true, .. } if args.exit_code => Exit::Failure,
         Seen { .. } => Exit::Success,
     })
+}
+
+/// The list and what is asked about it.
+fn named<'a>(list: Option<&'a str>, given: &'a [String]) -> (&'a str, &'a [String]) {
+    match (list, given) {
+        (Some(list), given) => (list, given),
+        (None, [list, given @ ..]) if !given.is_empty() => (list, given),
+        (None, _) => {
+            let why = "an address is missing: rebound check <LIST> <ADDRESS>..., or rebound check --list <LIST> <ADDRESS>...\n";
+            clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, why).exit()
+        }
+    }
 }
 
 fn addresses(given: &[String]) -> io::Result<Vec<String>> {

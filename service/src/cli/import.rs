@@ -30,7 +30,7 @@ const SHOWN: usize = 10;
 ///
 /// CSV and JSON in UTF-8, UTF-16 or Latin-1; the format is recognised by the header. Rows that name no list stand at the root
 /// of the tree and so hold for all of it, but for unsubscribes and manual entries, which stand on the list. Importing the same
-/// file again changes nothing. Ends with 65 if any line was refused; the others are imported.
+/// file again changes nothing. Ends with 65 if any line was refused; the others are imported; and if the file is no list.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The file, or - for standard input.

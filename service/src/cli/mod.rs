@@ -2,8 +2,8 @@
 //! process says when it ends.
 //!
 //! Results go to standard output, everything else to standard error. Exit codes are those of `sysexits.h` where somebody acts
-//! on them: 0 done, 1 failed, 2 wrong arguments, 65 the input is no message, or not all of it can be taken, 75 come again (the database is away), 78 the
-//! configuration cannot be used.
+//! on them: 0 done, 1 failed, 2 wrong arguments, 65 the input is no message or no list, or not all of it can be taken, 66 it cannot be
+//! read, 70 a fault of ours, 75 come again (the database is away), 77 it may not be read, 78 the configuration cannot be used.
 
 mod check;
 mod classify;
@@ -47,11 +47,14 @@ use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::config::ConfigError;
+use crate::listing::ListingError;
+use crate::smtp::SmtpError;
 use crate::telemetry::chain;
 
 /// What follows the help of the whole.
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments; 65 the input is no message or address, or some lines of a list were refused; \
-75 come again, the database is away (ingest, doctor) or the broker (doctor); 78 the configuration cannot be used.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments; 65 the input is no message, address or list, or some lines of a list were refused; \
+66 it cannot be read, 77 it may not be, 70 a fault of ours (ingest); 75 come again, the database is away (ingest, doctor) or the broker (doctor); \
+78 the configuration cannot be used.";
 
 /// Reads mail that comes back and keeps the lists of addresses to stop mailing.
 #[derive(Debug, Parser)]
@@ -111,8 +114,14 @@ enum Exit {
     Failure = 1,
     /// `EX_DATAERR`.
     Data = 65,
+    /// `EX_NOINPUT`.
+    NoInput = 66,
+    /// `EX_SOFTWARE`.
+    Software = 70,
     /// `EX_TEMPFAIL`.
     Again = 75,
+    /// `EX_NOPERM`.
+    Permission = 77,
     /// `EX_CONFIG`.
     Config = 78,
 }
@@ -173,6 +182,7 @@ fn told(error: &anyhow::Error) -> Exit {
         // It hides its secrets itself, and has a line for each problem.
         Some(error) => (Exit::Config, error.to_string()),
         None if is_configuration(error) => (Exit::Config, chain(error.as_ref())),
+        None if is_no_list(error) => (Exit::Data, chain(error.as_ref())),
         None => (Exit::Failure, chain(error.as_ref())),
     };
     // Where standard error is closed nobody can be told.
@@ -184,7 +194,13 @@ fn told(error: &anyhow::Error) -> Exit {
 fn is_configuration(error: &anyhow::Error) -> bool {
     let of_app = |it: &AppError| match it {
         AppError::Pepper(_) | AppError::Policy(_) | AppError::RulesFile { .. } | AppError::Rules(_) | AppError::Spool(_) => true,
+        AppError::Smtp(error) => matches!(error, SmtpError::Certificate(_)),
         AppError::Store(_) | AppError::Listen { .. } | AppError::Serve(_) | AppError::Unfinished => false,
     };
     error.chain().filter_map(|it| it.downcast_ref::<AppError>()).any(of_app)
+}
+
+/// Whether a file was to be imported that is no list.
+fn is_no_list(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|it| it.downcast_ref::<ListingError>()).any(|it| !matches!(it, ListingError::Io(_)))
 }

@@ -96,7 +96,7 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     let config = setup::load(config)?;
     let clock = Clock::system();
     let since = args.since.as_deref().map(|it| since(it, clock.now())).transpose()?;
-    let which = Selection { since, source: args.source.clone(), rule: args.rule.clone(), states: args.state.clone() };
+    let which = Selection { since, source: args.source.clone(), rule: args.rule.clone(), states: args.state.clone(), only: Vec::new() };
     let chosen = Chosen { after: args.after.map(ReceiptId), ..Chosen::all(which, ACTOR) };
     setup::block_on(async {
         let store = Arc::new(setup::store(&config, &clock).await?);

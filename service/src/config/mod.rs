@@ -7,18 +7,23 @@
 //! place that reads the environment.
 
 mod amqp;
+mod console;
 mod database;
 mod fetch;
 mod http;
 mod identity;
 mod intake;
 mod list;
+mod mailbox;
+mod pattern;
 mod policy;
 mod problem;
 mod read;
 mod retention;
+mod rotating;
 mod rules;
 mod show;
+mod smtp;
 mod source;
 mod sources;
 mod spool;
@@ -32,16 +37,21 @@ mod values;
 use std::collections::HashSet;
 
 pub use self::amqp::AmqpConfig;
+pub use self::console::ConsoleConfig;
 pub use self::database::{DatabaseConfig, Engine};
 pub use self::fetch::FetchConfig;
 pub use self::http::HttpConfig;
 pub use self::identity::IdentityConfig;
 pub use self::intake::IntakeConfig;
 pub use self::list::{Honoured, ListConfig, ListName};
+pub use self::mailbox::{After, MailboxConfig, MailboxTls, OAuth2Config};
+pub use self::pattern::RecipientPattern;
 pub use self::policy::{Lifetime, PolicyOverride, PolicyOverrides, Reach};
 pub use self::problem::{ConfigError, Origin, Problem};
 pub use self::retention::RetentionConfig;
+pub use self::rotating::RotatingSecret;
 pub use self::rules::RulesConfig;
+pub use self::smtp::{Endpoint, SmtpConfig};
 pub use self::source::{API_SOURCE, ListFrom, MIME, SourceConfig, Unattributed};
 pub use self::sources::Sources;
 pub use self::spool::SpoolConfig;
@@ -63,6 +73,10 @@ pub const DEFAULT: &str = include_str!("../../config.default.toml");
 pub struct Config {
     /// `[http]`.
     pub http: HttpConfig,
+    /// The console.
+    pub console: ConsoleConfig,
+    /// `[smtp]`.
+    pub smtp: SmtpConfig,
     /// `[database]`.
     pub database: DatabaseConfig,
     /// `[amqp]`.
@@ -87,6 +101,8 @@ pub struct Config {
     pub lists: Vec<ListConfig>,
     /// `[[source]]`.
     pub sources: Vec<SourceConfig>,
+    /// `[[mailbox]]`.
+    pub mailboxes: Vec<MailboxConfig>,
 }
 
 /// Reads and checks the configuration and prints what is in effect: `rebound config check`.
@@ -127,6 +143,8 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let mut checks = Checks::default();
         self.http.validate(&mut checks);
+        self.console.validate(&mut checks);
+        self.smtp.validate(&mut checks);
         self.database.validate(&mut checks);
         self.amqp.validate(&mut checks);
         self.intake.validate(&mut checks);
@@ -142,6 +160,8 @@ impl Config {
         checks.at_most("spool.patience", self.spool.patience, self.http.request_timeout, "http.request_timeout");
         self.validate_lists(&mut checks);
         self.validate_sources(&mut checks);
+        self.validate_recipients(&mut checks);
+        self.validate_mailboxes(&mut checks);
         if checks.problems.is_empty() { Ok(()) } else { Err(ConfigError { problems: checks.problems }) }
     }
 
@@ -199,6 +219,43 @@ impl Config {
         }
     }
 
+    /// Each recipient has one source at most, and somebody has some where mail is listened for.
+    fn validate_recipients(&self, checks: &mut Checks) {
+        let sources = self.sources.iter().enumerate();
+        let all: Vec<_> = sources.flat_map(|(at, source)| source.recipients.iter().map(move |it| (at, it))).collect();
+        if self.smtp.is_on() && all.is_empty() {
+            let remedy = "give a [[source]] with provider = \"mime\" its `recipients`, or do not listen";
+            checks.problem("smtp.listen", None, "takes mail for nobody", remedy);
+        }
+        for (at, pattern) in &all {
+            let earlier = all.iter().find(|(other, it)| other < at && it.overlaps(pattern));
+            if let Some((_, other)) = earlier {
+                let what = format!("stands for addresses that \"{other}\" of an earlier source stands for too");
+                let remedy = "let each address belong to one source";
+                checks.problem(&format!("source[{at}].recipients"), Some(format!("\"{pattern}\"")), &what, remedy);
+            }
+        }
+    }
+
+    fn validate_mailboxes(&self, checks: &mut Checks) {
+        let mut names = HashSet::new();
+        for (at, mailbox) in self.mailboxes.iter().enumerate() {
+            mailbox.validate(at, &self.sources, checks);
+            if !names.insert(&mailbox.name) {
+                let value = Some(format!("\"{}\"", mailbox.name));
+                checks.problem(&format!("mailbox[{at}].name"), value, "is the name of an earlier mailbox too", "give each its own");
+            }
+        }
+    }
+
+    /// Whether the source of that name is reached by HTTP. One that nothing proves and that mail comes to by another way is not.
+    #[must_use]
+    pub fn takes_posts(&self, source: &str) -> bool {
+        let Some(it) = self.sources.iter().find(|it| it.name == source) else { return false };
+        let has_other_way = !it.recipients.is_empty() || self.mailboxes.iter().any(|it| it.source == source);
+        !has_other_way || it.is_proved()
+    }
+
     /// What is in effect, as TOML, with secrets and passwords hidden.
     #[must_use]
     pub fn redacted(&self) -> String {
@@ -249,6 +306,8 @@ impl Section for Config {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             http: reader.section("http").unwrap_or_default(),
+            console: reader.section("console").unwrap_or_default(),
+            smtp: reader.section("smtp").unwrap_or_default(),
             database: reader.section("database").unwrap_or_default(),
             amqp: reader.section("amqp").unwrap_or_default(),
             intake: reader.section("intake").unwrap_or_default(),
@@ -261,11 +320,14 @@ impl Section for Config {
             policy: policy::read(reader),
             lists: reader.sections("list"),
             sources: reader.sections("source"),
+            mailboxes: reader.sections("mailbox"),
         })
     }
 
     fn show(&self, page: &mut Page) {
         page.section("[http]", &self.http);
+        page.section("[console]", &self.console);
+        page.section("[smtp]", &self.smtp);
         page.section("[database]", &self.database);
         page.section("[amqp]", &self.amqp);
         page.section("[intake]", &self.intake);
@@ -281,6 +343,9 @@ impl Section for Config {
         }
         for source in &self.sources {
             page.section("[[source]]", source);
+        }
+        for mailbox in &self.mailboxes {
+            page.section("[[mailbox]]", mailbox);
         }
     }
 }

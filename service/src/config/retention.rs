@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use bounce::classify::reason::Reason;
+use bounce::policy::Policy;
+
 use super::Config;
 use super::policy::PolicyOverrides;
 use super::problem::Checks;
@@ -19,7 +22,7 @@ section! {
         pub quarantine: Option<Duration> = Some(Duration::from_hours(30 * DAY)),
         /// Events on which nothing rests that a list says.
         pub events: Option<Duration> = Some(Duration::from_hours(730 * DAY)),
-        /// Previews of imports, lines that imports refused, and what imports only said again.
+        /// Previews of imports, lines that imports refused, and what is left of imports that were undone.
         pub imports: Option<Duration> = Some(Duration::from_hours(90 * DAY)),
     }
 }
@@ -46,9 +49,23 @@ impl RetentionConfig {
                 }
             }
         };
-        windows(&config.policy, "");
+        windows(&with_defaults(&config.policy), "");
         for (at, list) in config.lists.iter().enumerate() {
             windows(&list.policy, &format!("list[{at}]."));
         }
     }
+}
+
+/// The windows in force where a list has none of its own: what is overridden, and the default of every other reason that counts.
+fn with_defaults(overrides: &PolicyOverrides) -> PolicyOverrides {
+    let policy = Policy::default();
+    let mut all = overrides.clone();
+    for reason in Reason::ALL {
+        let default = policy.of(*reason);
+        let it = all.entry(*reason).or_default();
+        if it.counts.unwrap_or(default.counts) {
+            it.window = it.window.or_else(|| default.window.try_into().ok());
+        }
+    }
+    all
 }

@@ -5,6 +5,7 @@ use bounce::esp::{Credentials, HeaderSecret, Refusal};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::list::ListName;
+use super::pattern::RecipientPattern;
 use super::problem::Checks;
 use super::read::{Reader, Section};
 use super::show::Page;
@@ -33,6 +34,8 @@ pub struct SourceConfig {
     /// What a failure is worth that anyone could have written; `None` for `record` once a list that it may be about has keys
     /// of signed return paths, else `provisional`.
     pub unattributed: Option<Unattributed>,
+    /// The addresses whose mail it gets from the SMTP and LMTP listener.
+    pub recipients: Vec<RecipientPattern>,
     /// What its posts are proved with.
     pub credentials: Credentials,
 }
@@ -98,8 +101,14 @@ impl SourceConfig {
             list,
             list_from: vec![ListFrom::Token],
             unattributed: None,
+            recipients: Vec::new(),
             credentials: Credentials::default(),
         }
+    }
+
+    /// Whether something is there by which a post to it can be proved, or it is said that nothing need be.
+    pub(super) fn is_proved(&self) -> bool {
+        self.credentials.insecure || !self.credentials.keys().is_empty()
     }
 
     /// Checks what can be told of the source alone.
@@ -130,6 +139,10 @@ impl SourceConfig {
                 &format!("is not {} nor a list above it", self.list),
                 &format!("write \"{}\", or a list above it", self.list.root()),
             );
+        }
+        if !self.recipients.is_empty() && self.provider != MIME {
+            let remedy = format!("give them to a source with provider = \"{MIME}\"");
+            checks.problem(&key("recipients"), None, &format!("takes mail, which {} does not read", self.provider), &remedy);
         }
         self.validate_credentials(key, checks);
         self.validate_keys(key, checks);
@@ -207,7 +220,7 @@ impl Section for Interpreted {
         let credentials = Credentials { certificates: reader.texts("certificates"), ..read_credentials(reader) };
         let list = list?;
         let within = within.unwrap_or_else(|| list.clone());
-        Some(Self(SourceConfig { name, provider: provider?, within, list, list_from, unattributed, credentials }))
+        Some(Self(SourceConfig { name, provider: provider?, within, list, list_from, unattributed, recipients: Vec::new(), credentials }))
     }
 
     fn show(&self, page: &mut Page) {
@@ -231,6 +244,7 @@ impl Section for SourceConfig {
         let within = reader.get("within", None);
         let list_from = reader.get("list_from", vec![ListFrom::Token]);
         let unattributed = reader.get("unattributed", None);
+        let recipients = reader.get("recipients", Vec::new());
         let credentials = read_credentials(reader);
         let list = list?;
         Some(Self {
@@ -240,6 +254,7 @@ impl Section for SourceConfig {
             list,
             list_from,
             unattributed,
+            recipients,
             credentials,
         })
     }
@@ -252,6 +267,7 @@ impl Section for SourceConfig {
         page.key("within", &self.within);
         page.key("list_from", &self.list_from);
         page.key_if_set("unattributed", &self.unattributed);
+        page.key_if_set("recipients", &self.recipients);
         page.key_if_set("secrets", &secrets(&self.credentials.secrets));
         page.key_if_set("public_keys", &self.credentials.public_keys);
         page.key_if_set("basic", &secrets(&self.credentials.basic));

@@ -335,7 +335,13 @@ intake.commit_timeout = "10s" (built-in default): is longer than http.request_ti
 retention.receipts = "0s" (rebound.toml line 2): must be longer than zero; write a time such as "10s"
 intake.max_fact_age = "90d" (built-in default): is longer than retention.events (30d); lower it, or raise retention.events
 policy.mailbox_full.window = "40d" (rebound.toml line 5): is longer than retention.events (30d); lower it, or raise retention.events
+policy.delivery_agent_error.window = "45d" (rebound.toml line 4): is longer than retention.events (30d); lower it, or raise retention.events
 list[0].policy.expired.window = "50d" (rebound.toml line 9): is longer than retention.events (30d); lower it, or raise retention.events
+"#);
+    let effective = "[retention]\nevents = \"50d\"\n[intake]\nmax_fact_age = \"50d\"\n[policy.dns_error]\nwindow = \"51d\"\n";
+    insta::assert_snapshot!(problems(effective, &[]), @r#"
+policy.mailbox_full.window = "60d" (rebound.toml line 5): is longer than retention.events (50d); lower it, or raise retention.events
+policy.dns_error.window = "51d" (rebound.toml line 6): is longer than retention.events (50d); lower it, or raise retention.events
 "#);
     insta::assert_snapshot!(problems("[database]\nurl = \"postgres://db/rebound\"\n", &[]), @"identity.pepper: is missing, and a Postgres database needs it; make one by `openssl rand -hex 32`, keep it as safe as the database, and name its file by identity.pepper_file");
 }
@@ -522,4 +528,56 @@ fn subscriptions_are_confirmed_on_hosts_with_public_names_only() {
         let found = problems(&text(host), &[]);
         assert!(found.contains("source[0].confirm_hosts[0]"), "{host}: {found}");
     }
+}
+
+#[test]
+fn what_takes_mail_says_for_whom_and_each_address_has_one_source() {
+    let text = r#"
+[smtp]
+listen = ["0.0.0.0:25"]
+lmtp_listen = ["127.0.0.1:24", "unix:/run/rebound/lmtp"]
+private_key = "mx.key"
+max_recipients = 10
+[[list]]
+name = "acme"
+[[source]]
+name = "one"
+provider = "mime"
+list = "acme"
+recipients = ["b+*@in.example", "c@in.example"]
+[[source]]
+name = "two"
+provider = "mime"
+list = "acme"
+recipients = ["*x@IN.example", "d@in.example"]
+[[source]]
+name = "three"
+provider = "generic"
+list = "acme"
+bearer = ["x"]
+recipients = ["e@in.example"]
+"#;
+    insta::assert_snapshot!(problems(text, &[]), @"");
+    let none = "[smtp]\nlisten = [\"0.0.0.0:25\"]\nhostname = \"mx_example\"\nlmtp_listen = [\"unix:\"]\n";
+    insta::assert_snapshot!(problems(none, &[]), @"");
+    let fine = load(
+        &format!(
+            "[smtp]\nlmtp_listen = [\"unix:/run/rebound/lmtp\"]\n{SOURCE}{}",
+            SOURCE
+                .replace("ses-prod", "in")
+                .replace("\"ses\"", "\"mime\"")
+                .replace("[[list]]\nname = \"acme.weekly\"\n", "")
+                .replace("topic_arns = [\"arn:aws:sns:eu-west-1:123456789012:bounces\"]", "recipients = [\"b+*@in.example\"]")
+        ),
+        &[],
+    )
+    .unwrap();
+    assert!(
+        fine.redacted().contains("lmtp_listen = [\"unix:/run/rebound/lmtp\"]\n")
+            && fine.redacted().contains("recipients = [\"b+*@in.example\"]\n")
+    );
+    let of = |name: &str| fine.sources.iter().find(|it| it.name == name).unwrap();
+    assert!(of("in").is_for_mail_only() && !of("ses-prod").is_for_mail_only());
+    let both = SourceConfig { credentials: of("ses-prod").credentials.clone(), ..of("in").clone() };
+    assert!(!both.is_for_mail_only());
 }

@@ -155,28 +155,28 @@ pub(super) struct How {
     "standing": [{"list": "acme", "cause": "hard", "reason": "user_unknown", "holds": true, "provisional": false,
         "since": "2026-11-22T10:00:00Z", "event_id": "0199c0de-7a11-7000-8000-000000000002"}]
 }))]
-pub(super) struct ErasureView {
+pub(crate) struct ErasureView {
     /// Whether the address was `known` before, `erased` already, or `never` heard of.
     #[schema(example = "known")]
-    known: &'static str,
+    pub(crate) known: &'static str,
     /// What became of its blocks: `kept` or `forgotten`.
     #[schema(example = "kept")]
-    block: &'static str,
+    pub(crate) block: &'static str,
     /// Receipts whose raw bytes were removed.
-    receipts: usize,
+    pub(crate) receipts: usize,
     /// Events that quoted the address and do not any more; with `forget_block`, all that were removed.
-    events: usize,
+    pub(crate) events: usize,
     /// Notes of people that quoted it; with `forget_block`, changes and acts that were removed.
-    notes: usize,
+    pub(crate) notes: usize,
     /// Messages waiting for the broker that were scrubbed; with `forget_block`, dropped.
-    messages: usize,
+    pub(crate) messages: usize,
     /// Receipts that were not understood and named the address, and lost their raw bytes.
-    unread: usize,
+    pub(crate) unread: usize,
     /// Where to go on, because there are too many of such receipts for one request: ask the same again with `unread_after`. Null
     /// when all were searched.
-    unread_next: Option<Uuid>,
+    pub(crate) unread_next: Option<Uuid>,
     /// What blocked the address, and goes on to do so unless `forget_block` was set.
-    standing: Vec<SuppressionView>,
+    pub(crate) standing: Vec<SuppressionView>,
 }
 
 /// Erases an address: its plain form, the raw bytes of everything that told of it, and its mention in every text.
@@ -198,19 +198,30 @@ pub(super) async fn delete_address(
     path: web::Path<String>,
     how: Params<How>,
 ) -> Result<web::Json<ErasureView>, Problem> {
-    let address = parameters::address(&path)?;
-    unconfined(&caller)?;
     let block = if how.0.forget_block { Erased::Forgotten } else { Erased::Kept };
-    let request = ErasureRequest { address: &address, block, actor: caller.name(), erasing: Erasing::Do };
+    let address = parameters::address(&path)?;
+    Ok(web::Json(erase(&state, &caller, &address, block, how.0.unread_after.map(ReceiptId)).await?))
+}
+
+/// Erases an address.
+pub(crate) async fn erase(
+    state: &State,
+    caller: &Caller,
+    address: &Address,
+    block: Erased,
+    unread_after: Option<ReceiptId>,
+) -> Result<ErasureView, Problem> {
+    unconfined(caller)?;
+    let request = ErasureRequest { address, block, actor: caller.name(), erasing: Erasing::Do };
     let now = state.clock.now();
     let done = state.store.erase(request, now).await?;
     if done.known != Known::Never {
         state.telemetry.subject_erased(block);
         state.nudge.notify_one();
     }
-    let (unread, unread_next) = erase_unread(&state, &address, how.0.unread_after.map(ReceiptId)).await?;
+    let (unread, unread_next) = erase_unread(state, address, unread_after).await?;
     let names = Names::look_up(&state.store, done.standing.iter().map(|it| it.list)).await?;
-    Ok(web::Json(ErasureView {
+    Ok(ErasureView {
         known: word(done.known),
         block: block.as_str(),
         receipts: done.receipts,
@@ -220,7 +231,7 @@ pub(super) async fn delete_address(
         unread,
         unread_next: unread_next.map(|it| it.0),
         standing: done.standing.into_iter().map(|it| SuppressionView::new(it, &names, now)).collect(),
-    }))
+    })
 }
 
 /// Searches what was not understood, for half of the time that a request has.
@@ -238,7 +249,7 @@ async fn erase_unread(state: &State, address: &Address, mut after: Option<Receip
 }
 
 /// What is known of a person stands in every tree of lists; a key that sees one of them may not reach into the others.
-pub(super) fn unconfined(caller: &Caller) -> Result<(), Problem> {
+pub(crate) fn unconfined(caller: &Caller) -> Result<(), Problem> {
     match caller.confined_to() {
         None => Ok(()),
         Some(_) => Err(Problem::new(ProblemKind::Forbidden, "this reaches every list; it takes a key that is not confined to one")),

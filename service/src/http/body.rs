@@ -7,7 +7,7 @@ use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::{HttpMessage, HttpRequest, web};
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 
 use crate::config::Size;
@@ -20,7 +20,7 @@ const WRITTEN_AT_ONCE: usize = 1 << 20;
 
 /// A limit and the key that sets it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limit(pub(super) Size, pub(super) &'static str);
+pub(crate) struct Limit(pub(crate) Size, pub(crate) &'static str);
 
 impl std::fmt::Display for Limit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -34,7 +34,7 @@ impl std::fmt::Display for Limit {
 }
 
 /// The raw body, within the limit.
-pub(super) async fn read(request: &HttpRequest, mut payload: web::Payload, limit: Limit) -> Result<Bytes, Problem> {
+pub(crate) async fn read(request: &HttpRequest, mut payload: web::Payload, limit: Limit) -> Result<Bytes, Problem> {
     not_encoded(request)?;
     let most = limit.0.bytes();
     let too_large = || Problem::too_large("the body", limit, limit.1);
@@ -55,18 +55,27 @@ pub(super) async fn read(request: &HttpRequest, mut payload: web::Payload, limit
 }
 
 /// A list as it comes, kept in a file: it may be larger than the memory.
-pub(super) async fn spool(request: &HttpRequest, mut payload: web::Payload, limit: Limit) -> Result<Spooled, Problem> {
+pub(super) async fn spool(request: &HttpRequest, payload: web::Payload, limit: Limit) -> Result<Spooled, Problem> {
     not_encoded(request)?;
+    if announced(request).is_some_and(|it| it > limit.0.bytes()) {
+        return Err(Problem::too_large("the list", limit, limit.1));
+    }
+    spool_stream(request, payload.map(|it| it.map_err(|it| unreadable(&it))), limit).await
+}
+
+/// Writes what comes into a temporary file, up to a limit.
+pub(crate) async fn spool_stream(
+    request: &HttpRequest,
+    mut payload: impl Stream<Item = Result<Bytes, Problem>> + Unpin,
+    limit: Limit,
+) -> Result<Spooled, Problem> {
     let most = limit.0.bytes();
     let too_large = || Problem::too_large("the list", limit, limit.1);
-    if announced(request).is_some_and(|it| it > most) {
-        return Err(too_large());
-    }
     request.extensions_mut().insert(Receiving);
     let mut spool = web::block(Spool::new).await.map_err(Problem::internal)?.map_err(Problem::no_room)?;
     let (mut waiting, mut size) = (BytesMut::new(), 0);
     loop {
-        let chunk = payload.next().await.transpose().map_err(|it| unreadable(&it))?;
+        let chunk = payload.next().await.transpose()?;
         size += chunk.as_ref().map_or(0, Bytes::len);
         if size > most {
             return Err(too_large());
@@ -109,7 +118,7 @@ fn unreadable(error: &PayloadError) -> Problem {
 }
 
 /// The media type of a request in lower case, without its parameters; empty if it names none.
-pub(super) fn media_type(request: &HttpRequest) -> String {
+pub(crate) fn media_type(request: &HttpRequest) -> String {
     let value = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

@@ -16,24 +16,24 @@ use crate::http::views::{DispositionWord, FaultWord, ReasonWord};
     "code": "5.1.1", "name": "Bad destination mailbox address", "source": "RFC 3463", "reason": "user_unknown", "disposition": "hard",
     "explanation": "The mailbox does not exist.", "advice": "Stop sending to it."
 }))]
-pub(super) struct CodeView {
+pub(crate) struct CodeView {
     /// As the registry spells it: `550`, `5.1.1`, `5.7.x`, `5.7.606..649`. A code without a row of its own is answered with
     /// that of its range, its subject or its class.
-    code: &'static str,
+    pub(crate) code: &'static str,
     /// Its name.
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// Where it is defined.
-    source: &'static str,
+    pub(crate) source: &'static str,
     /// The reason that the code alone tells; null if it is no failure.
     #[schema(value_type = Option<ReasonWord>)]
-    reason: Option<Reason>,
+    pub(crate) reason: Option<Reason>,
     /// What the code alone says: `hard`, `soft`, `block` (the sender's side has to act), `transient` or `none` (no failure).
     #[schema(value_type = DispositionWord)]
-    disposition: &'static str,
+    pub(crate) disposition: &'static str,
     /// What it means.
-    explanation: &'static str,
+    pub(crate) explanation: &'static str,
     /// What to do about it.
-    advice: &'static str,
+    pub(crate) advice: &'static str,
 }
 
 /// All codes and all reasons.
@@ -61,15 +61,15 @@ struct ReasonView {
 
 /// What a reason means.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct MeaningView {
+pub(crate) struct MeaningView {
     /// What happened.
-    explanation: &'static str,
+    pub(crate) explanation: &'static str,
     /// Who has to act for the next message to arrive.
-    who: &'static str,
+    pub(crate) who: &'static str,
     /// What to do.
-    advice: &'static str,
+    pub(crate) advice: &'static str,
     /// When, and whether, to try again.
-    retry: &'static str,
+    pub(crate) retry: &'static str,
 }
 
 impl CodeView {
@@ -87,7 +87,7 @@ impl CodeView {
 }
 
 impl MeaningView {
-    pub(super) fn of(reason: Reason) -> Self {
+    pub(crate) fn of(reason: Reason) -> Self {
         let Meaning { explanation, who, advice, retry } = meaning::of(reason);
         Self { explanation, who, advice, retry }
     }

@@ -43,71 +43,71 @@ pub(super) struct Reply {
         "meaning": {"explanation": "The local part does not exist.", "who": "Nobody.", "advice": "Remove the address.", "retry": "Never."}}],
     "notes": []
 }))]
-pub(super) struct Diagnosis {
+pub(crate) struct Diagnosis {
     /// What the whole is.
     #[schema(value_type = KindWord)]
-    kind: Kind,
+    pub(crate) kind: Kind,
     /// Who wrote it, as far as known.
     #[schema(example = "postfix")]
-    dialect: Option<&'static str>,
+    pub(crate) dialect: Option<&'static str>,
     /// One for each recipient it speaks of.
-    reports: Vec<Finding>,
+    pub(crate) reports: Vec<Finding>,
     /// What is odd about it.
-    notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// What it says about one recipient.
 #[derive(Debug, Serialize, ToSchema)]
-struct Finding {
+pub(crate) struct Finding {
     /// Whom it is about; null if it names nobody.
-    recipient: Option<String>,
+    pub(crate) recipient: Option<String>,
     /// What happened.
     #[schema(value_type = KindWord)]
-    kind: Kind,
+    pub(crate) kind: Kind,
     /// Hard or soft.
     #[schema(value_type = Option<BounceTypeWord>)]
-    bounce_type: Option<BounceType>,
+    pub(crate) bounce_type: Option<BounceType>,
     /// Why.
     #[schema(value_type = Option<ReasonWord>)]
-    reason: Option<Reason>,
+    pub(crate) reason: Option<Reason>,
     /// Who has to act.
     #[schema(value_type = Option<FaultWord>)]
-    fault: Option<Fault>,
+    pub(crate) fault: Option<Fault>,
     /// The most telling enhanced code (RFC 3463).
     #[schema(example = "5.1.1")]
-    status: Option<String>,
+    pub(crate) status: Option<String>,
     /// The reply code (RFC 5321 section 4.2).
     #[schema(example = 550)]
-    reply: Option<u16>,
+    pub(crate) reply: Option<u16>,
     /// The SMTP command that was refused.
     #[schema(value_type = Option<StageWord>)]
-    stage: Option<Stage>,
+    pub(crate) stage: Option<Stage>,
     /// What the receiver said.
-    diagnostic: Option<String>,
+    pub(crate) diagnostic: Option<String>,
     /// Seconds that the receiver asks to wait.
-    retry_after_seconds: Option<i64>,
+    pub(crate) retry_after_seconds: Option<i64>,
     /// The block list that it names.
-    block_list: Option<String>,
+    pub(crate) block_list: Option<String>,
     /// What decided.
-    evidence: Evidence,
+    pub(crate) evidence: Evidence,
     /// What the code means.
-    code: Option<CodeView>,
+    pub(crate) code: Option<CodeView>,
     /// What the reason means.
-    meaning: Option<MeaningView>,
+    pub(crate) meaning: Option<MeaningView>,
 }
 
 /// What decided.
 #[derive(Debug, Serialize, ToSchema)]
-struct Evidence {
+pub(crate) struct Evidence {
     /// The rule: `gmail.no_such_user`, `code.5.1.1`, `reply.550`, `stage.rcpt_to`, `claim` (the provider's label) or `none`.
     #[schema(example = "gmail.no_such_user")]
-    rule: String,
+    pub(crate) rule: String,
     /// Where the words or the code are documented.
-    source: Option<String>,
+    pub(crate) source: Option<String>,
     /// The pattern that fitted.
-    matched: Option<String>,
+    pub(crate) matched: Option<String>,
     /// Further rules that fit and weigh less.
-    also: Vec<String>,
+    pub(crate) also: Vec<String>,
 }
 
 /// Diagnoses a message (`message/rfc822`) or an SMTP reply (`text/plain`, or JSON). Records nothing.
@@ -138,7 +138,7 @@ pub(super) async fn post_diagnose(
 }
 
 /// What is to be diagnosed.
-enum Input {
+pub(crate) enum Input {
     Message(Bytes),
     Reply(String),
 }
@@ -168,7 +168,8 @@ async fn input(state: &State, request: &HttpRequest, payload: web::Payload) -> R
     if is_empty { Err(Problem::new(ProblemKind::InvalidBody, "there is nothing to diagnose")) } else { Ok(input) }
 }
 
-fn diagnose(input: &Input, rules: &Rules) -> Diagnosis {
+/// Diagnoses a message or a reply by these rules.
+pub(crate) fn diagnose(input: &Input, rules: &Rules) -> Diagnosis {
     let reading = match input {
         Input::Message(bytes) => report::read(&Mail::parse(bytes)),
         Input::Reply(text) => {

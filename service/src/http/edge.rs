@@ -23,7 +23,7 @@ use crate::telemetry::{RequestId, Telemetry};
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+pub(crate) enum Access {
     /// Anybody; or the handler asks itself, as for webhooks.
     Open,
     /// Whoever has the token of the metrics, if one is set.
@@ -34,7 +34,7 @@ pub(super) enum Access {
 
 /// How long a request may take from its head to its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(crate) enum Patience {
     /// As most.
     Request,
     /// It brings a large file.
@@ -58,7 +58,7 @@ const OPERATION: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 struct Panicked;
 
 /// Lets a request in to its handler, holds it to the time limit, and keeps a panic from ending the connection unanswered.
-pub(super) async fn admit(
+pub(crate) async fn admit(
     access: Access,
     patience: Patience,
     request: ServiceRequest,

@@ -20,7 +20,7 @@ use crate::transfer::export;
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ExportHow {
+pub(crate) struct ExportHow {
     /// How to write it: `csv` if left out.
     #[param(value_type = Option<FormatWord>, example = "ndjson")]
     format: Option<Format>,
@@ -48,7 +48,7 @@ pub(super) struct ExportHow {
         (status = 404, description = "no such list", body = ProblemView, content_type = "application/problem+json"),
         (status = 503, description = "the database is away", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get_export(
+pub(crate) async fn get_export(
     state: web::Data<State>,
     caller: Caller,
     path: web::Path<String>,

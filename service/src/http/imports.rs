@@ -1,9 +1,12 @@
 //! Lists on their way in, and out again.
 
+use std::sync::Arc;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bounce::policy::Cause;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -14,8 +17,8 @@ use crate::http::parameters::{Params, limit};
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
 use crate::http::schemas::{AnyJson, ListText, RawBody};
 use crate::http::views::{CauseWord, FormatWord, ImportStateWord, Moment};
-use crate::listing::Format;
-use crate::store::{Import, ImportId, ImportMode, ImportState, Scope, Undo, Visible};
+use crate::listing::{Format, Spooled};
+use crate::store::{Import, ImportId, ImportMode, ImportState, List, Scope, Undo, Visible};
 use crate::transfer::{Consent, Order, Ordered, Reach};
 
 /// How to import.
@@ -72,45 +75,45 @@ pub(super) struct RefusedAsked {
     "unchanged": 7, "refused": 1, "created_at": "2026-11-22T10:00:00Z", "updated_at": "2026-11-22T10:00:01Z",
     "ended_at": "2026-11-22T10:00:01Z", "undone_by": null
 }))]
-pub(super) struct ImportView {
+pub(crate) struct ImportView {
     /// Its id; `import_id` of the changes it led to.
-    import_id: Uuid,
+    pub(crate) import_id: Uuid,
     /// The list it was imported into.
-    list: String,
+    pub(crate) list: String,
     /// Name of the key that brought it.
-    actor: String,
+    pub(crate) actor: String,
     /// How the file is written.
     #[schema(value_type = FormatWord)]
-    format: Format,
+    pub(crate) format: Format,
     /// Whether it only shows what would happen.
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     /// How it is.
     #[schema(value_type = ImportStateWord)]
-    state: ImportState,
+    pub(crate) state: ImportState,
     /// Why it failed. What was imported until then stands; importing the same file again does the rest.
-    error: Option<String>,
+    pub(crate) error: Option<String>,
     /// Octets of the file.
-    size: u64,
+    pub(crate) size: u64,
     /// Octets read so far.
-    done: u64,
+    pub(crate) done: u64,
     /// Rows and refused lines so far.
-    rows: u64,
+    pub(crate) rows: u64,
     /// Rows that began to block or allow.
-    added: u64,
+    pub(crate) added: u64,
     /// Rows that changed what stood there.
-    updated: u64,
+    pub(crate) updated: u64,
     /// Rows that changed nothing.
-    unchanged: u64,
+    pub(crate) unchanged: u64,
     /// Lines that were not taken.
-    refused: u64,
+    pub(crate) refused: u64,
     /// When it began.
-    created_at: Moment,
+    pub(crate) created_at: Moment,
     /// When it last went on.
-    updated_at: Moment,
+    pub(crate) updated_at: Moment,
     /// When it ended.
-    ended_at: Option<Moment>,
+    pub(crate) ended_at: Option<Moment>,
     /// Name of the key that undid it.
-    undone_by: Option<String>,
+    pub(crate) undone_by: Option<String>,
 }
 
 /// An import with lines that were not taken.
@@ -192,16 +195,40 @@ pub(super) async fn post_import(
     }
     let room = state.transfers.room()?;
     let file = body::spool(&request, payload, Limit(state.config.http.max_import, "http.max_import")).await?;
+    let mode = if dry_run { ImportMode::Preview } else { ImportMode::Real };
+    match order(&state, &caller, Wanted { list, file, format, cause, mode }, room).await? {
+        (import, true) => Ok(accepted(import)),
+        (import, false) => Ok(HttpResponse::Ok().json(ImportView::new(import))),
+    }
+}
+
+/// A list to be imported.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// Into which list.
+    pub(crate) list: Arc<List>,
+    /// The file.
+    pub(crate) file: Spooled,
+    /// How it is written; found out if not said.
+    pub(crate) format: Option<Format>,
+    /// What rows without a cause mean.
+    pub(crate) cause: Option<Cause>,
+    /// In earnest, or to see what would happen.
+    pub(crate) mode: ImportMode,
+}
+
+/// Begins an import, unless the same file was imported before and stands. Tells which of the two.
+pub(crate) async fn order(state: &State, caller: &Caller, it: Wanted, room: OwnedSemaphorePermit) -> Result<(Import, bool), Problem> {
+    let Wanted { list, file, format, cause, mode } = it;
     let consent = if caller.require(Scope::Admin).is_ok() { Consent::MayBeOverridden } else { Consent::Stands };
     let reach = Reach { confined: caller.confined_to().cloned(), consent };
-    let mode = if dry_run { ImportMode::Preview } else { ImportMode::Real };
     let order = Order { list, actor: caller.name().to_owned(), reach, file, format, cause, mode };
     match state.transfers.order(order).await? {
-        Ordered::Known(import) => Ok(HttpResponse::Ok().json(ImportView::new(import))),
+        Ordered::Known(import) => Ok((import, false)),
         Ordered::Ready(ready) => {
-            let answer = accepted(ready.import().clone());
+            let import = ready.import().clone();
             state.transfers.begin(ready, room);
-            Ok(answer)
+            Ok((import, true))
         }
     }
 }
@@ -258,23 +285,38 @@ pub(super) async fn get_import(
 /// Undoes an import as a whole.
 ///
 /// From now on nothing it said counts; what other facts and other imports say remains. It goes on in the background; ask
-/// `GET /v1/imports/{id}` until its state is `undone`.
+/// `GET /v1/imports/{id}` until its state is `undone`. A key that is confined to a list undoes what it imported itself, and what
+/// stands on that list and below it alone.
 #[utoipa::path(delete, path = "/v1/imports/{id}", tag = "transfer", security(("bearer" = ["write"])),
     params(("id" = Uuid, Path, example = "0199c0de-7a11-7000-8000-000000000004")),
     responses(
         (status = 200, description = "it was undone before", body = ImportView),
         (status = 202, description = "it is being undone", body = ImportView),
         (status = 401, description = "no valid key", body = ProblemView, content_type = "application/problem+json"),
-        (status = 403, description = "the key lacks the scope write", body = ProblemView, content_type = "application/problem+json"),
+        (status = 403, description = "the key lacks the scope write, or does not reach all that it said", body = ProblemView, content_type = "application/problem+json"),
         (status = 404, description = "no such import", body = ProblemView, content_type = "application/problem+json"),
         (status = 409, description = "it is on its way, or only a preview", body = ProblemView, content_type = "application/problem+json"),
         (status = 503, description = "the database is away", body = ProblemView, content_type = "application/problem+json"),
     ))]
 pub(super) async fn delete_import(state: web::Data<State>, caller: Caller, path: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let import = import(&state, &caller, &path).await?;
+    match undo(&state, &caller, &path).await? {
+        (import, true) => Ok(accepted(import)),
+        (import, false) => Ok(HttpResponse::Ok().json(ImportView::new(import))),
+    }
+}
+
+/// Begins to undo an import, unless it was undone before. Tells which of the two.
+pub(crate) async fn undo(state: &State, caller: &Caller, id: &str) -> Result<(Import, bool), Problem> {
+    let import = import(state, caller, id).await?;
+    if let Some(own) = caller.confined_to()
+        && caller.name() != import.actor
+        && !state.store.import_is_below(import.id, own).await?
+    {
+        return Err(Problem::new(ProblemKind::Forbidden, "some of it stands on a list above, which this key does not reach"));
+    }
     match state.transfers.undo(&import, caller.name()).await? {
-        Undo::Begun(import) => Ok(accepted(import)),
-        Undo::Done(import) => Ok(HttpResponse::Ok().json(ImportView::new(import))),
+        Undo::Begun(import) => Ok((import, true)),
+        Undo::Done(import) => Ok((import, false)),
         Undo::NotNow(import) if import.mode == ImportMode::Preview => {
             Err(Problem::new(ProblemKind::Conflict, "it was a preview; there is nothing to undo"))
         }
@@ -283,7 +325,7 @@ pub(super) async fn delete_import(state: web::Data<State>, caller: Caller, path:
 }
 
 /// The import of an id. One into a list that the key does not reach is answered as if it were not there.
-async fn import(state: &State, caller: &Caller, id: &str) -> Result<Import, Problem> {
+pub(crate) async fn import(state: &State, caller: &Caller, id: &str) -> Result<Import, Problem> {
     let none = || Problem::new(ProblemKind::NotFound, "there is no import of this id");
     let id = Uuid::try_parse(id).map_err(|_| none())?;
     let found = state.store.import(ImportId(id), state.clock.now()).await?;
@@ -296,7 +338,7 @@ fn accepted(import: Import) -> HttpResponse {
 }
 
 impl ImportView {
-    fn new(it: Import) -> Self {
+    pub(crate) fn new(it: Import) -> Self {
         Self {
             import_id: it.id.0,
             list: it.list.name.clone(),

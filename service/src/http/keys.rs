@@ -24,16 +24,18 @@ use crate::store::{ApiKey, KeyId, List, Scope, Store, StoreError, sha256};
 
 /// How long a key that was found is believed without asking again.
 const KEPT_FOR: Duration = Duration::from_secs(30);
+/// How long a request waits until it is noted that its key was used.
+const NOTE_LIMIT: Duration = Duration::from_secs(1);
 /// Keys kept.
 const KEPT: u64 = 10_000;
 /// What a key looks like: `rbk_` and 32 random octets in base64url.
-const KEY_LENGTH: usize = 47;
+pub(crate) const KEY_LENGTH: usize = 47;
 const CHALLENGE: &str = "Bearer realm=\"rebound\"";
 const CHALLENGE_AGAIN: &str = "Bearer realm=\"rebound\", error=\"invalid_token\"";
 
 /// Keys that were found lately, by the hash of their secret.
 #[derive(Debug, Clone)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     found: Cache<[u8; 32], Known>,
     /// Keys that were found before that, for when the database cannot be asked.
     remembered: Cache<[u8; 32], Arc<ApiKey>>,
@@ -105,7 +107,7 @@ impl Keys {
         let now = state.clock.now();
         if key.is_live(now) {
             // The request matters more than the note of it.
-            drop(state.store.key_used(&key, now).await);
+            drop(tokio::time::timeout(NOTE_LIMIT, state.store.key_used(&key, now)).await);
         }
         self.found.insert(hash, Known { key: key.clone(), at: now }).await;
         self.remembered.insert(hash, key.clone()).await;
@@ -113,7 +115,7 @@ impl Keys {
     }
 
     /// Holds a key to the number of requests that it may make; `common` is that of the configuration, 0 for any.
-    pub(super) async fn hold(&self, caller: &Caller, common: u32) -> Result<(), Problem> {
+    pub(crate) async fn hold(&self, caller: &Caller, common: u32) -> Result<(), Problem> {
         let Some(limit) = NonZeroU32::new(caller.0.rate_limit.unwrap_or(common)) else { return Ok(()) };
         let new = async { Arc::new(DefaultDirectRateLimiter::direct(Quota::per_minute(limit))) };
         let limiter = self.limiters.get_with((caller.0.id, limit), new).await;
@@ -127,32 +129,42 @@ fn unknown() -> Problem {
 
 /// Whoever calls, proved. A handler gets it where the page of routes asks for a scope.
 #[derive(Debug, Clone)]
-pub(super) struct Caller(Arc<ApiKey>);
+pub(crate) struct Caller(Arc<ApiKey>);
 
 impl Caller {
+    /// Whoever has proved to hold this key in another way than by showing it.
+    pub(crate) const fn of(key: Arc<ApiKey>) -> Self {
+        Self(key)
+    }
+
+    /// Whether it may do something of this scope.
+    pub(crate) fn allows(&self, scope: Scope) -> bool {
+        self.0.allows(scope)
+    }
+
     /// Name of the key: the actor in the audit.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.0.name
     }
 
     /// The list it is confined to, with those below.
-    pub(super) fn confined_to(&self) -> Option<&Arc<List>> {
+    pub(crate) fn confined_to(&self) -> Option<&Arc<List>> {
         self.0.list.as_ref()
     }
 
     /// Whether it may see this list.
-    pub(super) fn reaches(&self, list: &List) -> bool {
+    pub(crate) fn reaches(&self, list: &List) -> bool {
         self.0.reaches(list)
     }
 
     /// Holds the caller to a scope.
-    pub(super) fn require(&self, scope: Scope) -> Result<(), Problem> {
+    pub(crate) fn require(&self, scope: Scope) -> Result<(), Problem> {
         let allowed = self.0.allows(scope);
         if allowed { Ok(()) } else { Err(Problem::new(ProblemKind::Forbidden, format!("this takes a key with the scope {scope}"))) }
     }
 
     /// The list of that name. One that the key does not reach is answered as if it were not there.
-    pub(super) async fn list(&self, store: &Store, name: &str) -> Result<Arc<List>, Problem> {
+    pub(crate) async fn list(&self, store: &Store, name: &str) -> Result<Arc<List>, Problem> {
         let list = store.list(name).await?;
         if self.reaches(&list) { Ok(list) } else { Err(StoreError::UnknownList(list.name.clone()).into()) }
     }

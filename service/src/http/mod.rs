@@ -1,33 +1,33 @@
 //! The HTTP edge: every route on one page, handlers that extract, call and answer, and the one place where errors become
 //! statuses.
 
-mod addresses;
+pub(crate) mod addresses;
 mod body;
 mod check;
-mod codes;
+pub(crate) mod codes;
 mod diagnose;
 mod disclosure;
 mod docs;
 mod drain;
-mod edge;
-mod export;
+pub(crate) mod edge;
+pub(crate) mod export;
 mod feeds;
 mod health;
-mod imports;
-mod keys;
+pub(crate) mod imports;
+pub(crate) mod keys;
 mod lists;
 mod messages;
-mod parameters;
+pub(crate) mod parameters;
 mod policy;
 mod problem;
-mod receipts;
+pub(crate) mod receipts;
 mod release;
 mod return_paths;
 mod routes;
 mod schemas;
-mod story;
-mod suppressions;
-mod views;
+pub(crate) mod story;
+pub(crate) mod suppressions;
+pub(crate) mod views;
 mod webhooks;
 
 use std::net::TcpListener;
@@ -48,6 +48,8 @@ use crate::store::Store;
 use crate::telemetry::{RelayState, RequestSpan, Telemetry};
 use crate::transfer::Transfers;
 
+pub(crate) use body::{Limit, media_type, read, spool_stream};
+pub(crate) use diagnose::{Diagnosis, Finding, Input, diagnose};
 pub(crate) use disclosure::{Raw, disclosure};
 pub use drain::Drain;
 pub use policy::PolicyView;
@@ -86,19 +88,22 @@ pub struct State {
 /// Time that connections have to end in which no request is under way any more, in seconds.
 const GOODBYE: u64 = 2;
 
+/// What else is served beside the API: a module of pages installs its routes.
+pub(crate) type Pages = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
+
 /// Serves on a listener until its handle is told to stop. Who does that lets the requests under way come to their end first; see
 /// [`Drain`].
 /// Signals are the caller's.
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve(state: State, listener: TcpListener) -> std::io::Result<Server> {
+pub(crate) fn serve(state: State, listener: TcpListener, pages: Pages) -> std::io::Result<Server> {
     let config = state.config.http.clone();
     let data = Data::new(state);
     let mut server = HttpServer::new(move || {
-        let data = data.clone();
+        let (data, pages) = (data.clone(), pages.clone());
         App::new()
-            .configure(move |it| data.install(it))
+            .configure(move |it| data.install(it, &pages))
             .wrap(actix_web::middleware::from_fn(edge::answer))
             .wrap(Compress::default())
             .wrap(TracingLogger::<RequestSpan>::new())
@@ -128,11 +133,12 @@ impl Data {
         Self { state: web::Data::new(state), keys: web::Data::new(keys), telemetry }
     }
 
-    fn install(self, config: &mut web::ServiceConfig) {
+    fn install(self, config: &mut web::ServiceConfig, pages: &Pages) {
         config.app_data(self.state).app_data(self.keys).app_data(self.telemetry);
+        pages(config);
         routes::configure(config);
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

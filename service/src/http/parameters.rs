@@ -18,7 +18,7 @@ const NOT_UTF8: char = '\u{fffd}';
 /// The query as what a route takes. A plus stands for itself: in the addresses that are asked for it means one, and
 /// nothing else here has a blank.
 #[derive(Debug)]
-pub(super) struct Params<T>(pub(super) T);
+pub(crate) struct Params<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> Params<T> {
     /// Reads the query of a request.
@@ -94,12 +94,12 @@ impl<T: DeserializeOwned> FromRequest for Params<T> {
 }
 
 /// An address that somebody asks about.
-pub(super) fn address(text: &str) -> Result<Address, AddressError> {
+pub(crate) fn address(text: &str) -> Result<Address, AddressError> {
     utf8(text).and_then(Address::parse)
 }
 
 /// An address or the entry of a domain.
-pub(super) fn entry(text: &str) -> Result<Address, AddressError> {
+pub(crate) fn entry(text: &str) -> Result<Address, AddressError> {
     utf8(text).and_then(Address::parse_entry)
 }
 

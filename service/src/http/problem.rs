@@ -259,6 +259,27 @@ impl Problem {
         Self { list: Some(list), ..self }
     }
 
+    /// Somebody tries to sign in too often.
+    #[must_use]
+    pub(crate) fn too_many_sign_ins(after: std::time::Duration) -> Self {
+        let seconds = u32::try_from(after.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        let detail = format!("there were too many attempts to sign in from your address; try again in {seconds} seconds");
+        Self::come_again(ProblemKind::TooManyRequests, detail, seconds)
+    }
+
+    /// What is told to a person: status, title, detail, and what to do. What went wrong inside is logged.
+    pub(crate) fn to_person(&self, telemetry: &Telemetry) -> (StatusCode, &'static str, &str) {
+        if let Some(cause) = &self.cause {
+            telemetry.failed(Stage::Http, "answering a request", cause.as_ref());
+        }
+        (self.kind.status(), self.kind.title(), &self.detail)
+    }
+
+    /// Seconds after which to come again, if it says.
+    pub(crate) fn retry_after(&self) -> Option<&str> {
+        self.headers.iter().find(|(name, _)| *name == header::RETRY_AFTER).map(|(_, value)| value.as_str())
+    }
+
     fn with(mut self, name: header::HeaderName, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self

@@ -21,7 +21,7 @@ use crate::store::ReceiptId;
         (status = 403, description = "the key lacks the scope admin", body = ProblemView, content_type = "application/problem+json"),
         (status = 404, description = "no such receipt, or its bytes are kept no longer", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get_raw(state: web::Data<State>, caller: Caller, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn get_raw(state: web::Data<State>, caller: Caller, path: web::Path<String>) -> Result<HttpResponse, Problem> {
     let none = || Problem::new(ProblemKind::NotFound, "there is no receipt of this id that this key may see");
     let id = Uuid::try_parse(&path).map_err(|_| none())?;
     let receipt = state.store.raw_receipt(ReceiptId(id)).await?.ok_or_else(none)?;

@@ -43,101 +43,101 @@ pub(super) struct OfList {
 }))]
 pub struct StoryView {
     /// The address as lists know it.
-    address: String,
+    pub(crate) address: String,
     /// `never` heard of, `known`, or `erased`.
     #[schema(example = "known")]
-    known: &'static str,
+    pub(crate) known: &'static str,
     /// Who it is in messages and feeds.
-    subject_id: String,
+    pub(crate) subject_id: String,
     /// What lists say of it, lifted and expired causes included.
-    causes: Vec<SuppressionView>,
+    pub(crate) causes: Vec<SuppressionView>,
     /// What happened, oldest first.
-    story: Vec<ChapterView>,
+    pub(crate) story: Vec<ChapterView>,
 }
 
 /// One thing that happened.
 #[derive(Debug, Serialize, ToSchema)]
-struct ChapterView {
+pub(crate) struct ChapterView {
     /// When.
-    at: Moment,
+    pub(crate) at: Moment,
     /// `receipt`: something came in; `event`: what it said; `delivery`: a message arrived; `act`: what a person did;
     /// `change`: what a list says since.
     #[schema(example = "event")]
-    what: &'static str,
+    pub(crate) what: &'static str,
     /// Name of the list; null for a delivery, which is known for the whole tree.
-    list: Option<String>,
+    pub(crate) list: Option<String>,
     /// The same in words.
-    summary: String,
+    pub(crate) summary: String,
     /// What it led to, by the policy in force now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    effect: Option<EffectView>,
+    pub(crate) effect: Option<EffectView>,
     /// Of a receipt.
     #[serde(skip_serializing_if = "Option::is_none")]
-    receipt: Option<ReceiptView>,
+    pub(crate) receipt: Option<ReceiptView>,
     /// Of an event.
     #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<Box<EventView>>,
+    pub(crate) event: Option<Box<EventView>>,
     /// Of an act or a change.
     #[serde(skip_serializing_if = "Option::is_none")]
-    change: Option<Box<ChangeView>>,
+    pub(crate) change: Option<Box<ChangeView>>,
 }
 
 /// What a fact led to.
 #[derive(Debug, Default, Serialize, ToSchema)]
-struct EffectView {
+pub(crate) struct EffectView {
     /// `ignored`, `strike` (it counted, more are needed), `put` (a cause stands since, or is surer or longer), `stands` (it stood
     /// already) or `lifted`.
-    effect: &'static str,
+    pub(crate) effect: &'static str,
     /// The same in words.
-    summary: String,
+    pub(crate) summary: String,
     /// Of what is ignored: `no_failure`, `no_weight`, `not_counted`, `same_day` or `bounced`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'static str>,
+    pub(crate) why: Option<&'static str>,
     /// Of what is put or stands: which cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<CauseWord>)]
-    cause: Option<Cause>,
+    pub(crate) cause: Option<Cause>,
     /// Where.
     #[serde(skip_serializing_if = "Option::is_none")]
-    list: Option<String>,
+    pub(crate) list: Option<String>,
     /// Whether another day must confirm it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    provisional: Option<bool>,
+    pub(crate) provisional: Option<bool>,
     /// Until when.
     #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<Moment>,
+    pub(crate) expires_at: Option<Moment>,
     /// Days with a strike within the window.
     #[serde(skip_serializing_if = "Option::is_none")]
-    strikes: Option<u32>,
+    pub(crate) strikes: Option<u32>,
     /// Strikes that block.
     #[serde(skip_serializing_if = "Option::is_none")]
-    of: Option<u32>,
+    pub(crate) of: Option<u32>,
     /// Days from the first strike to the last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    span_days: Option<i64>,
+    pub(crate) span_days: Option<i64>,
     /// Days that must lie between them at least.
     #[serde(skip_serializing_if = "Option::is_none")]
-    least_span_days: Option<i64>,
+    pub(crate) least_span_days: Option<i64>,
 }
 
 /// A receipt without its body, which `GET /v1/receipts/{id}/raw` gives.
 #[derive(Debug, Serialize, ToSchema)]
-struct ReceiptView {
+pub(crate) struct ReceiptView {
     /// Its id.
-    receipt_id: Uuid,
+    pub(crate) receipt_id: Uuid,
     /// Name of the source.
-    source: String,
+    pub(crate) source: String,
     /// When it was accepted.
-    received_at: Moment,
+    pub(crate) received_at: Moment,
     /// Content type as announced.
-    media_type: String,
+    pub(crate) media_type: String,
     /// Octets as received.
-    size: u64,
+    pub(crate) size: u64,
     /// `processed`, `unrecognised` or `quarantined`.
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// How well it is attributed.
     #[schema(value_type = AttributionWord)]
-    attribution: bounce::kind::Attribution,
+    pub(crate) attribution: bounce::kind::Attribution,
 }
 
 /// Tells why lists say what they say of an address, or of the entry of a domain: receipts, events, strikes, deliveries, what

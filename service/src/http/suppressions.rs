@@ -32,29 +32,29 @@ const NOTE_LIMIT: usize = 2000;
         "overrides_consent": false, "since": "2026-11-22T10:00:00Z", "expires_at": null, "released_at": null,
         "event_id": "0199c0de-7a11-7000-8000-000000000002", "note": null, "revision": 3}]
 }))]
-pub(super) struct Standing {
+pub(crate) struct Standing {
     /// The address as lists know it.
-    address: String,
+    pub(crate) address: String,
     /// The list that was asked.
-    list: String,
+    pub(crate) list: String,
     /// Whether the list may not mail it.
-    suppressed: bool,
+    pub(crate) suppressed: bool,
     /// The weightiest cause why, if it may not.
-    decided_by: Option<Decided>,
+    pub(crate) decided_by: Option<Decided>,
     /// Everything that stands for it on the list and on those above, and for its domain; lifted and expired causes included.
-    causes: Vec<SuppressionView>,
+    pub(crate) causes: Vec<SuppressionView>,
 }
 
 /// What decides that an address may not be mailed.
 #[derive(Debug, Serialize, ToSchema)]
-struct Decided {
+pub(crate) struct Decided {
     /// The cause.
     #[schema(value_type = CauseWord)]
-    cause: Cause,
+    pub(crate) cause: Cause,
     /// The list where it stands: the one asked for or one above it.
-    list: String,
+    pub(crate) list: String,
     /// Whether it is the entry of the whole domain.
-    by_domain: bool,
+    pub(crate) by_domain: bool,
 }
 
 fn decided(answer: Answer) -> Option<Decided> {
@@ -68,23 +68,23 @@ fn decided(answer: Answer) -> Option<Decided> {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schema(example = json!({"action": "block", "note": "asked by telephone"}))]
-pub(super) struct ManualEntry {
+pub(crate) struct ManualEntry {
     /// Whether to block it or to mail it all the same.
-    action: Action,
+    pub(crate) action: Action,
     /// Of an allow: whether it overrides complaint and unsubscribe too. Needs the scope `admin`.
-    overrides_consent: bool,
+    pub(crate) overrides_consent: bool,
     /// Until when; for good if left out.
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<Moment>)]
-    expires_at: Option<OffsetDateTime>,
+    pub(crate) expires_at: Option<OffsetDateTime>,
     /// Why, for the audit.
-    note: Option<String>,
+    pub(crate) note: Option<String>,
 }
 
 /// What a manual entry does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Action {
+pub(crate) enum Action {
     /// Never mail it.
     #[default]
     Block,
@@ -96,13 +96,13 @@ enum Action {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Lift {
+pub(crate) struct Lift {
     /// Only this cause; if left out, everything that blocks: a manual block and what automatic causes have put.
     #[param(value_type = Option<CauseWord>, example = "hard")]
-    cause: Option<Cause>,
+    pub(crate) cause: Option<Cause>,
     /// Why, for the audit.
     #[param(example = "asked by telephone")]
-    note: Option<String>,
+    pub(crate) note: Option<String>,
 }
 
 /// Says what stands here for an address, or for a whole domain (`@example.org`).
@@ -149,9 +149,14 @@ pub(super) async fn put_suppression(
     let (list, address) = target(&state, &caller, &path).await?;
     let body = body::read(&request, payload, Limit(state.config.http.max_body, "http.max_body")).await?;
     let entry: ManualEntry = body::json_or_default(&request, &body)?;
-    let acts = acts_of(&state, &caller, &list, &address, &entry).await?;
-    act(&state, ActRequest { list: list.clone(), address: &address, acts: &acts, actor: caller.name(), note: note(entry.note)? }).await?;
+    put(&state, &caller, &list, &address, entry).await?;
     Ok(web::Json(standing(&state, &list, &address).await?))
+}
+
+/// Puts a manual block or allow.
+pub(crate) async fn put(state: &State, caller: &Caller, list: &Arc<List>, address: &Address, entry: ManualEntry) -> Result<(), Problem> {
+    let acts = acts_of(state, caller, list, address, &entry).await?;
+    act(state, ActRequest { list: list.clone(), address, acts: &acts, actor: caller.name(), note: note(entry.note)? }).await
 }
 
 /// Lifts what blocks here: a manual block and what automatic causes have put.
@@ -175,9 +180,14 @@ pub(super) async fn delete_suppression(
     lift: Params<Lift>,
 ) -> Result<web::Json<Standing>, Problem> {
     let (list, address) = target(&state, &caller, &path).await?;
-    let acts = lift.0.cause.map_or_else(|| vec![Act::Unblock.into(), Act::Release.into()], |it| vec![lifting(it)]);
-    act(&state, ActRequest { list: list.clone(), address: &address, acts: &acts, actor: caller.name(), note: note(lift.0.note)? }).await?;
+    release(&state, &caller, &list, &address, lift.0).await?;
     Ok(web::Json(standing(&state, &list, &address).await?))
+}
+
+/// Lifts what stands.
+pub(crate) async fn release(state: &State, caller: &Caller, list: &Arc<List>, address: &Address, lift: Lift) -> Result<(), Problem> {
+    let acts = lift.cause.map_or_else(|| vec![Act::Unblock.into(), Act::Release.into()], |it| vec![lifting(it)]);
+    act(state, ActRequest { list: list.clone(), address, acts: &acts, actor: caller.name(), note: note(lift.note)? }).await
 }
 
 async fn target(state: &State, caller: &Caller, path: &(String, String)) -> Result<(Arc<List>, Address), Problem> {
@@ -185,7 +195,7 @@ async fn target(state: &State, caller: &Caller, path: &(String, String)) -> Resu
     Ok((list, parameters::entry(&path.1)?))
 }
 
-async fn standing(state: &State, list: &Arc<List>, address: &Address) -> Result<Standing, Problem> {
+pub(crate) async fn standing(state: &State, list: &Arc<List>, address: &Address) -> Result<Standing, Problem> {
     let now = state.clock.now();
     let answers = state.store.check(list, std::slice::from_ref(address), now).await?;
     let causes = state.store.standing(list, address).await?;

@@ -33,9 +33,9 @@ use crate::config::{ListName, SourceConfig};
 use crate::intake;
 use crate::store::{Announces, Connect, Identity, Policies, Scope};
 
-const NOW: OffsetDateTime = datetime!(2026-01-01 00:30 UTC);
+pub(crate) const NOW: OffsetDateTime = datetime!(2026-01-01 00:30 UTC);
 /// A bounce of the kind Postfix writes, for one address.
-const HARD: &str = "From: MAILER-DAEMON@mx.example.net (Mail Delivery System)\r\nTo: bounces@example.com\r\nSubject: Undelivered Mail Returned to Sender\r\n\
+pub(crate) const HARD: &str = "From: MAILER-DAEMON@mx.example.net (Mail Delivery System)\r\nTo: bounces@example.com\r\nSubject: Undelivered Mail Returned to Sender\r\n\
     MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=\"b\"\r\n\r\n\
     --b\r\nContent-Type: text/plain\r\n\r\nThis is the mail system at host mx.example.net.\r\n\
     --b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.net\r\nArrival-Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n\r\n\
@@ -44,12 +44,12 @@ const HARD: &str = "From: MAILER-DAEMON@mx.example.net (Mail Delivery System)\r\
     --b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: <1@example.com>\r\nFrom: news@example.com\r\n\r\n--b--\r\n";
 
 /// The service behind a socket.
-struct Bench {
-    base: String,
-    http: reqwest::Client,
-    state: State,
+pub(crate) struct Bench {
+    pub(crate) base: String,
+    pub(crate) http: reqwest::Client,
+    pub(crate) state: State,
     /// A key that may do everything.
-    key: String,
+    pub(crate) key: String,
     stop: CancellationToken,
 }
 
@@ -61,23 +61,23 @@ impl Drop for Bench {
 
 /// What came back.
 #[derive(Debug)]
-struct Answered {
-    status: u16,
-    headers: reqwest::header::HeaderMap,
-    text: String,
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answered {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |it| it.to_str().unwrap())
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The last part of a problem's type, after making sure that it is one.
-    fn problem(&self) -> String {
+    pub(crate) fn problem(&self) -> String {
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         let problem = self.json();
         assert_eq!(problem["status"], self.status, "{self:?}");
@@ -94,12 +94,12 @@ fn source(name: &str, provider: &str) -> SourceConfig {
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_| ()).await
     }
 
     /// A bench of another configuration.
-    async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config { sources: vec![source("bounces", "mime")], ..Config::for_testing() };
         change(&mut config);
         let connect = Connect {
@@ -142,28 +142,28 @@ impl Bench {
         Self::serve(state, key, stop)
     }
 
-    fn serve(state: State, key: String, stop: CancellationToken) -> Self {
+    pub(crate) fn serve(state: State, key: String, stop: CancellationToken) -> Self {
         let listener = TcpListener::bind(state.config.http.listen).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(serve(state.clone(), listener).unwrap());
+        tokio::spawn(serve(state.clone(), listener, crate::console::pages(&state.config)).unwrap());
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { base, http, state, key, stop }
     }
 
     /// The same service behind another socket, knowing certificates.
-    fn knowing(mut self, certificates: impl IntoIterator<Item = (String, String)>) -> Self {
+    pub(crate) fn knowing(mut self, certificates: impl IntoIterator<Item = (String, String)>) -> Self {
         let fetcher = self.state.fetcher.clone().with_certificates(certificates);
         let stop = std::mem::take(&mut self.stop);
         Self::serve(State { fetcher, ..self.state.clone() }, self.key.clone(), stop)
     }
 
     /// The same service behind another socket, at another time.
-    fn at(mut self, clock: Clock) -> Self {
+    pub(crate) fn at(mut self, clock: Clock) -> Self {
         let stop = std::mem::take(&mut self.stop);
         Self::serve(State { clock, ..self.state.clone() }, self.key.clone(), stop)
     }
 
-    async fn key_of(&self, name: &str, scopes: &[Scope], list: Option<&str>) -> String {
+    pub(crate) async fn key_of(&self, name: &str, scopes: &[Scope], list: Option<&str>) -> String {
         let list = match list {
             Some(name) => Some(self.state.store.list(name).await.unwrap()),
             None => None,
@@ -171,42 +171,42 @@ impl Bench {
         self.state.store.create_key(name, scopes, list, None, NOW).await.unwrap().secret.expose_secret().to_owned()
     }
 
-    fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         self.http.request(Method::from_bytes(method.as_bytes()).unwrap(), format!("{}{path}", self.base))
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Answered {
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answered {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Answered { status, headers, text: response.text().await.unwrap() }
     }
 
-    async fn get(&self, path: &str) -> Answered {
+    pub(crate) async fn get(&self, path: &str) -> Answered {
         self.send(self.request("GET", path).bearer_auth(&self.key)).await
     }
 
-    async fn ask(&self, method: &str, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Answered {
+    pub(crate) async fn ask(&self, method: &str, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Answered {
         let request = self.request(method, path).bearer_auth(&self.key).header("content-type", content_type);
         self.send(request.body(body)).await
     }
 
-    async fn json(&self, method: &str, path: &str, body: Value) -> Answered {
+    pub(crate) async fn json(&self, method: &str, path: &str, body: Value) -> Answered {
         self.ask(method, path, "application/json", body.to_string()).await
     }
 
-    async fn hand_in(&self, message: &str) -> Answered {
+    pub(crate) async fn hand_in(&self, message: &str) -> Answered {
         self.ask("POST", "/v1/messages?list=acme.weekly", "message/rfc822", message.to_owned()).await
     }
 
     /// The cause for which a list may not mail an address.
-    async fn cause(&self, list: &str, address: &str) -> Option<String> {
+    pub(crate) async fn cause(&self, list: &str, address: &str) -> Option<String> {
         let answered = self.get(&format!("/v1/check?list={list}&address={address}")).await;
         assert_eq!(answered.status, 200, "{answered:?}");
         answered.json()["suppressed"][0]["cause"].as_str().map(str::to_owned)
     }
 
     /// The value of a series of `/metrics`.
-    fn metric(&self, series: &str) -> u64 {
+    pub(crate) fn metric(&self, series: &str) -> u64 {
         let page = self.state.telemetry.render();
         let value = page.lines().find_map(|it| it.strip_prefix(series)).unwrap_or_else(|| panic!("no {series} in\n{page}"));
         value.trim().parse().unwrap()

@@ -20,7 +20,7 @@ use crate::telemetry::RelayState;
 
 /// A moment: RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment(pub(super) OffsetDateTime);
+pub(crate) struct Moment(pub(crate) OffsetDateTime);
 
 impl Serialize for Moment {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -85,76 +85,76 @@ words! {
 
 /// A recorded fact.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct EventView {
+pub(crate) struct EventView {
     /// Its id; the CloudEvents id of its message is the same.
-    event_id: Uuid,
+    pub(crate) event_id: Uuid,
     /// Whom it is about; null once erased.
-    recipient: Option<String>,
+    pub(crate) recipient: Option<String>,
     /// The pseudonym of the address, the same in every event, change and message about it, erased or not.
     #[schema(example = "28dba94685e8032b8667719a1449c84a")]
-    subject_id: String,
+    pub(crate) subject_id: String,
     /// Name of the list it was said about.
-    list: Option<String>,
+    pub(crate) list: Option<String>,
     /// What happened.
     #[schema(value_type = KindWord)]
-    kind: Kind,
+    pub(crate) kind: Kind,
     /// Hard or soft, of a bounce.
     #[schema(value_type = Option<BounceTypeWord>)]
-    bounce_type: Option<BounceType>,
+    pub(crate) bounce_type: Option<BounceType>,
     /// Why.
     #[schema(value_type = Option<ReasonWord>)]
-    reason: Option<Reason>,
+    pub(crate) reason: Option<Reason>,
     /// Who has to act for the next message to arrive.
     #[schema(value_type = Option<FaultWord>)]
-    fault: Option<Fault>,
+    pub(crate) fault: Option<Fault>,
     /// Enhanced status code (RFC 3463).
     #[schema(example = "5.1.1")]
-    status: Option<String>,
+    pub(crate) status: Option<String>,
     /// SMTP reply code (RFC 5321 section 4.2).
     #[schema(example = 550)]
-    reply: Option<u16>,
+    pub(crate) reply: Option<u16>,
     /// The SMTP command that was refused.
     #[schema(value_type = Option<StageWord>)]
-    stage: Option<Stage>,
+    pub(crate) stage: Option<Stage>,
     /// What the receiver said.
-    diagnostic: Option<String>,
+    pub(crate) diagnostic: Option<String>,
     /// Of a complaint: which (RFC 5965 section 7.3).
     #[schema(value_type = Option<FeedbackTypeWord>)]
-    feedback_type: Option<FeedbackType>,
+    pub(crate) feedback_type: Option<FeedbackType>,
     /// Host that tried (RFC 3464 section 2.2.2).
-    reporting_mta: Option<String>,
+    pub(crate) reporting_mta: Option<String>,
     /// Host that refused (RFC 3464 section 2.3.5).
-    remote_mta: Option<String>,
+    pub(crate) remote_mta: Option<String>,
     /// Message-ID of the message that failed, or the provider's id of it.
-    message_id: Option<String>,
+    pub(crate) message_id: Option<String>,
     /// The provider's id of the event.
-    provider_event_id: Option<String>,
+    pub(crate) provider_event_id: Option<String>,
     /// Name of the source of the strongest evidence.
-    source: String,
+    pub(crate) source: String,
     /// The receipt that holds the raw evidence.
-    receipt_id: Uuid,
+    pub(crate) receipt_id: Uuid,
     /// How well it is attributed, weakest first.
     #[schema(value_type = AttributionWord)]
-    attribution: Attribution,
+    pub(crate) attribution: Attribution,
     /// How much it may do to lists: `none`, `provisional` or `full`.
     #[schema(value_type = WeightWord)]
-    weight: Weight,
+    pub(crate) weight: Weight,
     /// The rule that decided.
     #[schema(example = "gmail.no_such_user")]
-    rule: String,
+    pub(crate) rule: String,
     /// Version of all rules together when it decided.
-    rules_version: String,
+    pub(crate) rules_version: String,
     /// When it happened, as far as known; never after it was received.
-    occurred_at: Moment,
+    pub(crate) occurred_at: Moment,
     /// When it was recorded.
-    received_at: Moment,
+    pub(crate) received_at: Moment,
     /// In the feed: revision of the address when the page was read; the higher one is the newer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    revision: Option<i64>,
+    pub(crate) revision: Option<i64>,
 }
 
 impl EventView {
-    pub(super) fn new(event: Event, recipient: Option<String>, names: &Names) -> Self {
+    pub(crate) fn new(event: Event, recipient: Option<String>, names: &Names) -> Self {
         let said = event.testimony;
         Self {
             event_id: event.id.0,
@@ -194,7 +194,7 @@ impl EventView {
     }
 
     /// The same in words.
-    pub(super) fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let mut text = self.kind.to_string();
         let words = [self.bounce_type.map(BounceType::as_str), self.reason.map(Reason::as_str)];
         words.into_iter().flatten().for_each(|it| text.extend([", ", it]));
@@ -211,39 +211,39 @@ impl EventView {
 /// What a list says of an address for one cause.
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the wire")]
-pub(super) struct SuppressionView {
+pub(crate) struct SuppressionView {
     /// Name of the list where it stands.
-    list: Option<String>,
+    pub(crate) list: Option<String>,
     /// Why it stands there.
     #[schema(value_type = CauseWord)]
-    cause: Cause,
+    pub(crate) cause: Cause,
     /// Reason of the deciding event.
     #[schema(value_type = Option<ReasonWord>)]
-    reason: Option<Reason>,
+    pub(crate) reason: Option<Reason>,
     /// Whether it holds now: not released and not expired.
-    holds: bool,
+    pub(crate) holds: bool,
     /// Whether it is the entry of the whole domain.
-    by_domain: bool,
+    pub(crate) by_domain: bool,
     /// Whether it holds only for some days, until a fact of another day confirms it.
-    provisional: bool,
+    pub(crate) provisional: bool,
     /// Of a manual allow: whether it overrides complaint and unsubscribe.
-    overrides_consent: bool,
+    pub(crate) overrides_consent: bool,
     /// Since when.
-    since: Moment,
+    pub(crate) since: Moment,
     /// Until when; null for good. Expiry itself emits nothing.
-    expires_at: Option<Moment>,
+    pub(crate) expires_at: Option<Moment>,
     /// When it was lifted.
-    released_at: Option<Moment>,
+    pub(crate) released_at: Option<Moment>,
     /// The deciding event.
-    event_id: Option<Uuid>,
+    pub(crate) event_id: Option<Uuid>,
     /// What a person said of it.
-    note: Option<String>,
+    pub(crate) note: Option<String>,
     /// Revision of the address at its last change; the higher one is the newer.
-    revision: i64,
+    pub(crate) revision: i64,
 }
 
 impl SuppressionView {
-    pub(super) fn new(it: Suppression, names: &Names, now: OffsetDateTime) -> Self {
+    pub(crate) fn new(it: Suppression, names: &Names, now: OffsetDateTime) -> Self {
         Self {
             list: names.of(it.list),
             cause: it.cause,
@@ -264,17 +264,17 @@ impl SuppressionView {
 
 impl SuppressionView {
     /// The same, of the entry of the domain.
-    pub(super) fn of_domain(self) -> Self {
+    pub(crate) fn of_domain(self) -> Self {
         Self { by_domain: true, ..self }
     }
 
     /// Whether it holds now.
-    pub(super) fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         self.holds
     }
 
     /// The same in words.
-    pub(super) fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let reason = self.reason.map(|it| format!(" ({it})")).unwrap_or_default();
         let surely = if self.provisional { ", provisionally" } else { "" };
         let end = self.expires_at.map_or_else(|| ", for good".to_owned(), |it| format!(", until {it}"));
@@ -285,7 +285,7 @@ impl SuppressionView {
 
 /// A row of the audit: what a person did, or what a list says since.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ChangeView {
+pub(crate) struct ChangeView {
     /// Its id; the CloudEvents id of its message is the same.
     change_id: Uuid,
     /// What happened: `act` is what a person did, `erased` and `forgotten` are erasures, the others what a list says since.
@@ -359,11 +359,11 @@ impl ChangeView {
 
 /// Names of the lists that an answer speaks of.
 #[derive(Debug, Default)]
-pub(super) struct Names(HashMap<ListId, String>);
+pub(crate) struct Names(HashMap<ListId, String>);
 
 impl Names {
     /// Looks up the names of those lists.
-    pub(super) async fn look_up(store: &Store, lists: impl IntoIterator<Item = ListId>) -> Result<Self, StoreError> {
+    pub(crate) async fn look_up(store: &Store, lists: impl IntoIterator<Item = ListId>) -> Result<Self, StoreError> {
         let mut names = HashMap::new();
         for id in lists {
             if let std::collections::hash_map::Entry::Vacant(it) = names.entry(id) {
@@ -373,7 +373,7 @@ impl Names {
         Ok(Self(names))
     }
 
-    pub(super) fn of(&self, id: ListId) -> Option<String> {
+    pub(crate) fn of(&self, id: ListId) -> Option<String> {
         self.0.get(&id).cloned()
     }
 }

@@ -46,7 +46,8 @@ use crate::inbound::{Door, Post};
     ))]
 pub(super) async fn post_webhook(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
     let name = request.match_info().get("source").unwrap_or_default();
-    let source = state.sources.get(name).ok_or_else(|| Problem::new(ProblemKind::NotFound, "there is no source of that name"))?;
+    let source = state.sources.get(name).filter(|it| state.config.takes_posts(&it.name));
+    let source = source.ok_or_else(|| Problem::new(ProblemKind::NotFound, "there is no source of that name"))?;
     request.extensions_mut().insert(Poster(source.provider));
     let limit = Limit(state.config.http.max_webhook_body, "http.max_webhook_body");
     let body = body::read(&request, payload, limit).await;

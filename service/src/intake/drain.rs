@@ -3,8 +3,10 @@
 //! only when the last of its receipts is committed or set aside, so whatever happens in between only brings some once more.
 //!
 //! The first receipts are also the test whether the database does more than answer: until one is committed, what comes in
-//! still goes to the spool. A receipt that fails by itself goes behind the others, and is set aside once it has failed several times
-//! while others were committed; it never holds them up.
+//! still goes to the spool. A receipt that fails by itself goes behind the others and is tried after growing waits; it never holds them up.
+//! It is set aside once it has failed several times while others were committed. Where there are no others, the database is asked to
+//! commit something else: one that does is not the reason, unless the error says that it is everybody's. What fails as if the database
+//! were away, though that answers, is taken for an outage when it happens to several in a row, and until then for one receipt's own.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,8 +32,16 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 const FILES: usize = 1000;
 /// Receipts read and handed to the committer at once.
 const TOGETHER: usize = 64;
-/// Times a receipt may fail by itself before it is set aside.
+/// Times a receipt may fail by itself, while others are committed, before it is set aside.
 const TRIALS: u32 = 3;
+/// The same with an error that would be everybody's if others were not committed.
+const TRIALS_IN_DOUBT: u32 = 5;
+/// The same where there are no others, only a database that commits something else.
+const TRIALS_ALONE: u32 = 7;
+/// Longest wait before a receipt that failed is tried again.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// Receipts in a row that fail as if the database were away, from which it is, whatever it answers.
+const OUTAGE: u32 = 3;
 
 /// Empties the spool of an intake.
 #[derive(Debug)]
@@ -42,13 +52,16 @@ pub struct Drain {
     store: Arc<Store>,
     /// Receipts that failed by themselves.
     trials: HashMap<ReceiptId, Trial>,
+    /// How many in a row have failed as if the database were away.
+    in_a_row: u32,
 }
 
-/// How often a receipt has failed, and how many commits there had been when it first did.
+/// How often a receipt has failed, how many commits there had been when it first did, and when to try it again.
 #[derive(Debug, Clone, Copy)]
 struct Trial {
     failures: u32,
     commits: u64,
+    not_before: Instant,
 }
 
 /// Why emptying stopped for now.
@@ -87,7 +100,7 @@ impl Intake {
     #[must_use]
     pub fn drain(&self, store: Arc<Store>, sources: Sources) -> Option<Drain> {
         let shelter = self.shelter.clone()?;
-        Some(Drain { intake: self.clone(), shelter, sources, store, trials: HashMap::new() })
+        Some(Drain { intake: self.clone(), shelter, sources, store, trials: HashMap::new(), in_a_row: 0 })
     }
 }
 
@@ -154,6 +167,10 @@ impl Drain {
                 }
             }
             if round == Round::Left {
+                // Nothing that waits can be committed; what comes in need not wait for it.
+                if !self.shelter.presence.is_there() && self.commits().await {
+                    self.found(Found::There);
+                }
                 return Ok(round);
             }
         }
@@ -164,21 +181,28 @@ impl Drain {
         let Content { entries, damaged } = self.shelter.spool.read(batch).await?;
         let mut sorted = Sorted::default();
         let mut ready = Vec::with_capacity(entries.len());
+        let mut tried = Vec::new();
+        let now = Instant::now();
         for entry in entries {
-            match self.arrival(&entry).await? {
-                Some(arrival) => ready.push((entry, arrival)),
-                None => sorted.held.push(entry),
+            match (self.arrival(&entry).await?, self.trials.get(&entry.id)) {
+                (Some(_), Some(trial)) if now < trial.not_before => sorted.left.push(entry),
+                (Some(arrival), Some(_)) => tried.push((entry, arrival)),
+                (Some(arrival), None) => ready.push((entry, arrival)),
+                (None, _) => sorted.held.push(entry),
             }
         }
         while !ready.is_empty() {
             let rest = ready.split_off(ready.len().min(TOGETHER));
             self.take(std::mem::replace(&mut ready, rest), &mut sorted).await?;
         }
+        for one in tried {
+            self.take(vec![one], &mut sorted).await?;
+        }
         self.clear_up(batch, damaged, sorted).await
     }
 
     /// The arrival that an entry was; `None` when its source or list is not configured.
-    async fn arrival(&self, entry: &Entry) -> Result<Option<Arrival>, DrainError> {
+    async fn arrival(&mut self, entry: &Entry) -> Result<Option<Arrival>, DrainError> {
         let list = match &entry.list {
             None => None,
             Some(name) => match self.store.list(name).await {
@@ -217,11 +241,12 @@ impl Drain {
                 Err(IntakeError::Stopping) => return Err(DrainError::Stopping),
                 Err(error) => error,
             };
-            if error.may_do_later() || matches!(error, IntakeError::TooSlow(_)) && !self.answers().await {
+            // One that does not even answer is away, whatever was to be committed.
+            if error.is_of_all() && !self.answers().await {
                 return Err(self.away());
             }
             if alone {
-                self.failed(entry, &error, sorted);
+                self.failed(entry, &error, sorted).await?;
             } else {
                 Box::pin(self.take(vec![(entry, arrival)], sorted)).await?;
             }
@@ -262,6 +287,7 @@ impl Drain {
 
     fn taken(&mut self, entry: &Entry, taken: Option<&(Accepted, ReceiptState)>, sorted: &mut Sorted) {
         sorted.done += 1;
+        self.in_a_row = 0;
         self.trials.remove(&entry.id);
         self.shelter.presence.committed();
         self.found(Found::There);
@@ -273,17 +299,24 @@ impl Drain {
         self.intake.telemetry.spool_drained(outcome, &entry.source, entry.id.0);
     }
 
-    /// One receipt failed by itself. It is at fault once others are committed and it still fails.
-    fn failed(&mut self, entry: Entry, error: &IntakeError, sorted: &mut Sorted) {
-        if !matches!(error, IntakeError::TooSlow(_)) {
+    /// One receipt failed by itself. Whether it is at fault shows by what becomes of others.
+    async fn failed(&mut self, entry: Entry, error: &IntakeError, sorted: &mut Sorted) -> Result<(), DrainError> {
+        let is_own = !error.is_of_all();
+        if is_own {
             self.found(Found::There);
+        } else {
+            self.in_a_row += 1;
         }
         let commits = self.shelter.presence.commits();
-        let trial = self.trials.entry(entry.id).or_insert(Trial { failures: 0, commits });
+        let trial = self.trials.entry(entry.id).or_insert(Trial { failures: 0, commits, not_before: Instant::now() });
         trial.failures += 1;
-        // What was too slow may have waited for somebody else's lock.
-        let is_own = !matches!(error, IntakeError::TooSlow(_));
-        let is_at_fault = is_own && trial.failures >= TRIALS && commits > trial.commits;
+        trial.not_before = Instant::now() + (FIRST_WAIT * 2_u32.saturating_pow(trial.failures.min(16))).min(LONGEST_WAIT);
+        let Trial { failures, commits: before, .. } = *trial;
+        let is_at_fault = if commits > before {
+            failures >= if is_own { TRIALS } else { TRIALS_IN_DOUBT }
+        } else {
+            is_own && failures >= TRIALS_ALONE && self.commits().await
+        };
         self.intake.telemetry.failed(Stage::Spool, "committing a receipt of the spool", error);
         if is_at_fault {
             self.trials.remove(&entry.id);
@@ -291,13 +324,18 @@ impl Drain {
         } else {
             sorted.left.push(entry);
         }
+        if self.in_a_row >= OUTAGE { Err(self.away()) } else { Ok(()) }
     }
 
     /// Sets aside what is not to be tried again, and takes the file out unless all of it is.
     async fn clear_up(&self, batch: &Batch, damaged: usize, sorted: Sorted) -> Result<Round, DrainError> {
         let Sorted { done, held, failed, left } = sorted;
         let round = if left.is_empty() { Round::Empty } else { Round::Left };
-        if round == Round::Left && done + held.len() + failed.len() + damaged == 0 {
+        let is_as_it_was = done + held.len() + failed.len() + damaged == 0;
+        let now = Instant::now();
+        let is_waiting = |it: &Entry| self.trials.get(&it.id).is_some_and(|it| it.failures == 1 && now < it.not_before);
+        // What has failed for the first time goes behind the others.
+        if round == Round::Left && is_as_it_was && !left.iter().any(is_waiting) {
             return Ok(round);
         }
         for (aside, outcome, entries) in [(Aside::Held, Drained::Held, held), (Aside::Failed, Drained::Failed, failed)] {
@@ -323,7 +361,13 @@ impl Drain {
         matches!(tokio::time::timeout(self.shelter.patience, self.store.ping()).await, Ok(Ok(())))
     }
 
-    fn away(&self) -> DrainError {
+    /// Whether the database commits something that has nothing to do with any receipt.
+    async fn commits(&self) -> bool {
+        matches!(tokio::time::timeout(self.shelter.patience, self.store.try_commit()).await, Ok(Ok(())))
+    }
+
+    fn away(&mut self) -> DrainError {
+        self.in_a_row = 0;
         self.found(Found::Away);
         DrainError::Away
     }

@@ -128,9 +128,12 @@ impl IntakeError {
         matches!(self, Self::Unavailable(error) if matches!(**error, StoreError::Outage(_)))
     }
 
-    /// Whether it failed because of others: the same may do later.
-    pub(super) fn may_do_later(&self) -> bool {
-        matches!(self, Self::Unavailable(error) if error.is_outage())
+    /// Whether others would fail alike: the database is away, in trouble or slow, or not as it should be.
+    pub(super) fn is_of_all(&self) -> bool {
+        match self {
+            Self::Unavailable(error) => error.is_of_all(),
+            _ => true,
+        }
     }
 }
 

@@ -8,20 +8,22 @@ const REFUSED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mi
 
 /// Waits that double, up to a limit, until something works again.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub struct Backoff {
     min: Duration,
     max: Duration,
     failures: u32,
 }
 
 impl Backoff {
-    pub(super) const fn new(min: Duration, max: Duration) -> Self {
+    /// Waits from `min` to `max`.
+    #[must_use]
+    pub const fn new(min: Duration, max: Duration) -> Self {
         Self { min, max, failures: 0 }
     }
 
     /// The wait after one more failure. Up to half of it is left to chance, so that replicas that failed together do not
     /// come back together.
-    pub(super) fn next(&mut self) -> Duration {
+    pub fn next_wait(&mut self) -> Duration {
         let full = doubled(self.min, self.max, self.failures);
         self.failures = self.failures.saturating_add(1);
         // Each `RandomState` has keys of its own; this needs to be spread, not to be secret.
@@ -30,7 +32,7 @@ impl Backoff {
     }
 
     /// Something worked.
-    pub(super) const fn reset(&mut self) {
+    pub const fn reset(&mut self) {
         self.failures = 0;
     }
 }
@@ -52,7 +54,7 @@ mod tests {
     fn waits_double_up_to_the_limit_and_start_again() {
         let (min, max) = (Duration::from_millis(200), Duration::from_secs(30));
         let mut backoff = Backoff::new(min, max);
-        let waits: Vec<Duration> = (0..100).map(|_| backoff.next()).collect();
+        let waits: Vec<Duration> = (0..100).map(|_| backoff.next_wait()).collect();
         for (failures, wait) in waits.iter().enumerate() {
             let full = min.saturating_mul(1 << failures.min(20)).min(max);
             assert!(*wait >= full / 2 && *wait <= full, "{failures}: {wait:?} of {full:?}");
@@ -60,7 +62,7 @@ mod tests {
         let late = waits.get(50..).unwrap();
         assert!(late.iter().any(|it| it != late.first().unwrap()), "nothing is left to chance");
         backoff.reset();
-        assert!(backoff.next() <= min);
+        assert!(backoff.next_wait() <= min);
     }
 
     #[test]

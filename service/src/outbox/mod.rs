@@ -20,14 +20,14 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::backoff::Backoff;
 use self::link::{Link, LinkError};
 use self::window::{Outcome, Publisher, Refused};
 use crate::clock::Clock;
 use crate::config::{AmqpConfig, SecretUrl};
-use crate::store::{Pending, RelayLock, Store, StoreError};
+use crate::store::{ActiveLock, Pending, Store, StoreError};
 use crate::telemetry::{RelayState, Stage, Telemetry};
 
+pub use self::backoff::Backoff;
 pub use self::link::{Broker, Declared, ProbeError, probe};
 
 /// Measuring takes at most this part of the time, however long the outbox has grown.
@@ -55,6 +55,8 @@ enum RelayError {
     Link(#[from] LinkError),
     #[error("the connection to the database that holds the relay's lock is gone")]
     LockLost,
+    #[error("the database did not take what became of messages within {0:?} (amqp.confirm_timeout)")]
+    TooSlow(Duration),
 }
 
 /// How publishing ended when nothing failed.
@@ -155,7 +157,7 @@ impl Relay {
                 Err(error) => {
                     self.enter(RelayState::Disconnected);
                     self.telemetry.failed(Stage::Relay, "publishing", &error);
-                    backoff.next()
+                    backoff.next_wait()
                 }
             };
             if paused(pause, stop).await.is_none() {
@@ -182,7 +184,7 @@ impl Relay {
     /// those that the broker has taken are removed meanwhile. Whatever fails, the others come to their end in order.
     async fn serve(
         &self,
-        lock: &mut RelayLock,
+        lock: &mut ActiveLock,
         link: &Link,
         owed: &mut Owed,
         backoff: &mut Backoff,
@@ -216,7 +218,7 @@ impl Relay {
     /// has come to the end, and now and then before: rows may appear behind it, for they are numbered before they are committed.
     async fn read(
         &self,
-        lock: &mut RelayLock,
+        lock: &mut ActiveLock,
         link: &Link,
         known: &Mutex<Known>,
         rows: mpsc::Sender<Vec<Pending>>,
@@ -241,8 +243,9 @@ impl Relay {
             let (is_full, last) = (page.len() >= self.config.batch, page.last().map(|it| it.sequence));
             locked(known).retain_new(&mut page);
             let is_news = !page.is_empty();
-            if is_news && rows.send(page).await.is_err() {
-                return Ok(());
+            if is_news {
+                let Some(room) = self.room(lock, &rows).await? else { return Ok(()) };
+                room.send(page);
             }
             let goes_on = is_full && begun.elapsed() < self.config.poll_interval;
             (after, begun) = match last {
@@ -257,6 +260,18 @@ impl Relay {
             }
         }
         Ok(())
+    }
+
+    /// Room for one more page, or none if nobody takes it any more. Whoever waits for it stays the active one only as long as it holds the lock.
+    async fn room<'a, T>(&self, lock: &mut ActiveLock, rows: &'a mpsc::Sender<T>) -> Result<Option<mpsc::Permit<'a, T>>, RelayError> {
+        loop {
+            if let Ok(room) = tokio::time::timeout(self.config.poll_interval, rows.reserve()).await {
+                return Ok(room.ok());
+            }
+            if !matches!(tokio::time::timeout(self.config.confirm_timeout, lock.holds()).await, Ok(true)) {
+                return Err(RelayError::LockLost);
+            }
+        }
     }
 
     /// Tells the table what the broker says, as it comes and as much at once as there is.
@@ -280,7 +295,7 @@ impl Relay {
                 while let Some(more) = outcomes.recv().await {
                     owed.take(more);
                 }
-                return Err(error.into());
+                return Err(error);
             }
             locked(known).settled(sequences);
             backoff.reset();
@@ -290,7 +305,13 @@ impl Relay {
 
     /// Tells the table what the broker said. Until that has succeeded nothing more is published, so nothing that is owed
     /// is ever read again from the table.
-    async fn settle(&self, owed: &mut Owed) -> Result<(), StoreError> {
+    async fn settle(&self, owed: &mut Owed) -> Result<(), RelayError> {
+        let limit = self.config.confirm_timeout;
+        let settled = tokio::time::timeout(limit, self.settle_each(owed)).await;
+        Ok(settled.map_err(|_| RelayError::TooSlow(limit))??)
+    }
+
+    async fn settle_each(&self, owed: &mut Owed) -> Result<(), StoreError> {
         if !owed.done.is_empty() {
             self.store.outbox_done(&owed.done).await?;
             owed.done.clear();
@@ -308,7 +329,7 @@ impl Relay {
         loop {
             let begun = Instant::now();
             // A database that is away is told of by the relay itself.
-            if let Ok(it) = self.store.outbox_state().await {
+            if let Ok(Ok(it)) = tokio::time::timeout(self.config.confirm_timeout, self.store.outbox_state()).await {
                 let age = it.oldest.map(|oldest| Duration::try_from(self.clock.now() - oldest).unwrap_or_default());
                 self.telemetry.outbox_measured(it.depth, age);
             }

@@ -97,6 +97,11 @@ impl Publisher<'_> {
             {
                 self.hand_over(flight, message).await?;
             }
+            // Before anything is waited for: what cannot be published at all is known already.
+            let decided = flight.books.decided();
+            if decided.len() > 0 && told.send(self.count(decided)).await.is_err() {
+                return Ok(());
+            }
             match flight.handed.front_mut() {
                 Some(first) if next.is_empty() && !rows.is_closed() => tokio::select! {
                     heard = self.hear(first) => flight.note(heard)?,
@@ -112,10 +117,6 @@ impl Publisher<'_> {
                     Some(more) => next.extend(more),
                     None => return Ok(()),
                 },
-            }
-            let decided = flight.books.decided();
-            if decided.len() > 0 && told.send(self.count(decided)).await.is_err() {
-                return Ok(());
             }
         }
     }

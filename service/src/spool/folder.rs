@@ -95,17 +95,21 @@ impl From<io::Error> for Closed {
 impl Folder {
     /// Opens the folder to put something into it, making it if it is not there.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
+        let folders = root.ancestors().filter(|it| !it.as_os_str().is_empty());
+        let made: Vec<&Path> = folders.take_while(|it| !it.exists()).collect();
         let mut make = DirBuilder::new();
         make.recursive(true).mode(0o700);
         for place in Place::ALL.iter().map(|it| it.as_str()).chain(["tmp"]) {
             make.create(root.join(place))?;
         }
         sync(root)?;
-        // The folder itself may be new. Who may not read the one above it can have made nothing in it.
-        let above = root.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        match sync(above) {
-            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
-            _ => {}
+        // The folder itself may be new, and those above it: each stands in the one above. Whoever may not read that one has made nothing in it.
+        for folder in made.into_iter().chain([root]) {
+            let above = folder.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            match sync(above) {
+                Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+                _ => {}
+            }
         }
         Ok(Self { root: root.to_owned(), lock: None, counting: Mutex::default() })
     }
@@ -121,7 +125,11 @@ impl Folder {
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
         for file in std::fs::read_dir(root.join("tmp"))? {
-            std::fs::remove_file(file?.path())?;
+            match std::fs::remove_file(file?.path()) {
+                // Another process, which only puts something in, has just finished with it.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
         }
         let mut strangers = 0;
         for file in std::fs::read_dir(folder.path(Place::New))? {

@@ -96,7 +96,7 @@ impl Store {
         let word = Word { list: &request.list, actor: &actor, note: note.as_deref(), bulk: None, position, now };
         let changes = self.carry_out(&tx, history, request.acts, word).await?;
         let standing = history.suppressions.iter().filter(|it| it.list == request.list.id).cloned().collect();
-        write_suppressions(&tx, &histories, &changes).await?;
+        write_suppressions(&tx, &histories, &changes, &BTreeSet::new()).await?;
         let address = subjects.get(&subject).and_then(|it| it.address.as_deref());
         let messages = self.messages_of(&tx, &changes, |_| address).await?;
         append(&tx, self.announces, &messages, now).await?;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bounce::address::Address;
 use entity::{event, event_key, outbox, receipt, subject, suppression_change};
-use sea_orm::{ActiveValue, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect};
 use time::OffsetDateTime;
 
 use crate::store::connect::Announces;
@@ -20,6 +20,8 @@ use crate::store::{Store, copies, erased, load, rows, tokens};
 
 /// Keys looked for by one statement, below the 32,766 parameters that SQLite takes.
 const KEYS_PER_STATEMENT: usize = 10_000;
+/// How often it is tried to lock subjects that others let go of at the same time.
+const TRIES: usize = 4;
 
 /// What became of one receipt of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +78,8 @@ struct Commit<'a> {
 }
 
 type Pair = (ListId, SubjectId);
+/// Ids under which receipts are known, by source and digest.
+type FirstIds = HashMap<(String, [u8; 32]), ReceiptId>;
 
 impl Commit<'_> {
     async fn run(&self, batch: &[Incoming]) -> Result<Vec<Accepted>, StoreError> {
@@ -84,18 +88,24 @@ impl Commit<'_> {
             return self.run_without(batch, &replayed).await;
         }
         let pairs = self.pairs(batch);
-        let named = || batch.iter().flat_map(addresses).map(|it| (self.store.identity.subject(it), it));
-        let (mut subjects, strangers) = lock_or_insert(self.tx, named(), self.now).await?;
-        let erased = erased::settle(self.tx, &mut subjects, named()).await?;
+        let named: Vec<(SubjectId, &Address)> = batch.iter().flat_map(addresses).map(|it| (self.store.identity.subject(it), it)).collect();
+        let mut reserved: HashMap<SubjectId, i64> = HashMap::new();
+        for (subject, _) in &named {
+            *reserved.entry(*subject).or_default() += 1;
+        }
+        let (mut subjects, strangers) = lock_or_insert(self.tx, named.iter().copied(), &reserved, self.now).await?;
+        let erased = erased::settle(self.tx, &mut subjects, named.iter().copied()).await?;
         let batch = &*erased::scrubbed(batch, &erased, &self.store.identity);
-        let first_ids = self.insert_receipts(batch).await?;
+        let (first_ids, inserted) = self.insert_receipts(batch).await?;
         let mut histories = load::histories_beside(self.tx, &self.store.lists, &pairs, &subjects, &strangers).await?;
         let mut written = Written::default();
         let mut accepted = Vec::with_capacity(batch.len());
         let mut seen = BTreeSet::new();
         for incoming in batch {
             let receipt = first_ids.get(&(incoming.source.clone(), incoming.digest)).copied().unwrap_or(incoming.id);
-            if receipt != incoming.id || !seen.insert(receipt) {
+            // It may have been committed under the id that it has: whoever brings it heard no answer.
+            let is_there = incoming.keep != Keep::Nothing && !inserted.contains(&incoming.id);
+            if receipt != incoming.id || is_there || !seen.insert(receipt) {
                 accepted.push(Accepted::Duplicate { receipt });
                 continue;
             }
@@ -112,7 +122,7 @@ impl Commit<'_> {
             }
         }
         written.changes = accepted.iter().filter_map(Accepted::changes).flatten().cloned().collect();
-        self.write(&histories, &written).await?;
+        self.write(&histories, &written, &strangers).await?;
         self.announce(&histories, &subjects, &accepted, &written).await?;
         Ok(accepted)
     }
@@ -135,9 +145,9 @@ impl Commit<'_> {
         facts.chain(deliveries).map(|(boundary, address)| (boundary, self.store.identity.subject(address))).collect()
     }
 
-    /// Inserts the receipts that are not there yet, and tells the id under which each is known. Receipts that only report
-    /// deliveries leave no row: there are a hundred times as many, and the delivery itself bears repetition.
-    async fn insert_receipts(&self, batch: &[Incoming]) -> Result<HashMap<(String, [u8; 32]), ReceiptId>, StoreError> {
+    /// Inserts the receipts that are not there yet, and tells the id under which each is known, and which were inserted. Receipts that
+    /// only report deliveries leave no row: there are a hundred times as many, and the delivery itself bears repetition.
+    async fn insert_receipts(&self, batch: &[Incoming]) -> Result<(FirstIds, BTreeSet<ReceiptId>), StoreError> {
         let mut kept: Vec<&Incoming> =
             batch.iter().flat_map(|it| std::iter::once(it).chain(&it.set_aside)).filter(|it| it.keep != Keep::Nothing).collect();
         kept.sort_by(|a, b| (&a.source, a.digest).cmp(&(&b.source, b.digest)));
@@ -145,9 +155,9 @@ impl Commit<'_> {
         let key = [receipt::Column::Digest, receipt::Column::Source];
         let rows: Vec<receipt::Model> = kept.iter().map(|it| row_of_receipt(it)).collect();
         let new = dialect::insert_missing(self.tx, rows, &key, &[receipt::Column::Id]).await?;
-        let new: BTreeSet<uuid::Uuid> = new.iter().map(|it| it.try_get("", "id")).collect::<Result<_, _>>()?;
-        let mut ids: HashMap<(String, [u8; 32]), ReceiptId> = kept.iter().map(|it| ((it.source.clone(), it.digest), it.id)).collect();
-        let again: Vec<&Incoming> = kept.into_iter().filter(|it| !new.contains(&it.id.0)).collect();
+        let new: BTreeSet<ReceiptId> = new.iter().map(|it| it.try_get("", "id").map(ReceiptId)).collect::<Result<_, _>>()?;
+        let mut ids: FirstIds = kept.iter().map(|it| ((it.source.clone(), it.digest), it.id)).collect();
+        let again: Vec<&Incoming> = kept.into_iter().filter(|it| !new.contains(&it.id)).collect();
         for chunk in again.chunks(KEYS_PER_STATEMENT) {
             let found: Vec<(uuid::Uuid, String, Vec<u8>)> = receipt::Entity::find()
                 .select_only()
@@ -161,7 +171,7 @@ impl Commit<'_> {
                 ids.insert((source, digest), ReceiptId(id));
             }
         }
-        Ok(ids)
+        Ok((ids, new))
     }
 
     /// Takes the facts of one receipt into the histories and decides again where it matters.
@@ -223,8 +233,13 @@ impl Commit<'_> {
         Ok(Said { events, fresh, changes })
     }
 
-    /// Writes what the receipts did: events and keys first, then what lists say.
-    async fn write(&self, histories: &BTreeMap<Pair, History>, written: &Written) -> Result<(), StoreError> {
+    /// Writes what the receipts did: events and keys first, then what lists say. The revisions of strangers were reserved.
+    async fn write(
+        &self,
+        histories: &BTreeMap<Pair, History>,
+        written: &Written,
+        strangers: &BTreeSet<SubjectId>,
+    ) -> Result<(), StoreError> {
         let events: Vec<&Event> = histories.values().flat_map(|it| &it.events).collect();
         let new = events.iter().filter(|it| written.new.contains(&it.id)).map(|it| rows::row_of_event(it)).collect();
         dialect::insert::<event::Model, _>(self.tx, new, Known::Impossible).await?;
@@ -235,6 +250,8 @@ impl Commit<'_> {
             Known::Yields(&[event::Column::Id]),
         )
         .await?;
+        let dropped = histories.values().flat_map(|it| &it.dropped).map(|it| vec![it.0.to_vec().into()]);
+        dialect::delete(self.tx, &[event_key::Column::Key], dropped.collect()).await?;
         // Every key of an event that is new or improved points to it now.
         let keyed = events.iter().filter(|it| written.new.contains(&it.id) || written.improved.contains(&it.id));
         let keys = keyed.flat_map(|it| it.keys.iter().map(|key| event_key::Model { key: key.0.to_vec(), event_id: it.id.0 }));
@@ -245,7 +262,7 @@ impl Commit<'_> {
         dialect::set(self.tx, event::Column::Id, event::Column::MergedInto, heirs).await?;
         let delivered: Vec<&History> = written.delivered.iter().filter_map(|it| histories.get(it)).collect();
         load::replace_deliveries(self.tx, &delivered).await?;
-        write_suppressions(self.tx, histories, &written.changes).await
+        write_suppressions(self.tx, histories, &written.changes, strangers).await
     }
 
     /// Which receipts told of an event beside the one it names now.
@@ -362,40 +379,64 @@ pub(super) async fn lock_subjects<'a>(
     addresses: impl Iterator<Item = (SubjectId, &'a Address)>,
     now: OffsetDateTime,
 ) -> Result<HashMap<SubjectId, subject::Model>, StoreError> {
-    Ok(lock_or_insert(tx, addresses, now).await?.0)
+    Ok(lock_or_insert(tx, addresses, &HashMap::new(), now).await?.0)
 }
 
 /// As [`lock_subjects`]; tells too which were missing: of these nothing else is known.
 async fn lock_or_insert<'a>(
     tx: &DatabaseTransaction,
     addresses: impl Iterator<Item = (SubjectId, &'a Address)>,
+    reserved: &HashMap<SubjectId, i64>,
     now: OffsetDateTime,
 ) -> Result<(HashMap<SubjectId, subject::Model>, BTreeSet<SubjectId>), StoreError> {
     let addresses: BTreeMap<SubjectId, &Address> = addresses.collect();
-    let mut new = insert_missing(tx, &addresses, now).await?;
-    let known: Vec<SubjectId> = addresses.keys().filter(|it| !new.contains(it)).copied().collect();
-    let mut locked = lock_known(tx, &known).await?;
-    // What was there when it was to be inserted may have been let go by the time it was to be locked.
-    let is_missing = |it: &SubjectId| !new.contains(it) && !locked.contains_key(it);
-    let let_go: BTreeMap<SubjectId, &Address> = addresses.iter().filter(|(id, _)| is_missing(id)).map(|(id, it)| (*id, *it)).collect();
-    if !let_go.is_empty() {
-        new.extend(insert_missing(tx, &let_go, now).await?);
+    let mut new = BTreeSet::new();
+    let mut locked = HashMap::new();
+    let mut missing = addresses.clone();
+    // What was there when it was to be inserted may have been let go by the time it was to be locked, and the other way round.
+    for _ in 0..TRIES {
+        let inserted = insert_missing(tx, &missing, reserved, now).await?;
+        let known: Vec<SubjectId> = missing.keys().filter(|it| !inserted.contains_key(it)).copied().collect();
+        locked.extend(lock_known(tx, &known).await?);
+        for (id, revision) in inserted {
+            // What this transaction inserted nobody else can have.
+            let row = addresses.get(&id).map(|address| subject::Model { revision, ..row_of_subject(id, address, now) });
+            locked.extend(row.map(|it| (id, it)));
+            new.insert(id);
+        }
+        missing.retain(|id, _| !locked.contains_key(id));
+        if missing.is_empty() {
+            return Ok((locked, new));
+        }
     }
-    // What this transaction inserted nobody else can have.
-    locked.extend(addresses.iter().filter(|(id, _)| new.contains(id)).map(|(id, address)| (*id, row_of_subject(*id, address, now))));
-    Ok((locked, new))
+    Err(StoreError::Collision(DbErr::Custom("subjects come and go faster than they can be locked".to_owned())))
 }
 
-/// Inserts the subjects that are missing, in the order of their ids, and tells which these are.
+/// Inserts the subjects that are missing, in the order of their ids, and tells which these are, with the revisions from which they
+/// start. As many as are reserved may follow without being written: a revision that nobody has heard of does no harm.
 pub(super) async fn insert_missing(
     tx: &DatabaseTransaction,
     addresses: &BTreeMap<SubjectId, &Address>,
+    reserved: &HashMap<SubjectId, i64>,
     now: OffsetDateTime,
-) -> Result<BTreeSet<SubjectId>, StoreError> {
-    let rows: Vec<subject::Model> = addresses.iter().map(|(id, address)| row_of_subject(*id, address, now)).collect();
+) -> Result<BTreeMap<SubjectId, i64>, StoreError> {
+    let reserved = |id: &SubjectId| reserved.get(id).copied().unwrap_or_default();
+    let row = |(id, address): (&SubjectId, &&Address)| subject::Model { revision: reserved(id), ..row_of_subject(*id, address, now) };
+    let rows: Vec<subject::Model> = addresses.iter().map(row).collect();
     let id = [subject::Column::Id];
     let new = dialect::insert_missing(tx, rows, &id, &id).await?;
-    new.iter().map(|it| rows::sixteen("subject", &it.try_get::<Vec<u8>>("", "id")?).map(SubjectId)).collect()
+    if new.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    // Asked only now: whoever let go of one of them has committed.
+    let floor = dialect::revision_floor(tx).await?;
+    let of_row = |it: &QueryResult| rows::sixteen("subject", &it.try_get::<Vec<u8>>("", "id")?).map(|it| (SubjectId(it), floor));
+    let new: BTreeMap<SubjectId, i64> = new.iter().map(of_row).collect::<Result<_, _>>()?;
+    if floor > 0 {
+        let revisions = new.keys().map(|it| (it.0.to_vec().into(), (floor + reserved(it)).into())).collect();
+        dialect::set(tx, subject::Column::Id, subject::Column::Revision, revisions).await?;
+    }
+    Ok(new)
 }
 
 pub(super) fn row_of_subject(id: SubjectId, address: &Address, now: OffsetDateTime) -> subject::Model {
@@ -426,16 +467,17 @@ pub(super) async fn lock_known(tx: &DatabaseTransaction, ids: &[SubjectId]) -> R
     Ok(locked)
 }
 
-/// Writes what lists say where it changed, and the audit of it.
+/// Writes what lists say where it changed, and the audit of it; the revisions too, but of those that have them reserved.
 pub(super) async fn write_suppressions(
     tx: &DatabaseTransaction,
     histories: &BTreeMap<Pair, History>,
     changes: &[SuppressionChange],
+    reserved: &BTreeSet<SubjectId>,
 ) -> Result<(), StoreError> {
     let stale: Vec<&History> = histories.values().filter(|it| it.is_stale || !it.vanished.is_empty()).collect();
     load::replace_suppressions(tx, &stale).await?;
     let mut revisions: BTreeMap<SubjectId, i64> = BTreeMap::new();
-    for change in changes {
+    for change in changes.iter().filter(|it| !reserved.contains(&it.subject)) {
         let revision = revisions.entry(change.subject).or_default();
         *revision = change.revision.max(*revision);
     }

@@ -82,7 +82,7 @@ impl Store {
             });
         } else {
             connect.statement_timeout(options.statement_timeout).set_application_name("rebound");
-            connect.map_sqlx_postgres_opts(|it| it.options(dialect::SESSION));
+            connect.map_sqlx_postgres_opts(|it| it.options(dialect::SESSION)).map_sqlx_postgres_pool_opts(dialect::durable);
         }
         let db = Database::connect(connect).await?;
         Ok(Self { db, identity, policies, announces: options.announces, lists: Lists::default(), standings: Standings::default() })
@@ -134,6 +134,14 @@ impl Store {
         Ok(())
     }
 
+    /// Settings of the server that are off and without which a crash of its machine loses what was committed.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn risks(&self) -> Result<Vec<String>, StoreError> {
+        dialect::risks(&self.db).await
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors
@@ -141,6 +149,16 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.db.execute_unprepared("select 1").await?;
         Ok(())
+    }
+
+    /// Writes something that changes nothing, and commits it.
+    ///
+    /// # Errors
+    /// When the database does not take it.
+    pub async fn try_commit(&self) -> Result<(), StoreError> {
+        let tx = dialect::begin(&self.db).await?;
+        tx.execute_unprepared("update setting set value = value where name = 'pepper_check'").await?;
+        Ok(tx.commit().await?)
     }
 
     /// Whether the database takes one transaction that writes at a time.

@@ -5,6 +5,7 @@ pub(super) mod server;
 
 use std::path::PathBuf;
 
+use sea_orm::sea_query::Expr;
 use sea_orm::sqlx;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
@@ -18,7 +19,9 @@ pub(super) use bulk::{Known, among, delete, insert, insert_missing, set};
 /// Key of the advisory lock around migrations: "rebound" and 1, in hex.
 const MIGRATION_LOCK: i64 = 0x0072_6562_6f75_0001;
 /// Key of the advisory lock that the active relay holds.
-const RELAY_LOCK: i64 = 0x0072_6562_6f75_0002;
+pub(super) const RELAY_LOCK: i64 = 0x0072_6562_6f75_0002;
+/// Key of the advisory lock of the process that fetches from mailboxes.
+pub(super) const MAILBOX_LOCK: i64 = 0x0072_6562_6f75_0003;
 
 /// Stated for each connection, whatever the server's default: what is read after a lock must be what was committed before it.
 pub(super) const SESSION: [(&str, &str); 4] = [
@@ -28,6 +31,24 @@ pub(super) const SESSION: [(&str, &str); 4] = [
     ("tcp_keepalives_interval", "5"),
     ("tcp_keepalives_count", "3"),
 ];
+
+/// Where commits would be answered before they are on any disk, they wait for that of the server. What a server does beyond that, it does.
+const DURABLE: &str = "select set_config('synchronous_commit', 'local', false) where current_setting('synchronous_commit') = 'off'";
+
+/// Connections on which a commit is on the disk when it returns, whatever the default of the server, the database or the user.
+pub(super) fn durable(options: sqlx::pool::PoolOptions<sqlx::Postgres>) -> sqlx::pool::PoolOptions<sqlx::Postgres> {
+    options.after_connect(|connection, _| Box::pin(async move { sqlx::Executor::execute(connection, DURABLE).await.map(|_| ()) }))
+}
+
+/// Settings of the server that are off and without which a crash loses what was committed. A client cannot change them.
+pub(super) async fn risks(db: &DatabaseConnection) -> Result<Vec<String>, StoreError> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(Vec::new());
+    }
+    let sql = "select name from pg_settings where name in ('fsync', 'full_page_writes') and setting = 'off' order by name";
+    let found = db.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    Ok(found.iter().map(|it| it.try_get("", "name")).collect::<Result<_, _>>()?)
+}
 
 /// Begins a transaction that may write. On SQLite it takes the write lock at once: a transaction that reads first and
 /// writes later would fail with "locked" instead of waiting.
@@ -88,6 +109,31 @@ pub(super) async fn lift_feed_base(db: &DatabaseConnection) -> Result<(), StoreE
     Ok(())
 }
 
+/// The revision from which subjects start that are new: above that of all who went by age, for one of them may be the same.
+pub(super) async fn revision_floor(tx: &DatabaseTransaction) -> Result<i64, StoreError> {
+    number(tx, "select coalesce((select cast(value as bigint) from setting where name = 'revision_floor'), 0) as floor", "floor").await
+}
+
+/// Lifts that to a revision.
+pub(super) async fn lift_revision_floor(tx: &DatabaseTransaction, revision: i64) -> Result<(), StoreError> {
+    let greatest = if tx.get_database_backend() == DbBackend::Postgres { "greatest" } else { "max" };
+    let sql = format!(
+        "insert into setting (name, value) values ('revision_floor', '{revision}') on conflict (name) do update \
+         set value = cast({greatest}(cast(setting.value as bigint), cast(excluded.value as bigint)) as text)"
+    );
+    tx.execute_unprepared(&sql).await?;
+    Ok(())
+}
+
+/// The number of the piece of time, each of `width` seconds and the first beginning at `since` (Unix seconds), in which the time of a
+/// column lies. Numbers stand in the text, so that what is selected and what is grouped by is the same expression.
+pub(super) fn piece(db: &DatabaseConnection, column: &'static str, since: i64, width: i64) -> Expr {
+    Expr::cust(match db.get_database_backend() {
+        DbBackend::Postgres => format!("floor((extract(epoch from {column}) - {since}) / {width})::bigint"),
+        _ => format!("(cast(strftime('%s', {column}) as integer) - {since}) / {width}"),
+    })
+}
+
 async fn number(db: &impl ConnectionTrait, sql: &str, column: &str) -> Result<i64, StoreError> {
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     let row = row.ok_or_else(|| super::error::bad_row("setting", "a scalar query gave no row"))?;
@@ -102,15 +148,15 @@ pub(super) async fn lock_migration(tx: &DatabaseTransaction) -> Result<(), Store
     Ok(())
 }
 
-/// The lock that makes one relay per database the active one. Lives as long as the connection it was taken on.
+/// A lock that makes one process per database the active one in something. Lives as long as the connection it was taken on.
 #[derive(Debug)]
-pub struct RelayLock {
+pub struct ActiveLock {
     connection: Option<sqlx::PgConnection>,
 }
 
-impl RelayLock {
+impl ActiveLock {
     /// Tries to take it; `None` when another process holds it. SQLite serves one process, which always gets it.
-    pub(super) async fn take(db: &DatabaseConnection) -> Result<Option<Self>, StoreError> {
+    pub(super) async fn take(db: &DatabaseConnection, key: i64) -> Result<Option<Self>, StoreError> {
         if db.get_database_backend() != DbBackend::Postgres {
             return Ok(Some(Self { connection: None }));
         }
@@ -118,7 +164,7 @@ impl RelayLock {
             |error: sqlx::Error| StoreError::from(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(std::sync::Arc::new(error))));
         let mut connection = db.get_postgres_connection_pool().acquire().await.map_err(outage)?;
         let taken: bool =
-            sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(RELAY_LOCK).fetch_one(&mut *connection).await.map_err(outage)?;
+            sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(key).fetch_one(&mut *connection).await.map_err(outage)?;
         if taken {
             // Leaves the pool for good, which opens another in its place: the lock must go with the connection.
             return Ok(Some(Self { connection: Some(connection.detach()) }));
@@ -126,7 +172,7 @@ impl RelayLock {
         Ok(None)
     }
 
-    /// Whether the connection that holds the lock is still there; without it another relay may be active.
+    /// Whether the connection that holds the lock is still there; without it another process may be active.
     pub async fn holds(&mut self) -> bool {
         match &mut self.connection {
             Some(connection) => sqlx::query("select 1").execute(&mut *connection).await.is_ok(),

@@ -50,6 +50,20 @@ impl StoreError {
         matches!(self, Self::Outage(_) | Self::Collision(_))
     }
 
+    /// Whether it is to be expected of whatever is written: the database is away or in trouble, or its tables or rights are not what they
+    /// should be. Anything else may be the fault of what was to be written.
+    #[must_use]
+    pub fn is_of_all(&self) -> bool {
+        match self {
+            Self::Statement(error) => {
+                let code = code_of(error).unwrap_or_default();
+                // Postgres: syntax error or access rule violation. SQLite: error, which a missing table is.
+                code == "1" || code.len() == 5 && code.starts_with("42")
+            }
+            _ => self.is_outage(),
+        }
+    }
+
     /// Whether the same at once may succeed: after a collision; or after a connection of the pool turned out to be cut, for that
     /// one is gone from the pool now, and the next is another or new. Only for what may be done twice: it may have been done.
     #[must_use]
@@ -129,6 +143,15 @@ fn is_cut(error: &DbErr) -> bool {
         sqlx::Error::Database(it) => it.code().is_some_and(|it| it.starts_with("08") || matches!(&*it, "57P01" | "57P02" | "57P03")),
         _ => false,
     }
+}
+
+/// The SQLSTATE, or what SQLite has in its place.
+fn code_of(error: &DbErr) -> Option<String> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(it)) | DbErr::Query(RuntimeErr::SqlxError(it)) | DbErr::Conn(RuntimeErr::SqlxError(it))) = error
+    else {
+        return None;
+    };
+    it.as_database_error()?.code().map(std::borrow::Cow::into_owned)
 }
 
 /// A row that could not be read back.

@@ -1,12 +1,13 @@
 //! All that is known of one subject within one boundary, and what taking in one more fact does to it. No database here:
 //! copies of a failure are merged, the policy is folded over the whole, and what changed is said as changes.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use aws_lc_rs::digest;
 use bounce::kind::{FeedbackType, Kind};
-use bounce::policy::{Act, Cause, Fact, FactKey, Imported, Matter, Policy, Standing, Step, decide, explain};
+use bounce::policy::{Act, Cause, Fact, FactKey, Imported, Matter, Policy, Standing, Step, Weight, decide, explain};
 use time::OffsetDateTime;
 
 use crate::store::ids::{ChangeId, EventId, ListId, ReceiptId, SubjectId};
@@ -31,6 +32,8 @@ pub(super) struct History {
     pub suppressions: Vec<Suppression>,
     /// Rows that the fold no longer knows, because two events turned out to be one.
     pub vanished: Vec<(ListId, Cause)>,
+    /// Keys that only copies without weight brought, of events of which there are weightier ones now.
+    pub dropped: BTreeSet<FactKey>,
     /// Receipts that told of an event beside the one it names.
     pub told: BTreeSet<(EventId, ReceiptId)>,
     /// Whether the rows in the database are not what the fold says, announced or not.
@@ -72,10 +75,57 @@ pub(super) struct Origin<'a> {
 impl History {
     /// Takes in a fact. Copies of a known failure merge: earliest time among those that weigh most, strongest attribution, greatest weight, strongest
     /// evidence. A copy that is known under keys of several events makes them one; those that are gone are returned.
-    pub(super) fn take_in(&mut self, fact: &IncomingFact, mut keys: Vec<FactKey>, origin: Origin<'_>) -> (Taken, Vec<EventId>) {
+    ///
+    /// A copy without weight joins nothing and adds nothing where there is one with weight: whoever may do nothing must not make one failure
+    /// of two, nor have what was never said of it known under a key of theirs. So what lists say depends on the copies with weight alone, in
+    /// whatever order they come. What does depend on the order is how many events without weight stand beside them: of
+    /// copies that shared keys only with one another, those that came before the first with weight are part of its event, those
+    /// that come later are not. To tell them apart the keys of each single copy would have to be kept, for events that count for nothing.
+    pub(super) fn take_in(&mut self, fact: &IncomingFact, keys: Vec<FactKey>, origin: Origin<'_>) -> (Taken, Vec<EventId>) {
+        let incoming = self.event(fact, keys, origin);
+        let is_known = |it: &Event| it.keys.iter().any(|key| incoming.keys.contains(key));
+        if !incoming.counts()
+            && let Some(known) = self.events.iter().filter(|it| it.counts() && is_known(it)).min_by_key(|it| it.fact_key())
+        {
+            self.told.extend([(known.id, known.receipt), (known.id, origin.receipt)]);
+            return (Taken::Known(known.id), Vec::new());
+        }
+        let mut known: Vec<Event> = self.events.extract_if(.., |it| is_known(it)).collect();
+        known.sort_by_key(|it| !it.counts());
+        let mut known = known.into_iter();
+        let Some(first) = known.next() else {
+            let id = incoming.id;
+            self.dropped.retain(|it| !incoming.keys.contains(it));
+            self.events.push(incoming);
+            return (Taken::New(id), Vec::new());
+        };
+        let before = first.clone();
+        let id = first.id;
+        let mut keys: BTreeSet<FactKey> = first.keys.iter().copied().collect();
+        let mut gone = Vec::new();
+        let mut merged = first;
+        self.told.extend([(id, merged.receipt), (id, origin.receipt)]);
+        for other in known {
+            gone.push(other.id);
+            self.told.insert((id, other.receipt));
+            keys.extend(&other.keys);
+            merged.merge(other);
+        }
+        merged.merge(incoming);
+        self.dropped.extend(keys);
+        self.dropped.retain(|it| !merged.keys.contains(it));
+        let improved = !merged.says_the_same_as(&before) || !gone.is_empty();
+        if improved {
+            merged.position = origin.position;
+        }
+        self.events.push(merged);
+        (if improved { Taken::Improved(id) } else { Taken::Known(id) }, gone)
+    }
+
+    fn event(&self, fact: &IncomingFact, mut keys: Vec<FactKey>, origin: Origin<'_>) -> Event {
         keys.sort_unstable();
         keys.dedup();
-        let incoming = Event {
+        Event {
             id: EventId::new(),
             position: origin.position,
             receipt: origin.receipt,
@@ -90,32 +140,7 @@ impl History {
             weight: fact.weight,
             occurred_at: fact.occurred_at,
             received_at: origin.received_at,
-        };
-        let is_known = |it: &mut Event| it.keys.iter().any(|key| incoming.keys.contains(key));
-        let known: Vec<Event> = self.events.extract_if(.., is_known).collect();
-        let mut known = known.into_iter();
-        let Some(first) = known.next() else {
-            let id = incoming.id;
-            self.events.push(incoming);
-            return (Taken::New(id), Vec::new());
-        };
-        let before = first.clone();
-        let id = first.id;
-        let mut gone = Vec::new();
-        let mut merged = first;
-        self.told.extend([(id, merged.receipt), (id, origin.receipt)]);
-        for other in known {
-            gone.push(other.id);
-            self.told.insert((id, other.receipt));
-            merged.merge(other);
         }
-        merged.merge(incoming);
-        let improved = !merged.says_the_same_as(&before) || !gone.is_empty();
-        if improved {
-            merged.position = origin.position;
-        }
-        self.events.push(merged);
-        (if improved { Taken::Improved(id) } else { Taken::Known(id) }, gone)
     }
 
     /// Takes in a delivery, and tells whether it says anything new. Only the two newest can matter.
@@ -271,21 +296,35 @@ impl Event {
         }
     }
 
-    /// Takes over whatever is better in another copy.
+    /// Whether it may do anything.
+    pub(super) fn counts(&self) -> bool {
+        self.weight > Weight::None
+    }
+
+    /// Takes over whatever is better in another copy. Where one counts and the other does not, that is all or nothing; without evidence
+    /// the other has no testimony to give.
     pub(super) fn merge(&mut self, other: Self) {
+        let is_stronger = match (self.counts(), other.counts()) {
+            (true, false) => return,
+            (false, true) => {
+                self.keys.clear();
+                self.attribution = other.attribution;
+                !other.evidence.is_empty()
+            }
+            _ => other.evidence > self.evidence,
+        };
         self.keys.extend(other.keys);
         self.keys.sort_unstable();
         self.keys.dedup();
-        // The earliest time, of those that weigh most: whoever may do nothing may not move in time what somebody else has done.
-        self.occurred_at = match self.weight.cmp(&other.weight) {
-            Ordering::Less => other.occurred_at,
-            Ordering::Equal => self.occurred_at.min(other.occurred_at),
-            Ordering::Greater => self.occurred_at,
+        // The earliest times, of those that weigh most: whoever may do less may not move in time what somebody else has done.
+        (self.occurred_at, self.received_at) = match self.weight.cmp(&other.weight) {
+            Ordering::Less => (other.occurred_at, other.received_at),
+            Ordering::Equal => (self.occurred_at.min(other.occurred_at), self.received_at.min(other.received_at)),
+            Ordering::Greater => (self.occurred_at, self.received_at),
         };
-        self.received_at = self.received_at.min(other.received_at);
         self.attribution = self.attribution.max(other.attribution);
         self.weight = self.weight.max(other.weight);
-        if other.evidence > self.evidence {
+        if is_stronger {
             self.evidence = other.evidence;
             self.testimony = other.testimony;
             self.receipt = other.receipt;
@@ -297,7 +336,7 @@ impl Event {
     pub(super) fn says_the_same_as(&self, other: &Self) -> bool {
         self.evidence == other.evidence
             && self.keys == other.keys
-            && self.occurred_at == other.occurred_at
+            && (self.occurred_at, self.received_at) == (other.occurred_at, other.received_at)
             && self.attribution == other.attribution
             && self.weight == other.weight
     }
@@ -378,12 +417,12 @@ fn evidence(fact: &IncomingFact, source: &str) -> String {
 
 /// The content itself, in short.
 fn tie(source: &str, list: &str, said: &Testimony) -> String {
-    let mut context = digest::Context::new(&digest::SHA256);
+    let mut content = Vec::with_capacity(512);
     for part in [source, list].into_iter().map(Some).chain(words(said).iter().map(Option::as_deref)) {
-        context.update(part.unwrap_or_default().as_bytes());
-        context.update(b"\0");
+        content.extend_from_slice(part.unwrap_or_default().as_bytes());
+        content.push(0);
     }
-    data_encoding::HEXLOWER.encode(context.finish().as_ref().get(..8).unwrap_or_default())
+    data_encoding::HEXLOWER.encode(digest::digest(&digest::SHA256, &content).as_ref().get(..8).unwrap_or_default())
 }
 
 /// The evidence of a testimony whose texts were changed: as strong as before. A hash of the old texts would let whoever has
@@ -394,21 +433,21 @@ pub(super) fn evidence_of_scrubbed(before: &str, source: &str, list: &str, said:
 }
 
 /// What a testimony says, word by word in a fixed order. The order is part of what is stored: it must not change.
-fn words(said: &Testimony) -> [Option<String>; 14] {
+fn words(said: &Testimony) -> [Option<Cow<'_, str>>; 14] {
     [
-        Some(said.kind.to_string()),
-        said.bounce_type.map(|it| it.to_string()),
-        said.reason.map(|it| it.to_string()),
-        said.fault.map(|it| it.to_string()),
-        said.status.map(|it| it.to_string()),
-        said.reply.map(|it| it.to_string()),
-        said.stage.map(|it| it.to_string()),
-        said.diagnostic.clone(),
-        said.feedback_type.map(|it| it.to_string()),
-        said.reporting_mta.clone(),
-        said.remote_mta.clone(),
-        said.message_id.clone(),
-        said.provider_event_id.clone(),
-        Some(said.rule.clone()),
+        Some(said.kind.as_str().into()),
+        said.bounce_type.map(|it| it.as_str().into()),
+        said.reason.map(|it| it.as_str().into()),
+        said.fault.map(|it| it.as_str().into()),
+        said.status.map(|it| it.to_string().into()),
+        said.reply.map(|it| it.to_string().into()),
+        said.stage.map(|it| it.as_str().into()),
+        said.diagnostic.as_deref().map(Cow::Borrowed),
+        said.feedback_type.map(|it| it.as_str().into()),
+        said.reporting_mta.as_deref().map(Cow::Borrowed),
+        said.remote_mta.as_deref().map(Cow::Borrowed),
+        said.message_id.as_deref().map(Cow::Borrowed),
+        said.provider_event_id.as_deref().map(Cow::Borrowed),
+        Some(said.rule.as_str().into()),
     ]
 }

@@ -10,7 +10,7 @@ use bounce::address::Address;
 use bounce::classify::reason::Reason;
 use bounce::policy::{Act, Cause};
 use entity::{import_repeat, subject, suppression, suppression_change};
-use sea_orm::DatabaseTransaction;
+use sea_orm::{DatabaseTransaction, DbErr};
 use time::OffsetDateTime;
 
 use crate::listing::Refused;
@@ -177,7 +177,7 @@ impl Store {
             .flat_map(|it| it.decide(policy, actor, now, position))
             .map(|it| SuppressionChange { import: Some(import.id.0), ..it })
             .collect();
-        write_suppressions(&tx, &histories, &changes).await?;
+        write_suppressions(&tx, &histories, &changes, &BTreeSet::new()).await?;
         row.updated_at = now;
         update(&tx, &row).await?;
         tx.commit().await?;
@@ -211,11 +211,21 @@ impl Stepping<'_> {
         let pairs = pairs(rows);
         let all: BTreeSet<SubjectId> = pairs.iter().map(|it| it.1).collect();
         let mut histories = load::histories_beside(self.tx, lists, &pairs, &HashMap::new(), &all).await?;
+        let floor = dialect::revision_floor(self.tx).await?;
+        for history in histories.values_mut() {
+            history.revision = floor;
+        }
         let (mut said, mut counts) = self.store.say(self.import, rows, &mut histories, self.moment)?;
         let new = self.insert_missing(rows, &histories).await?;
+        if !new.is_empty() && dialect::revision_floor(self.tx).await? != floor {
+            return Err(again("the revision from which subjects start was lifted"));
+        }
         if new.len() < all.len() {
             let known: Vec<SubjectId> = all.difference(&new).copied().collect();
             let mut subjects = lock_known(self.tx, &known).await?;
+            if subjects.len() < known.len() {
+                return Err(again("a subject was let go of before it could be locked"));
+            }
             let erased = erased::settle(self.tx, &mut subjects, rows.iter().map(|(id, row)| (*id, &row.address))).await?;
             histories = load::histories_beside(self.tx, lists, &pairs, &subjects, &new).await?;
             let rows: Vec<_> = rows.iter().map(|it| known_as(it, &erased)).collect();
@@ -261,8 +271,13 @@ impl Stepping<'_> {
         dialect::insert::<suppression_change::Model, _>(self.tx, changes, Known::Impossible).await?;
         let known: Histories =
             histories.iter().filter(|(_, it)| !new.contains(&it.subject)).map(|(pair, it)| (*pair, it.clone())).collect();
-        write_suppressions(self.tx, &known, &of_known).await
+        write_suppressions(self.tx, &known, &of_known, &BTreeSet::new()).await
     }
+}
+
+/// What somebody else did at the same moment; the same step will do another time.
+fn again(why: &str) -> StoreError {
+    StoreError::Collision(DbErr::Custom(why.to_owned()))
 }
 
 fn pairs(rows: &Rows<'_>) -> BTreeSet<Pair> {

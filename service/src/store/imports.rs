@@ -15,7 +15,7 @@ use crate::store::error::{StoreError, bad_row};
 use crate::store::ids::{ImportId, ListId};
 use crate::store::lists::List;
 use crate::store::messages::{IMPORT_COMPLETED, IMPORT_UNDONE, import_ended};
-use crate::store::{Store, Visible, dialect, rows};
+use crate::store::{Store, Visible, dialect, load, rows};
 
 /// After this time without a sign of life a running import is taken for dead: its process was.
 const DEAD_AFTER: Duration = Duration::minutes(5);
@@ -227,6 +227,19 @@ impl Store {
         }
         tx.commit().await?;
         Ok(import)
+    }
+
+    /// Whether everything that an import said stands on this list or below it.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn import_is_below(&self, id: ImportId, top: &List) -> Result<bool, StoreError> {
+        for list in load::lists_of_import(&self.db, id).await? {
+            if !self.lists.by_id(&self.db, list).await?.lineage.contains(&top.id) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Begins to undo an import: from now on nothing it said counts any more; what lists say follows step by step.

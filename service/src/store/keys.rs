@@ -211,7 +211,7 @@ impl Store {
         Ok(Some(key))
     }
 
-    async fn key_from_row(&self, row: api_key::Model) -> Result<ApiKey, StoreError> {
+    pub(super) async fn key_from_row(&self, row: api_key::Model) -> Result<ApiKey, StoreError> {
         let list = match row.list_id {
             Some(id) => Some(self.list_by_id(ListId(id)).await?),
             None => None,

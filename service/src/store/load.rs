@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bounce::policy::FactKey;
 use entity::{delivery, event, event_key, import, import_repeat, subject, suppression, suppression_change};
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait as _, Value,
+};
 use uuid::Uuid;
 
 use crate::store::dialect::{self, Known, among};
@@ -50,6 +52,7 @@ pub(super) async fn histories_beside(
                 acts: Vec::new(),
                 suppressions: Vec::new(),
                 vanished: Vec::new(),
+                dropped: BTreeSet::new(),
                 told: BTreeSet::new(),
                 is_stale: false,
             };
@@ -146,6 +149,17 @@ async fn withdrawn(db: &impl ConnectionTrait, acts: &[suppression_change::Model]
         withdrawn.remove(&repeat.change_id);
     }
     Ok(withdrawn)
+}
+
+/// The lists on which rows of an import stand.
+pub(super) async fn lists_of_import(db: &impl ConnectionTrait, id: ImportId) -> Result<BTreeSet<ListId>, StoreError> {
+    use suppression_change::Column as C;
+    let lists = || suppression_change::Entity::find().select_only().column(C::ListId).distinct().filter(C::Act.is_not_null());
+    let said: Vec<Uuid> = lists().filter(C::ImportId.eq(id.0)).into_tuple().all(db).await?;
+    let again = import_repeat::Entity::find().select_only().column(import_repeat::Column::ChangeId);
+    let again = again.filter(import_repeat::Column::ImportId.eq(id.0)).into_query();
+    let again: Vec<Uuid> = lists().filter(C::Id.in_subquery(again)).into_tuple().all(db).await?;
+    Ok(said.into_iter().chain(again).map(ListId).collect())
 }
 
 /// The next subjects of which an import said something, in the order of their ids.

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::store::error::StoreError;
-use crate::store::{RelayLock, Store, dialect, rows};
+use crate::store::{ActiveLock, Store, dialect, rows};
 
 /// Rows removed by one statement.
 const DONE_PER_STATEMENT: usize = 5000;
@@ -54,20 +54,20 @@ impl Store {
         let due = Condition::any().add(C::NotBefore.is_null()).add(C::NotBefore.lte(rows::kept(now)));
         // Nobody puts off for so long: the clock has been set back since.
         let due = due.add(C::NotBefore.gt(rows::kept(now + FAR_AHEAD)));
-        let query = outbox::Entity::find().filter(C::Sequence.gt(after)).filter(due);
-        let found = query.order_by_asc(C::Sequence).limit(limit).all(&self.db).await?;
-        Ok(found
-            .into_iter()
-            .map(|it| Pending {
-                sequence: it.sequence,
-                message_id: it.message_id,
-                message_type: it.message_type,
-                routing_key: it.routing_key,
-                payload: it.payload,
-                attempts: it.attempts,
-                created_at: it.created_at,
-            })
-            .collect())
+        let query = outbox::Entity::find().filter(C::Sequence.gt(after)).filter(due).order_by_asc(C::Sequence).limit(limit);
+        // By their places: looking each up by its name takes longer than reading it.
+        let columns = [C::Sequence, C::MessageId, C::MessageType, C::RoutingKey, C::Payload, C::Attempts, C::CreatedAt];
+        let found = query.select_only().columns(columns).into_tuple::<(i64, Uuid, String, String, String, i32, OffsetDateTime)>();
+        let pending = |(sequence, message_id, message_type, routing_key, payload, attempts, created_at)| Pending {
+            sequence,
+            message_id,
+            message_type,
+            routing_key,
+            payload,
+            attempts,
+            created_at,
+        };
+        Ok(found.all(&self.db).await?.into_iter().map(pending).collect())
     }
 
     /// Removes messages that the broker has confirmed and routed.
@@ -111,7 +111,15 @@ impl Store {
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn relay_lock(&self) -> Result<Option<RelayLock>, StoreError> {
-        RelayLock::take(&self.db).await
+    pub async fn relay_lock(&self) -> Result<Option<ActiveLock>, StoreError> {
+        ActiveLock::take(&self.db, dialect::RELAY_LOCK).await
+    }
+
+    /// Makes this process the one that fetches from mailboxes; `None` while another one is.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn mailbox_lock(&self) -> Result<Option<ActiveLock>, StoreError> {
+        ActiveLock::take(&self.db, dialect::MAILBOX_LOCK).await
     }
 }

@@ -64,6 +64,8 @@ pub struct Selection {
     pub rule: Option<String>,
     /// In one of these states.
     pub states: Vec<ReceiptState>,
+    /// Only these; any if none are named.
+    pub only: Vec<ReceiptId>,
 }
 
 impl Store {
@@ -85,6 +87,9 @@ impl Store {
         }
         if !which.states.is_empty() {
             query = query.filter(C::State.is_in(which.states.iter().map(|it| it.as_str())));
+        }
+        if !which.only.is_empty() {
+            query = query.filter(C::Id.is_in(which.only.iter().map(|it| it.0)));
         }
         if let Some(rule) = &which.rule {
             let decided = event::Entity::find().select_only().column(event::Column::ReceiptId).filter(event::Column::Rule.eq(rule));

@@ -202,7 +202,7 @@ impl Store {
                 changes.extend(self.carry_out(&tx, history, &deeds, word).await?);
             }
         }
-        write_suppressions(&tx, &histories, &changes).await?;
+        write_suppressions(&tx, &histories, &changes, &BTreeSet::new()).await?;
         let address = |it: &SuppressionChange| subjects.get(&it.subject).and_then(|it| it.address.as_deref());
         let messages = self.messages_of(&tx, &changes, address).await?;
         append(&tx, self.announces, &messages, now).await?;

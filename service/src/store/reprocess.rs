@@ -137,7 +137,7 @@ impl Store {
         let tx = dialect::begin(&self.db).await?;
         let position = dialect::position(&tx).await?;
         // Those that are not there yet are inserted first, as a commit does; then all are locked in one order.
-        insert_missing(&tx, &whom.iter().filter_map(|(id, it)| it.map(|it| (*id, it))).collect(), now).await?;
+        insert_missing(&tx, &whom.iter().filter_map(|(id, it)| it.map(|it| (*id, it))).collect(), &HashMap::new(), now).await?;
         let subjects = lock_known(&tx, &whom.keys().copied().collect::<Vec<_>>()).await?;
         let plan = Plan::make(self, &tx, &what, &whom, &subjects, (now, position), &Foresight::default()).await?;
         let mut reprocessed = plan.told(self, &subjects, &whom, now).await?;
@@ -314,7 +314,7 @@ impl Plan {
             }
         }
         let histories: BTreeMap<Pair, History> = self.histories.iter().map(|(pair, it)| (*pair, it.history.clone())).collect();
-        write_suppressions(tx, &histories, changes).await?;
+        write_suppressions(tx, &histories, changes, &BTreeSet::new()).await?;
         let mut messages = Vec::new();
         for ((_, subject), known) in &self.histories {
             let address = subjects.get(subject).and_then(|it| it.address.as_deref());

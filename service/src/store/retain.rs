@@ -224,7 +224,7 @@ impl Work<'_> {
         let left = event::Entity::find().filter(event::Column::SubjectId.eq(self.id())).count(self.tx).await?;
         let mut outgrown = Outgrown { events: all.len().saturating_sub(usize::try_from(left).unwrap_or(usize::MAX)), subjects: 0 };
         if left == 0 && self.is_unknown_otherwise().await? {
-            self.remove_subject().await?;
+            self.remove_subject(subjects.get(&self.subject).map_or(0, |it| it.revision)).await?;
             outgrown.subjects = 1;
         }
         Ok(outgrown)
@@ -289,7 +289,11 @@ impl Work<'_> {
         Ok(standing + said + delivered == 0)
     }
 
-    async fn remove_subject(&self) -> Result<(), StoreError> {
+    /// Should it come again, its revision goes on from where it was.
+    async fn remove_subject(&self, revision: i64) -> Result<(), StoreError> {
+        if revision > 0 {
+            dialect::lift_revision_floor(self.tx, revision).await?;
+        }
         import_repeat::Entity::delete_many().filter(import_repeat::Column::SubjectId.eq(self.id())).exec(self.tx).await?;
         let own = suppression_change::Column::SubjectId.eq(self.id());
         suppression_change::Entity::delete_many().filter(own).exec(self.tx).await?;

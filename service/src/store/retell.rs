@@ -87,8 +87,12 @@ impl History {
 
     /// Keeps what copies that cannot be read any more may have told of an event; tells which events became one by that.
     fn hold_on_to(&mut self, event: &Event) -> Vec<(EventId, EventId)> {
+        if !event.counts() && self.events.iter().any(|it| it.counts() && shares_a_key(it, event)) {
+            return Vec::new();
+        }
         let (mut same, others): (Vec<Event>, Vec<Event>) =
             std::mem::take(&mut self.events).into_iter().partition(|it| shares_a_key(it, event));
+        same.sort_by_key(|it| !it.counts());
         self.events = others;
         if same.is_empty() {
             self.events.push(event.clone());

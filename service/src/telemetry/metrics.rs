@@ -55,6 +55,7 @@ pub(super) struct Metrics {
     pub(super) failures: IntCounterVec,
     pub(super) rules: IntCounterVec,
     pub(super) outlived: IntCounterVec,
+    pub(super) mail: MailMetrics,
 }
 
 impl Metrics {
@@ -121,6 +122,7 @@ impl Metrics {
                 &["outcome"],
             ),
             outlived: it.counters("rebound_retention_removed_total", "What was removed for its age ([retention]).", &["what"]),
+            mail: MailMetrics::new(&it),
             registry: it.registry,
         }
     }
@@ -128,6 +130,50 @@ impl Metrics {
     /// The text exposition format.
     pub(super) fn render(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// The series of the edges that mail comes in by.
+#[derive(Debug)]
+pub(super) struct MailMetrics {
+    pub(super) smtp_sessions: IntCounterVec,
+    pub(super) smtp_open: IntGaugeVec,
+    pub(super) smtp_messages: IntCounterVec,
+    pub(super) smtp_bytes: IntCounterVec,
+    pub(super) smtp_refused: IntCounterVec,
+    pub(super) mailbox_messages: IntCounterVec,
+    pub(super) mailbox_failures: IntCounterVec,
+    pub(super) mailbox_visited: IntGaugeVec,
+}
+
+impl MailMetrics {
+    fn new(it: &Builder) -> Self {
+        Self {
+            smtp_sessions: it.counters("rebound_smtp_sessions_total", "Connections taken by the SMTP and LMTP listener.", &["protocol"]),
+            smtp_open: it.gauges("rebound_smtp_sessions_open", "Connections of the SMTP and LMTP listener that are open.", &["protocol"]),
+            smtp_messages: it.counters(
+                "rebound_smtp_messages_accepted_total",
+                "Messages that came by SMTP or LMTP and are durable.",
+                &["protocol"],
+            ),
+            smtp_bytes: it.counters("rebound_smtp_message_bytes_accepted_total", "Octets of those messages.", &["protocol"]),
+            smtp_refused: it.counters(
+                "rebound_smtp_refused_total",
+                "Connections, commands and messages that the SMTP and LMTP listener refused.",
+                &["protocol", "why"],
+            ),
+            mailbox_messages: it.counters(
+                "rebound_mailbox_messages_total",
+                "Messages of mailboxes, by what became of them.",
+                &["mailbox", "outcome"],
+            ),
+            mailbox_failures: it.counters("rebound_mailbox_failures_total", "Failures with mailboxes, by cause.", &["mailbox", "cause"]),
+            mailbox_visited: it.gauges(
+                "rebound_mailbox_last_success_timestamp_seconds",
+                "When a folder of the mailbox was last worked through, in Unix seconds; 0 if not since the start.",
+                &["mailbox"],
+            ),
+        }
     }
 }
 

@@ -6,8 +6,10 @@
 
 mod chain;
 mod log;
+mod mailbox;
 mod metrics;
 mod request;
+mod smtp;
 mod words;
 
 use std::collections::BTreeSet;
@@ -30,7 +32,10 @@ use self::words::Reloaded;
 pub use self::chain::{chain, scrub};
 pub use self::log::{LogError, init};
 pub use self::request::{RequestId, RequestSpan};
-pub use self::words::{Answer, Database, Drained, Erased, Imported, Outlived, Published, Refused, RelayState, Stage, Stored, Unspooled};
+pub use self::words::{
+    Answer, Database, Drained, Erased, Imported, MailProtocol, MailboxFailure, Outlived, Polled, Published, Refused, RelayState,
+    SmtpRefused, Stage, Stored, Unspooled,
+};
 
 /// Label for a source that is not configured, since names in URLs are anybody's to choose, and for a receiver that is not known.
 const OTHER: &str = "other";
@@ -116,6 +121,7 @@ impl Telemetry {
         for outcome in Drained::ALL {
             it.metrics.drained.with_label_values(&[outcome.as_str()]);
         }
+        it.start_smtp_at_zero();
         it.set_relay_state(RelayState::Off);
         it
     }
@@ -294,8 +300,9 @@ impl Telemetry {
         let class = ["1xx", "2xx", "3xx", "4xx", "5xx"].get(usize::from(status / 100).saturating_sub(1)).copied().unwrap_or(OTHER);
         self.metrics.requests.with_label_values(&[method, route, class]).observe(took.as_secs_f64());
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        // What is asked all the time is counted and not written, unless it goes wrong.
-        let is_frequent = matches!(route, "/metrics" | "/healthz" | "/readyz") || (route == "/v1/check" && status < 400);
+        // What is asked all the time is counted and not written, unless it goes wrong; of a receipt a line tells already.
+        let tells_otherwise = matches!(route, "/v1/check" | "/v1/messages") || route.starts_with("/webhooks/");
+        let is_frequent = matches!(route, "/metrics" | "/healthz" | "/readyz") || (tells_otherwise && status < 400);
         if is_frequent {
             debug!(target: "rebound::http", method, route, status, millis, "answered");
         } else {
@@ -365,6 +372,15 @@ impl Telemetry {
         }
     }
 
+    /// The database runs with a setting off without which a crash of its machine loses what was acknowledged.
+    pub fn database_at_risk(&self, setting: &str) {
+        warn!(
+            target: "rebound::note",
+            setting,
+            "the database runs with this setting off: when its machine crashes, what was acknowledged may be lost or damaged"
+        );
+    }
+
     /// A receipt is kept in the spool.
     pub fn receipt_spooled(&self, source: &str, receipt: Uuid, bytes: usize) {
         let source = self.source(source);
@@ -426,6 +442,20 @@ impl Telemetry {
         self.metrics.spool_bytes_max.set(number(max_bytes));
         // An App has one spool.
         let _ = self.spool.set(Box::new(spool));
+    }
+
+    /// What this process has refused of a source since it started, and why.
+    #[must_use]
+    pub fn refused_of(&self, source: &str) -> Vec<(Refused, u64)> {
+        let source = self.source(source);
+        let count = |why: &Refused| (*why, self.metrics.receipts_refused.with_label_values(&[source, why.as_str()]).get());
+        Refused::ALL.iter().map(count).filter(|it| it.1 > 0).collect()
+    }
+
+    /// The spool as it is now; none where there is none.
+    #[must_use]
+    pub fn spool_figures(&self) -> Option<SpoolFigures> {
+        self.spool.get().map(|it| it())
     }
 
     /// All series in the text exposition format.

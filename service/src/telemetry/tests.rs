@@ -44,10 +44,22 @@ fn everything(it: &Telemetry) {
     it.spool_drained(Drained::Recorded, "ses-prod", Uuid::nil());
     it.spool_drained(Drained::Held, "jane@example.org", Uuid::nil());
     it.spool_damaged(1);
+    it.smtp_listens(MailProtocol::Lmtp, &"127.0.0.1:24");
+    it.certificate_loaded();
+    it.smtp_opened(MailProtocol::Smtp);
+    it.smtp_closed(MailProtocol::Smtp);
+    it.smtp_accepted(MailProtocol::Smtp, 1234);
+    it.smtp_refused(MailProtocol::Smtp, SmtpRefused::BareLineEnd);
     it.failed(Stage::Relay, "connecting to the broker", &std::io::Error::other("amqp://guest:s3cret@mq: jane@example.org"));
     it.source_failed("ses-prod", Stage::Fetch, "fetching a signing certificate", &std::io::Error::other("for jane@example.org"));
     it.source_noted("ses-prod", "a subscription was confirmed as its provider asked");
     it.message_discarded(Uuid::nil(), "rebound.event.recorded", "event.bounce.user_unknown.acme", 3, "ann");
+    it.watch_mailboxes(["bounces"]);
+    it.mailbox_opened("bounces", "INBOX");
+    it.mailbox_visited("bounces", OffsetDateTime::UNIX_EPOCH + SECOND);
+    it.mailbox_taken("bounces", 3);
+    it.mailbox_message_failed("bounces", 7, 1, Polled::TooLarge);
+    it.mailbox_failed("bounces", MailboxFailure::Login, &std::io::Error::other("no such user: jane@example.org"));
     it.service_stopping();
 }
 
@@ -84,6 +96,9 @@ rebound_intake_batch_receipts histogram
 rebound_intake_commit_duration_seconds histogram
 rebound_intake_queue_capacity gauge
 rebound_intake_queue_depth gauge
+rebound_mailbox_failures_total counter
+rebound_mailbox_last_success_timestamp_seconds gauge
+rebound_mailbox_messages_total counter
 rebound_message_publish_duration_seconds histogram
 rebound_messages_published_total counter
 rebound_outbox_depth gauge
@@ -96,6 +111,11 @@ rebound_receipts_stored_total counter
 rebound_relay_state gauge
 rebound_retention_removed_total counter
 rebound_rules_reloads_total counter
+rebound_smtp_message_bytes_accepted_total counter
+rebound_smtp_messages_accepted_total counter
+rebound_smtp_refused_total counter
+rebound_smtp_sessions_open gauge
+rebound_smtp_sessions_total counter
 rebound_source_last_receipt_timestamp_seconds gauge
 rebound_spool_bytes gauge
 rebound_spool_bytes_max gauge
@@ -147,6 +167,10 @@ rebound_intake_commit_duration_seconds_sum 1
 rebound_intake_commit_duration_seconds_count 1
 rebound_intake_queue_capacity 1024
 rebound_intake_queue_depth 5
+rebound_mailbox_failures_total{cause="login",mailbox="bounces"} 1
+rebound_mailbox_last_success_timestamp_seconds{mailbox="bounces"} 1
+rebound_mailbox_messages_total{mailbox="bounces",outcome="taken"} 3
+rebound_mailbox_messages_total{mailbox="bounces",outcome="too_large"} 1
 rebound_message_publish_duration_seconds_sum 1
 rebound_message_publish_duration_seconds_count 1
 rebound_messages_published_total{outcome="confirmed"} 1
@@ -168,6 +192,10 @@ rebound_relay_state{state="connected"} 1
 rebound_retention_removed_total{what="receipt_bodies"} 3
 rebound_rules_reloads_total{outcome="loaded"} 1
 rebound_rules_reloads_total{outcome="refused"} 1
+rebound_smtp_message_bytes_accepted_total{protocol="smtp"} 1234
+rebound_smtp_messages_accepted_total{protocol="smtp"} 1
+rebound_smtp_refused_total{protocol="smtp",why="bare_line_end"} 1
+rebound_smtp_sessions_total{protocol="smtp"} 1
 rebound_spool_bytes 900
 rebound_spool_bytes_max 4096
 rebound_spool_drained_total{outcome="damaged"} 1
@@ -187,7 +215,8 @@ fn series_start_at_zero() {
     let page = Telemetry::new(["ses-prod"]).render();
     let zero: Vec<&str> = page
         .lines()
-        .filter(|it| it.starts_with("rebound_") && it.contains("_total{") && !it.contains("_spool") && !it.contains("{receiver="))
+        .filter(|it| it.starts_with("rebound_") && it.contains("_total{"))
+        .filter(|it| !["_spool", "_smtp", "{receiver="].iter().any(|apart| it.contains(apart)))
         .collect();
     insta::assert_snapshot!(zero.join("\n"), @r#"
 rebound_addresses_checked_total{answer="clear"} 0
@@ -222,6 +251,7 @@ rebound_failures_total{stage="http"} 0
 rebound_failures_total{stage="intake"} 0
 rebound_failures_total{stage="interpret"} 0
 rebound_failures_total{stage="relay"} 0
+rebound_failures_total{stage="smtp"} 0
 rebound_failures_total{stage="spool"} 0
 rebound_failures_total{stage="store"} 0
 rebound_import_rows_total{mode="preview",outcome="added"} 0
@@ -290,6 +320,20 @@ rebound_spool_refused_total{why="too_old"} 0
 }
 
 #[test]
+fn series_of_the_mail_edge_start_at_zero() {
+    let page = Telemetry::new([]).render();
+    for protocol in ["smtp", "lmtp"] {
+        for name in ["sessions_total", "sessions_open", "messages_accepted_total", "message_bytes_accepted_total"] {
+            assert!(page.contains(&format!("rebound_smtp_{name}{{protocol=\"{protocol}\"}} 0\n")), "{page}");
+        }
+        for why in SmtpRefused::ALL {
+            let series = format!("rebound_smtp_refused_total{{protocol=\"{protocol}\",why=\"{}\"}} 0\n", why.as_str());
+            assert!(page.contains(&series), "{series}");
+        }
+    }
+}
+
+#[test]
 fn two_apps_do_not_mix() {
     let (one, other) = (Telemetry::new(["a"]), Telemetry::new(["a"]));
     one.receipt_refused("a", Refused::Busy);
@@ -333,10 +377,17 @@ fn no_label_and_no_line_holds_an_address_or_a_secret() {
 {"level":"INFO","message":"receipt drained","source":"ses-prod","outcome":"recorded","receipt":"00000000-0000-0000-0000-000000000000","target":"rebound::spool"}
 {"level":"WARN","message":"receipt of the spool not recorded","source":"other","outcome":"held","receipt":"00000000-0000-0000-0000-000000000000","target":"rebound::spool"}
 {"level":"ERROR","message":"damage in the spool; the files lie in its folder corrupt","places":1,"target":"rebound::spool"}
+{"level":"INFO","message":"listening for mail","protocol":"lmtp","endpoint":"127.0.0.1:24","target":"rebound::smtp"}
+{"level":"INFO","message":"certificate reloaded","target":"rebound::smtp"}
+{"level":"INFO","message":"message taken","protocol":"smtp","bytes":1234,"target":"rebound::smtp"}
+{"level":"DEBUG","message":"refused","protocol":"smtp","why":"bare_line_end","target":"rebound::smtp"}
 {"level":"ERROR","message":"connecting to the broker failed","stage":"relay","error":"amqp://[redacted] [address]","target":"rebound::failure"}
 {"level":"ERROR","message":"fetching a signing certificate failed","stage":"fetch","source":"ses-prod","error":"for [address]","target":"rebound::failure"}
 {"level":"INFO","message":"a subscription was confirmed as its provider asked","source":"ses-prod","target":"rebound::note"}
 {"level":"WARN","message":"message given up","id":"00000000-0000-0000-0000-000000000000","message_type":"rebound.event.recorded","routing_key":"event.bounce.user_unknown.acme","attempts":3,"by":"ann","target":"rebound::outbox"}
+{"level":"INFO","message":"mailbox open","mailbox":"bounces","folder":"INBOX","target":"rebound::mailbox"}
+{"level":"WARN","message":"message of a mailbox set aside","mailbox":"bounces","uid":7,"validity":1,"why":"too_large","target":"rebound::mailbox"}
+{"level":"ERROR","message":"mailbox failed; it is tried again","mailbox":"bounces","cause":"login","error":"no such user: [address]","target":"rebound::mailbox"}
 {"level":"INFO","message":"stopping","target":"rebound::app"}
 "#);
 }
@@ -376,6 +427,7 @@ async fn a_request_is_told_by_its_route() {
 fn the_labels_are_bounded() {
     let sources = ["ses-prod", "bounces"];
     let telemetry = Telemetry::new(sources);
+    telemetry.watch_mailboxes(["returns"]);
     let strangers = (0..300).map(|it| format!("stranger{it}"));
     for source in sources.map(str::to_owned).into_iter().chain(strangers) {
         for (why, kind) in Refused::ALL.iter().flat_map(|it| Kind::ALL.iter().map(move |kind| (*it, *kind))) {
@@ -411,12 +463,15 @@ fn the_labels_are_bounded() {
         "answer",
         "block",
         "bounce_type",
+        "cause",
         "fault",
         "kind",
         "le",
+        "mailbox",
         "method",
         "mode",
         "outcome",
+        "protocol",
         "reason",
         "receiver",
         "route",

@@ -187,6 +187,50 @@ bounce::vocabulary! {
 }
 
 bounce::vocabulary! {
+    /// The protocol that mail comes by.
+    pub enum MailProtocol, "protocol" {
+        /// RFC 5321, from anybody.
+        Smtp = "smtp",
+        /// RFC 2033, from a mail server beside us.
+        Lmtp = "lmtp",
+    }
+}
+
+bounce::vocabulary! {
+    /// What the SMTP and LMTP edge refused.
+    pub enum SmtpRefused, "why" {
+        /// A connection: there are as many as there may be.
+        Connections = "connections",
+        /// A connection: there are as many of its address as there may be, or were within a minute.
+        AddressConnections = "address_connections",
+        /// A recipient that no source has.
+        UnknownRecipient = "unknown_recipient",
+        /// A recipient beyond the limit.
+        TooManyRecipients = "too_many_recipients",
+        /// A line that is no command, or is not offered.
+        Syntax = "syntax",
+        /// A command at the wrong moment.
+        Sequence = "sequence",
+        /// A CR or LF that stands alone: perhaps smuggling.
+        BareLineEnd = "bare_line_end",
+        /// A message over the limit.
+        TooLarge = "too_large",
+        /// A session with too many mistakes.
+        TooManyErrors = "too_many_errors",
+        /// A session with too many commands.
+        TooManyCommands = "too_many_commands",
+        /// A session that was too slow.
+        TimedOut = "timed_out",
+        /// A handshake of TLS that failed.
+        Tls = "tls",
+        /// A message for which there was no room: come again.
+        Full = "full",
+        /// A message that could not be made durable: come again.
+        Unavailable = "unavailable",
+    }
+}
+
+bounce::vocabulary! {
     /// Who handled a failure.
     pub enum Stage, "stage" {
         /// The HTTP edge.
@@ -203,5 +247,41 @@ bounce::vocabulary! {
         Fetch = "fetch",
         /// The folder where receipts wait for the database.
         Spool = "spool",
+        /// The SMTP and LMTP edge.
+        Smtp = "smtp",
+    }
+}
+
+bounce::vocabulary! {
+    /// What became of a message of a mailbox.
+    pub enum Polled, "outcome" {
+        /// What it says is durable.
+        Taken = "taken",
+        /// It was kept, but reading or recording it failed.
+        Quarantined = "quarantined",
+        /// It is larger than is taken.
+        TooLarge = "too_large",
+        /// The server does not hand it out.
+        Unreadable = "unreadable",
+    }
+}
+
+bounce::vocabulary! {
+    /// Why a mailbox could not be worked on.
+    pub enum MailboxFailure, "cause" {
+        /// The server cannot be reached.
+        Connect = "connect",
+        /// The connection could not be protected.
+        Tls = "tls",
+        /// There is no access token.
+        Token = "token",
+        /// The server refuses the login.
+        Login = "login",
+        /// The connection broke, or the server fell silent.
+        Lost = "lost",
+        /// The server refuses what was asked for.
+        Refused = "refused",
+        /// Messages were not taken in: they wait in the box.
+        Intake = "intake",
     }
 }

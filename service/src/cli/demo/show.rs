@@ -126,6 +126,7 @@ impl Screen {
         for (about, command) in TRY {
             let _ = writeln!(out, "\n{}\n{command}", styled(DIM, &format!("# {about}")));
         }
+        let _ = writeln!(out, "\n   In a browser: {}/console; sign in with the KEY above.", demo.client.base());
         let _ = write!(out, "\n{}\n", styled(DIM, "# addresses to try"));
         for (address, _) in CHECKED {
             let _ = writeln!(out, "#   {address}");

@@ -1,17 +1,26 @@
 //! `rebound ingest`: messages of this machine into the lists, through the same intake as those that come over the network. Made
 //! for the pipe of a mail server (`bounces: "|rebound ingest --source bounces -"`), so the exit code is the answer: 0 only when
 //! everything is committed, and 75 (`EX_TEMPFAIL`, the server keeps the mail and comes again) whenever it is not and could be.
+//! And for archives: an mbox file, a Maildir or a folder of any size, which may be interrupted and gone on with.
 
+mod flow;
+mod journal;
+mod rehearse;
+mod summary;
+mod tell;
 mod view;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use bounce::kind::Attribution;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::journal::{Heading, Journal};
+use self::tell::Teller;
 use crate::app;
 use crate::cli::messages::{self, Entry, Found};
 use crate::cli::{Exit, setup, told};
@@ -22,19 +31,33 @@ use crate::spool::{self, Presence, Role};
 use crate::store::{List, Store};
 use crate::telemetry::{Telemetry, chain};
 
-/// Messages that are taken in at the same time.
-const TOGETHER: usize = 16;
 /// What the messages are.
 const MEDIA_TYPE: &str = "message/rfc822";
+/// What follows the help.
+const EXIT_CODES: &str = "\
+Exit codes, those of sysexits.h where a mail server acts on them:
+  0   every message is committed, or safe in the spool of a `rebound serve` on this machine
+  1   something else is wrong: no such source or list
+  2   the arguments are wrong; try the line of an alias by hand once
+  65  a message is empty or too large; told on standard error, the others are taken in
+  66  a file or folder cannot be read; the others are taken in
+  70  a fault of ours; please report it
+  75  come again: the database is away. With - every failure but 2 and 65 is this one, so that the mail server keeps the mail
+  77  a file or folder may not be read by this user; the others are taken in
+  78  the configuration cannot be used
+
+For the pipe of a mail server:
+  bounces: \"|rebound --config /etc/rebound.toml ingest --source bounces --quiet -\"
+
+For an archive, which goes on where it was if it is interrupted:
+  rebound ingest --source bounces --resume 2025.journal archive/2025.mbox";
 
 /// Takes messages in for good, as if they had come over the network.
 ///
-/// Prints one JSON object on a line for each message. Ends with 0 only when every message is committed, or while the database is
-/// away safe in the spool of a `rebound serve` on this machine; with 75 when it has to
-/// be brought again (the database is away; for standard input also when the configuration is wrong, so that a mail server
-/// keeps the mail); with 65 when a message is empty or too large; with 1 when a file cannot be read. What was brought before
-/// is recognised and does no harm.
+/// What was brought before is recognised, told as `duplicate`, and does no harm. A message that cannot be understood is kept
+/// for a later version (`unrecognised`, `quarantined`) and never keeps the others from being taken in.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Args {
     /// Name of the source that the messages come from: a `[[source]]` with `provider = "mime"`.
     #[arg(long, value_name = "NAME")]
@@ -45,45 +68,61 @@ pub(super) struct Args {
     /// Print nothing but errors.
     #[arg(long, short)]
     quiet: bool,
+    /// What to print on standard output: lines, if nothing is said; text with --dry-run.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Note in this file how far each file was taken in, and go on from what is noted there.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    resume: Option<PathBuf>,
+    /// Write nothing, and say what these messages are and which addresses would newly be suppressed.
+    #[arg(long)]
+    dry_run: bool,
     /// Message, mbox file, Maildir, folder (with all that is below it), or - for standard input.
     #[arg(value_name = "PATH", default_value = "-")]
     paths: Vec<PathBuf>,
 }
 
 /// What is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lines {
-    /// One for each message.
-    All,
-    /// None but errors.
-    Errors,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A JSON object on a line for each message.
+    Lines,
+    /// A summary in words.
+    Text,
+    /// A summary as one JSON object.
+    Json,
 }
 
 /// What messages are taken in with.
+#[derive(Debug)]
 struct Ingest {
     intake: Intake,
     source: Arc<Source>,
     list: Option<Arc<List>>,
     clock: Clock,
     max_body: usize,
+    queue: usize,
+    queue_bytes: usize,
 }
 
 /// Takes messages in.
 pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     let is_piped = args.paths.iter().any(|it| it.as_os_str() == "-");
-    let result = setup::load(config).and_then(|config| setup::block_on(ingest(args, config)));
-    match result {
+    let ingesting = || setup::load(config).and_then(|config| setup::block_on(ingest(args, config)));
+    match catch_unwind(AssertUnwindSafe(ingesting)) {
+        // Where the panic was has been told.
+        Err(_) => Ok(if is_piped { Exit::Again } else { Exit::Software }),
         // A mail server that is told anything else returns the mail, to nobody.
-        Err(error) if is_piped || setup::is_outage(&error) => match told(&error) {
+        Ok(Err(error)) if is_piped || setup::is_outage(&error) => match told(&error) {
             Exit::Success => Ok(Exit::Success),
             _ => Ok(Exit::Again),
         },
-        result => result,
+        Ok(Ok(exit)) if is_piped && exit > Exit::Data => Ok(Exit::Again),
+        Ok(result) => result,
     }
 }
 
 async fn ingest(args: &Args, config: Config) -> anyhow::Result<Exit> {
-    let clock = Clock::system();
     let source = config.sources.iter().find(|it| it.name == args.source);
     match source {
         None => bail!("there is no source named {:?} in the configuration", args.source),
@@ -92,21 +131,39 @@ async fn ingest(args: &Args, config: Config) -> anyhow::Result<Exit> {
         }
         Some(_) => {}
     }
-    let Met { store, sources, list, found } = meet(&config, args.list.as_deref(), &clock).await?;
+    let entries = messages::list(&args.paths);
+    if args.dry_run {
+        return Box::pin(rehearse::rehearse(args, &config, entries)).await;
+    }
+    let heading = Heading { rebound_ingest: 1, source: args.source.clone(), list: args.list.clone() };
+    let journal = args.resume.as_deref().map(|it| Journal::open(it, &heading)).transpose()?;
+    let format = args.format.unwrap_or(Format::Lines);
+    let mut teller = Teller::new((!args.quiet).then_some(format), &entries, journal);
+    let entries = teller.left_of(entries);
+    let met = meet(&config, args.list.as_deref(), &Clock::system()).await?;
+    let exit = take_all(args, &config, met, entries, &mut teller).await?;
+    teller.finish(|summary| format!("{}\n{}", summary.text(), summary.changes()))?;
+    Ok(exit)
+}
+
+/// Takes everything in, into a database.
+async fn take_all(args: &Args, config: &Config, met: Met, entries: Vec<Entry>, teller: &mut Teller) -> anyhow::Result<Exit> {
+    let Met { store, sources, list, found } = met;
+    let clock = Clock::system();
     let source = sources.get(&args.source).context("the source has gone")?;
-    let rules = RulesInForce::new(app::load_rules(&config)?);
+    let rules = RulesInForce::new(app::load_rules(config)?);
     let telemetry = Arc::new(Telemetry::new([args.source.as_str()]));
     let (intake, committer) = intake::channel(store.clone(), rules, config.intake.clone(), telemetry.clone(), Arc::new(Notify::new()));
     // Only a folder that `serve` has made will be emptied, so any other one is none.
-    let intake = match app::open_spool(&config, Role::Guest, &telemetry, &clock) {
+    let intake = match app::open_spool(config, Role::Guest, &telemetry, &clock) {
         Ok(Some(spool)) => intake.with_spool(Arc::new(spool), Presence::new(found), config.intake.commit_timeout),
         _ => intake,
     };
     let stop = CancellationToken::new();
     let committing = tokio::spawn(committer.run(clock.clone(), stop.clone()));
-    let ingest = Arc::new(Ingest { intake, source, list, clock, max_body: config.http.max_body.bytes() });
-    let lines = if args.quiet { Lines::Errors } else { Lines::All };
-    let exit = take_all(ingest, messages::list(&args.paths), config.intake.queue.min(TOGETHER), lines).await;
+    let (queue, queue_bytes) = (config.intake.queue, config.intake.queue_bytes.bytes());
+    let ingest = Arc::new(Ingest { intake, source, list, clock, max_body: config.http.max_body.bytes(), queue, queue_bytes });
+    let exit = flow::take_all(ingest, entries, |taken| teller.tell(&taken)).await;
     stop.cancel();
     committing.await.context("the committer ended in a panic")?;
     store.close().await;
@@ -148,53 +205,32 @@ fn has_spool(config: &Config) -> bool {
     config.spool.enabled && spool::is_kept(&config.spool.path)
 }
 
-/// Takes in some at a time, tells of them in order, and stops where the rest has to be brought again.
-async fn take_all(ingest: Arc<Ingest>, entries: Vec<Entry>, together: usize, lines: Lines) -> anyhow::Result<Exit> {
-    let (sender, mut found) = mpsc::channel(together);
-    let reading = tokio::task::spawn_blocking(move || {
-        // Whoever takes them in may have stopped; then there is nothing more to read.
-        entries.into_iter().try_for_each(|it| it.read(|found| sender.blocking_send(found)))
-    });
-    let mut worst = Exit::Success;
-    let mut some = Vec::new();
-    while worst != Exit::Again && found.recv_many(&mut some, together).await > 0 {
-        let taking: Vec<_> = some.drain(..).map(|found| tokio::spawn(ingest.clone().take(found))).collect();
-        for it in taking {
-            let taken = it.await.context("taking a message in ended in a panic")?;
-            view::print(&taken, lines)?;
-            worst = worst.max(taken.exit);
-        }
-    }
-    drop(found);
-    // An error of the reader is that nobody listens any more.
-    let _ = reading.await;
-    Ok(worst)
-}
-
 /// What became of one message.
 #[derive(Debug)]
 struct Taken {
     path: String,
+    file: Arc<str>,
+    reached: Option<messages::Reached>,
     exit: Exit,
     told: Result<Outcome, String>,
 }
 
 impl Ingest {
-    async fn take(self: Arc<Self>, found: Found) -> Taken {
-        let Found { path, content } = found;
-        let failed = |path, exit, error: &dyn std::error::Error| Taken { path, exit, told: Err(chain(error)) };
-        let bytes = match content {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => return failed(path, Exit::Data, &error),
-            // What cannot be read from a pipe can be brought again.
-            Err(error) => return failed(path.clone(), if path == "-" { Exit::Again } else { Exit::Failure }, &error),
+    async fn take(&self, found: Found) -> Taken {
+        let Found { path, file, reached, content } = found;
+        let (exit, told) = match content {
+            Ok(bytes) => self.take_bytes(bytes).await,
+            Err(error) => (unread(&error, &file), Err(chain(&error))),
         };
-        let refused = |path, why: String| Taken { path, exit: Exit::Data, told: Err(why) };
+        Taken { path, file, reached, exit, told }
+    }
+
+    async fn take_bytes(&self, bytes: Vec<u8>) -> (Exit, Result<Outcome, String>) {
         if bytes.trim_ascii().is_empty() {
-            return refused(path, "it is empty".to_owned());
+            return (Exit::Data, Err("it is empty".to_owned()));
         }
         if bytes.len() > self.max_body {
-            return refused(path, format!("it has {} bytes; the limit is {} (http.max_body)", bytes.len(), self.max_body));
+            return (Exit::Data, Err(format!("it has {} bytes; the limit is {} (http.max_body)", bytes.len(), self.max_body)));
         }
         let arrival = Arrival {
             tokens: Vec::new(),
@@ -206,8 +242,18 @@ impl Ingest {
             list: self.list.clone(),
         };
         match self.intake.accept(arrival).await {
-            Ok(outcome) => Taken { path, exit: Exit::Success, told: Ok(outcome) },
-            Err(error) => failed(path, Exit::Again, &error),
+            Ok(outcome) => (Exit::Success, Ok(outcome)),
+            Err(error) => (Exit::Again, Err(chain(&error))),
         }
+    }
+}
+
+/// What to end with if a message could not be read. From a pipe it can be brought again.
+fn unread(error: &std::io::Error, file: &str) -> Exit {
+    match error.kind() {
+        std::io::ErrorKind::FileTooLarge => Exit::Data,
+        _ if file == "-" => Exit::Again,
+        std::io::ErrorKind::PermissionDenied => Exit::Permission,
+        _ => Exit::NoInput,
     }
 }

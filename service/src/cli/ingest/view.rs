@@ -6,7 +6,7 @@ use bounce::kind::Kind;
 use bounce::report::Note;
 use serde::Serialize;
 
-use super::{Lines, Taken};
+use super::{Format, Taken};
 use crate::store::{Accepted, ReceiptId, ReceiptState};
 
 #[derive(Debug, Serialize)]
@@ -25,16 +25,22 @@ struct TakenView<'a> {
     error: Option<&'a str>,
 }
 
-/// Prints the line where it is wanted; an error goes to standard error in any case.
-pub(super) fn print(taken: &Taken, lines: Lines) -> anyhow::Result<()> {
+/// Prints the line where it is wanted; an error goes to standard error in any case. Where nobody listens any more nobody is
+/// told: the messages are taken in all the same, and the exit code says so.
+pub(super) fn print(taken: &Taken, format: Option<Format>) {
     if let Err(error) = &taken.told {
-        // Where standard error is closed nobody can be told; the exit code still says it.
         let _ = writeln!(io::stderr().lock(), "rebound: {}: {error}", taken.path);
     }
-    if lines == Lines::All {
-        writeln!(io::stdout().lock(), "{}", serde_json::to_string(&view(taken))?)?;
+    if format == Some(Format::Lines)
+        && let Ok(line) = serde_json::to_string(&view(taken))
+    {
+        let _ = writeln!(io::stdout().lock(), "{line}");
     }
-    Ok(())
+}
+
+/// The word for what became of a message.
+pub(super) fn status(taken: &Taken) -> &'static str {
+    view(taken).status
 }
 
 fn view(taken: &Taken) -> TakenView<'_> {
@@ -86,7 +92,7 @@ mod tests {
             answer: Answer::ok(),
             requests: Vec::new(),
         };
-        Taken { path: "x".to_owned(), exit: Exit::Success, told: Ok(outcome) }
+        Taken { path: "x".to_owned(), file: "x".into(), reached: None, exit: Exit::Success, told: Ok(outcome) }
     }
 
     #[test]
@@ -102,7 +108,7 @@ mod tests {
         assert_eq!(line(&taken(new(), Some(ReceiptState::Unrecognised))), of("unrecognised", &id));
         assert_eq!(line(&taken(Some(Accepted::Duplicate { receipt }), Some(ReceiptState::Processed))), of("duplicate", &id));
         assert_eq!(line(&taken(None, None)), of("nothing", "null"));
-        let failed = Taken { path: "x".to_owned(), exit: Exit::Again, told: Err("away".to_owned()) };
+        let failed = Taken { exit: Exit::Again, told: Err("away".to_owned()), ..taken(None, None) };
         let expected = r#"{"path":"x","status":"failed","receipt_id":null,"kind":null,"events":0,"changes":0,"notes":[],"error":"away"}"#;
         assert_eq!(line(&failed), expected);
     }

@@ -25,6 +25,8 @@ pub(super) struct Piece {
     pub(super) number: usize,
     /// Whether there is no other.
     pub(super) is_alone: bool,
+    /// Octets of the file up to the end of this message, those that were passed over included.
+    pub(super) end: u64,
     /// The message, quoting undone.
     pub(super) content: io::Result<Vec<u8>>,
 }
@@ -35,6 +37,9 @@ pub(super) struct Mbox<R> {
     reader: R,
     limit: usize,
     number: usize,
+    /// Octets that were read, and of these those of the line that ended the last message.
+    octets: u64,
+    ahead: u64,
     state: State,
 }
 
@@ -49,19 +54,27 @@ enum State {
 
 impl<R: BufRead> Mbox<R> {
     /// Reads messages of up to `limit` octets.
-    pub(super) const fn new(reader: R, limit: usize) -> Self {
-        Self { reader, limit, number: 0, state: State::Start }
+    #[cfg(test)]
+    const fn new(reader: R, limit: usize) -> Self {
+        Self::after(reader, limit, 0, 0)
+    }
+
+    /// Reads messages of up to `limit` octets, where so many messages of so many octets have been read of the file before.
+    pub(super) const fn after(reader: R, limit: usize, messages: usize, octets: u64) -> Self {
+        Self { reader, limit, number: messages, octets, ahead: 0, state: State::Start }
     }
 
     /// The next line, cut where no message could hold it.
     fn line(&mut self) -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
         self.reader.by_ref().take(self.limit as u64 + 1).read_until(b'\n', &mut line)?;
+        self.octets += line.len() as u64;
         Ok(line)
     }
 
     /// Reads as far as the next separator or the end.
     fn message(&mut self) -> io::Result<Vec<u8>> {
+        self.ahead = 0;
         if self.state == State::Start {
             self.line()?;
         }
@@ -74,6 +87,7 @@ impl<R: BufRead> Mbox<R> {
             }
             if is_after_blank && separates(&line) {
                 self.state = State::Separated;
+                self.ahead = line.len() as u64;
                 break;
             }
             is_after_blank = line == b"\n" || line == b"\r\n";
@@ -104,7 +118,12 @@ impl<R: BufRead> Iterator for Mbox<R> {
         if content.as_ref().is_err_and(|it| it.kind() != io::ErrorKind::FileTooLarge) {
             self.state = State::Ended;
         }
-        Some(Piece { number: self.number, is_alone: self.number == 1 && self.state == State::Ended, content })
+        Some(Piece {
+            number: self.number,
+            is_alone: self.number == 1 && self.state == State::Ended,
+            end: self.octets - self.ahead,
+            content,
+        })
     }
 }
 
@@ -210,6 +229,21 @@ mod tests {
             (b"", false),
         ] {
             assert_eq!(begins(head), expected, "{:?}", String::from_utf8_lossy(head));
+        }
+    }
+
+    #[test]
+    fn reading_goes_on_where_a_message_ended() {
+        let text = format!("{FROM_LINE}A: 1\n\none\n\n{FROM_LINE}A: 2\n\n{}\n\n{FROM_LINE}A: 3\n\nthree\n", "x".repeat(90));
+        let all: Vec<Piece> = Mbox::new(text.as_bytes(), 80).collect();
+        assert_eq!(all.last().map(|it| it.end), Some(text.len() as u64));
+        for piece in &all {
+            let end = usize::try_from(piece.end).unwrap();
+            let rest = Mbox::after(&text.as_bytes()[end..], 80, piece.number, piece.end);
+            let rest: Vec<_> =
+                rest.filter(|it| end < text.len() || it.content.is_err()).map(|it| (it.number, it.end, it.content.ok())).collect();
+            let expected: Vec<_> = all.iter().skip(piece.number).map(|it| (it.number, it.end, it.content.as_ref().ok().cloned())).collect();
+            assert_eq!(rest, expected);
         }
     }
 

@@ -4,8 +4,10 @@
 mod mbox;
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use mbox::Mbox;
 
@@ -17,8 +19,9 @@ const STDIN: &str = "-";
 /// A file, or standard input, that holds one message or many.
 #[derive(Debug)]
 pub(super) struct Entry {
-    shown: String,
+    shown: Arc<str>,
     place: Place,
+    from: Option<Reached>,
 }
 
 #[derive(Debug)]
@@ -29,11 +32,26 @@ enum Place {
     Unreadable(io::Error),
 }
 
+/// How far a file was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reached {
+    /// Its octets so far.
+    pub(super) octets: u64,
+    /// The messages in them.
+    pub(super) messages: usize,
+    /// When it was last written to, in nanoseconds.
+    pub(super) modified: u64,
+}
+
 /// One message, or why there is none.
 #[derive(Debug)]
 pub(super) struct Found {
     /// Path as given, joined with what was found below it; `#3` behind it for the third message of an mbox file.
     pub(super) path: String,
+    /// The same without a number.
+    pub(super) file: Arc<str>,
+    /// How far the file is read with this message; none of standard input, or where it could not be read.
+    pub(super) reached: Option<Reached>,
     /// The message as it came.
     pub(super) content: io::Result<Vec<u8>>,
 }
@@ -43,7 +61,7 @@ pub(super) fn list(paths: &[PathBuf]) -> Vec<Entry> {
     let mut entries = Vec::new();
     for path in paths {
         if path.as_os_str() == STDIN {
-            entries.push(Entry { shown: STDIN.to_owned(), place: Place::Stdin });
+            entries.push(Entry { shown: STDIN.into(), place: Place::Stdin, from: None });
             continue;
         }
         match fs::metadata(path) {
@@ -82,7 +100,28 @@ fn walk(folder: &Path, entries: &mut Vec<Entry>) {
 
 impl Entry {
     fn new(path: &Path, place: Place) -> Self {
-        Self { shown: path.to_string_lossy().into_owned(), place }
+        Self { shown: path.to_string_lossy().into(), place, from: None }
+    }
+
+    /// The path as it is shown.
+    pub(super) fn path(&self) -> &str {
+        &self.shown
+    }
+
+    /// Octets of the file; none of standard input.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.metadata().map(|it| it.len())
+    }
+
+    /// Goes on where it was read to before. Whether nothing is left to read of it.
+    pub(super) fn go_on(&mut self, from: Reached) -> bool {
+        self.from = Some(from);
+        self.metadata().is_some_and(|it| it.len() == from.octets && modified(&it) == from.modified)
+    }
+
+    fn metadata(&self) -> Option<fs::Metadata> {
+        let Place::File(path) = &self.place else { return None };
+        fs::metadata(path).ok()
     }
 
     /// Hands over each message in turn.
@@ -90,26 +129,62 @@ impl Entry {
     /// # Errors
     /// Only what the receiver returns; what cannot be read is handed over as such.
     pub(super) fn read<E>(self, mut each: impl FnMut(Found) -> Result<(), E>) -> Result<(), E> {
+        let file = self.shown;
         let opened = match self.place {
-            Place::Stdin => Ok(Box::new(BufReader::new(io::stdin())) as Box<dyn BufRead>),
-            Place::File(path) => File::open(path).map(|it| Box::new(BufReader::new(it)) as Box<dyn BufRead>),
+            Place::Stdin => Ok(Opened { reader: Box::new(BufReader::new(io::stdin())), modified: None, from: None }),
+            Place::File(path) => open(&path, self.from),
             Place::Unreadable(error) => Err(error),
         };
         // A folder or a failing disk shows at the first read.
-        let opened = opened.and_then(|mut it| it.fill_buf().map(mbox::begins).map(|is_mbox| (it, is_mbox)));
-        let (reader, is_mbox) = match opened {
+        let opened = opened.and_then(|mut it| it.reader.fill_buf().map(mbox::begins).map(|is_mbox| (it, is_mbox)));
+        let (opened, is_mbox) = match opened {
             Ok(it) => it,
-            Err(error) => return each(Found { path: self.shown, content: Err(error) }),
+            Err(error) => return each(Found { path: file.to_string(), file, reached: None, content: Err(error) }),
         };
+        let reached = |octets, messages| opened.modified.map(|modified| Reached { octets, messages, modified });
         if !is_mbox {
-            return each(Found { path: self.shown, content: whole(reader) });
+            let content = whole(opened.reader);
+            let reached = content.as_ref().ok().and_then(|it| reached(it.len() as u64, 1));
+            return each(Found { path: file.to_string(), file, reached, content });
         }
-        for piece in Mbox::new(reader, MESSAGE_BYTES) {
-            let path = if piece.is_alone { self.shown.clone() } else { format!("{}#{}", self.shown, piece.number) };
-            each(Found { path, content: piece.content })?;
+        let (messages, octets) = opened.from.map_or((0, 0), |it| (it.messages, it.octets));
+        for piece in Mbox::after(opened.reader, MESSAGE_BYTES, messages, octets) {
+            let path = if piece.is_alone { file.to_string() } else { format!("{file}#{}", piece.number) };
+            let is_cut = piece.content.as_ref().is_err_and(|it| it.kind() != io::ErrorKind::FileTooLarge);
+            let reached = if is_cut { None } else { reached(piece.end, piece.number) };
+            each(Found { path, file: file.clone(), reached, content: piece.content })?;
         }
         Ok(())
     }
+}
+
+/// A file that can be read, and where in it that begins.
+struct Opened {
+    reader: Box<dyn BufRead>,
+    modified: Option<u64>,
+    from: Option<Reached>,
+}
+
+/// Opens a file where it was read to before. If no message begins there it is another file now, and read as a whole.
+fn open(path: &Path, from: Option<Reached>) -> io::Result<Opened> {
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let modified = metadata.is_file().then(|| modified(&metadata));
+    if let Some(from) = from.filter(|it| it.octets < metadata.len()) {
+        file.seek(SeekFrom::Start(from.octets))?;
+        let mut reader = BufReader::new(file);
+        if mbox::begins(reader.fill_buf()?) {
+            return Ok(Opened { reader: Box::new(reader), modified, from: Some(from) });
+        }
+        file = reader.into_inner();
+        file.seek(SeekFrom::Start(0))?;
+    }
+    Ok(Opened { reader: Box::new(BufReader::new(file)), modified, from: None })
+}
+
+fn modified(metadata: &fs::Metadata) -> u64 {
+    let since = metadata.modified().ok().and_then(|it: SystemTime| it.duration_since(UNIX_EPOCH).ok());
+    since.and_then(|it| u64::try_from(it.as_nanos()).ok()).unwrap_or_default()
 }
 
 fn whole(reader: impl Read) -> io::Result<Vec<u8>> {
@@ -189,6 +264,39 @@ mod tests {
     fn what_cannot_be_read_does_not_keep_the_rest_from_being_read() {
         let root = folder(&[("a.eml", "a")]);
         assert_eq!(paths(root.path(), &["missing", "a.eml"]), [("missing".to_owned(), None), ("a.eml".to_owned(), Some("a".to_owned()))]);
+    }
+
+    #[test]
+    fn a_file_is_gone_on_with_unless_it_is_another_one() {
+        let message = |number: usize| format!("From a Mon Jan  5 10:00:00 2026\nX: {number}\n\ntext\n\n");
+        let root = folder(&[("x.mbox", &(message(1) + &message(2))), ("y.eml", "Y: 1\n")]);
+        let read = |name: &str, from: Option<Reached>| {
+            let mut entry = list(&[root.path().join(name)]).pop().unwrap();
+            let is_done = from.is_some_and(|it| entry.go_on(it));
+            let mut found = Vec::new();
+            let push = |it| {
+                found.push(it);
+                Ok::<_, ()>(())
+            };
+            entry.read(push).unwrap();
+            (is_done, found)
+        };
+        let numbers = |it: &[Found]| it.iter().map(|it| it.reached.unwrap().messages).collect::<Vec<_>>();
+        let (_, all) = read("x.mbox", None);
+        assert_eq!(numbers(&all), [1, 2]);
+        let (is_done, rest) = read("x.mbox", all[0].reached);
+        assert_eq!((is_done, numbers(&rest)), (false, vec![2]));
+        assert!(read("x.mbox", all[1].reached).0);
+        fs::write(root.path().join("x.mbox"), message(1) + &message(2) + &message(3)).unwrap();
+        let (is_done, rest) = read("x.mbox", all[1].reached);
+        assert_eq!((is_done, numbers(&rest)), (false, vec![3]));
+        fs::write(root.path().join("x.mbox"), message(10) + &message(20) + &message(30)).unwrap();
+        assert_eq!(numbers(&read("x.mbox", all[1].reached).1), [1, 2, 3], "no message begins there any more");
+        let (_, one) = read("y.eml", None);
+        assert!(read("y.eml", one[0].reached).0);
+        fs::write(root.path().join("y.eml"), "Y: 2, and more\n").unwrap();
+        let (is_done, again) = read("y.eml", one[0].reached);
+        assert_eq!((is_done, again.len()), (false, 1));
     }
 
     #[test]

@@ -264,6 +264,29 @@ async fn a_key_writes_no_further_than_it_reaches() {
 }
 
 #[tokio::test]
+async fn a_key_undoes_no_further_than_it_reaches() {
+    let bench = Bench::new().await;
+    let key = bench.key_of("confined", &[Scope::Write, Scope::Read], Some("acme.weekly")).await;
+    let undo = async |import: &Value, key: &str| {
+        let place = format!("/v1/imports/{}", import["import_id"].as_str().unwrap());
+        bench.send(bench.request("DELETE", &place).bearer_auth(key)).await
+    };
+    let whole = "address,list,cause\na@example.org,acme.weekly,manual_block\nb@example.org,acme,manual_block\n";
+    let whole = bench.import("acme.weekly", "", whole.to_owned()).await;
+    let again = bench.import("acme.weekly", "", "address,list,cause\nb@example.org,acme,manual_block\n".to_owned()).await;
+    for import in [&whole, &again] {
+        assert_eq!(undo(import, &key).await.problem(), "forbidden", "{import}");
+    }
+    let below = bench.import("acme.weekly", "", "address,cause\nc@example.org,manual_block\n".to_owned()).await;
+    assert_eq!(undo(&below, &key).await.status, 202);
+    let own = bench.request("POST", "/v1/lists/acme.weekly/import").bearer_auth(&key).header("content-type", "text/csv");
+    let begun = bench.send(own.body("address,cause\nd@example.org,hard\n")).await;
+    let own = bench.ended(begun.header("location")).await;
+    assert_eq!(undo(&own, &key).await.status, 202, "a fact that it brought itself, though it stands above");
+    assert_eq!(undo(&whole, &bench.key).await.status, 202);
+}
+
+#[tokio::test]
 async fn imports_and_refused_lines_come_in_pages() {
     let bench = Bench::new().await;
     let first = bench.import("acme", "", format!("a@example.org\n{}", "nobody\n".repeat(5))).await;

@@ -1,0 +1,223 @@
+//! What happened lately, in numbers. Ids are in the order of time, so a window is a range of the primary key; what would grow with
+//! the table is counted among the newest rows only, and says so.
+
+use bounce::classify::reason::{Fault, Reason};
+use bounce::kind::{BounceType, Kind};
+use entity::{event, receipt, subject};
+use sea_orm::sea_query::{Alias, Expr, Func, Order, Query};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait as _, EntityTrait, ExprTrait as _, QueryFilter, QueryOrder, QuerySelect};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::store::error::{StoreError, bad_row};
+use crate::store::feed::Visible;
+use crate::store::record::{Event, ReceiptState};
+use crate::store::{Store, Who, dialect, rows};
+
+/// Events among which receivers are counted, the newest.
+pub const RECEIVERS_AMONG: u64 = 20_000;
+/// Receipts among which sources are counted, the newest.
+pub const SOURCES_AMONG: u64 = 10_000;
+/// Receipts that wait are counted up to this.
+pub const UNREAD_UP_TO: u64 = 1000;
+/// How much later than its id an event may say that it came: clocks of replicas differ.
+const SLACK: time::Duration = time::Duration::HOUR;
+
+/// A stretch of time, cut into pieces of one length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// When the first piece begins.
+    pub since: OffsetDateTime,
+    /// Length of a piece in seconds.
+    pub width: i64,
+    /// How many there are.
+    pub pieces: u16,
+}
+
+/// How many events of one kind there were in one piece of a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Figure {
+    /// Which piece.
+    pub piece: u16,
+    /// What happened.
+    pub kind: Kind,
+    /// Hard or soft.
+    pub bounce_type: Option<BounceType>,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// How often.
+    pub count: u64,
+}
+
+/// What came of one source among the newest receipts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFigure {
+    /// Its name.
+    pub source: String,
+    /// Receipts.
+    pub receipts: u64,
+    /// The newest.
+    pub last: OffsetDateTime,
+}
+
+/// The least id that something of this time can have.
+pub(super) fn first_id(at: OffsetDateTime) -> Uuid {
+    let millis = u128::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    Uuid::from_u128(millis << 80)
+}
+
+/// Events that stand, of a time and of the lists that somebody may see.
+pub(super) fn standing_since(since: OffsetDateTime, lists: Option<&[crate::store::ListId]>) -> Condition {
+    use event::Column as C;
+    let some = Condition::all()
+        .add(C::Id.gte(first_id(since - SLACK)))
+        .add(C::ReceivedAt.gte(rows::kept(since)))
+        .add(C::MergedInto.is_null())
+        .add(C::WithdrawnAt.is_null());
+    match lists {
+        Some(lists) => some.add(C::ListId.is_in(lists.iter().map(|it| it.0))),
+        None => some,
+    }
+}
+
+/// Piece, kind, type, reason and count.
+type FigureRow = (i64, String, Option<String>, Option<String>, i64);
+
+impl Store {
+    /// How many events of which kind there were when.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn figures(&self, window: Window, visible: &Visible) -> Result<Vec<Figure>, StoreError> {
+        use event::Column as C;
+        let lists = self.visible_lists(visible).await?;
+        let piece = dialect::piece(&self.db, "received_at", window.since.unix_timestamp(), window.width);
+        let found: Vec<FigureRow> = event::Entity::find()
+            .select_only()
+            .expr_as(piece, "piece")
+            .columns([C::Kind, C::BounceType, C::Reason])
+            .expr_as(Func::count(Expr::col(C::Id)), "count")
+            .filter(standing_since(window.since, lists.as_deref()))
+            .group_by(Expr::col(Alias::new("piece")))
+            .group_by(C::Kind)
+            .group_by(C::BounceType)
+            .group_by(C::Reason)
+            .into_tuple()
+            .all(&self.db)
+            .await?;
+        let mut figures = Vec::with_capacity(found.len());
+        for (piece, kind, bounce_type, reason, count) in found {
+            // A clock that runs ahead puts some behind the end; they belong to the last piece.
+            let piece = std::cmp::min(u16::try_from(piece).unwrap_or(window.pieces), window.pieces.saturating_sub(1));
+            figures.push(Figure {
+                piece,
+                kind: rows::word("event", &kind)?,
+                bounce_type: rows::words("event", bounce_type.as_deref())?,
+                reason: rows::words("event", reason.as_deref())?,
+                count: count_of(count),
+            });
+        }
+        Ok(figures)
+    }
+
+    /// The domains that bounced most, among the newest bounces.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn receivers(&self, since: OffsetDateTime, visible: &Visible, limit: u64) -> Result<Vec<(String, u64)>, StoreError> {
+        use event::Column as C;
+        let lists = self.visible_lists(visible).await?;
+        let newest = Query::select()
+            .column(C::SubjectId)
+            .from(event::Entity)
+            .cond_where(standing_since(since, lists.as_deref()).add(C::Kind.eq(Kind::Bounce.as_str())))
+            .order_by(C::Id, Order::Desc)
+            .limit(RECEIVERS_AMONG)
+            .to_owned();
+        let (it, count) = (Alias::new("it"), Alias::new("count"));
+        let domain = (subject::Entity, subject::Column::Domain);
+        let query = Query::select()
+            .column(domain)
+            .expr_as(Expr::cust("count(*)"), count.clone())
+            .from_subquery(newest, it.clone())
+            .inner_join(subject::Entity, Expr::col((subject::Entity, subject::Column::Id)).equals((it, C::SubjectId)))
+            .and_where(Expr::col(domain).ne(""))
+            .add_group_by([Expr::col(domain)])
+            .order_by(count, Order::Desc)
+            .order_by(domain, Order::Asc)
+            .limit(limit)
+            .to_owned();
+        let found = self.db.query_all(&query).await?;
+        found.iter().map(|row| Ok((row.try_get_by_index(0)?, count_of(row.try_get_by_index(1)?)))).collect()
+    }
+
+    /// What came by which source, among the newest receipts.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn source_figures(&self) -> Result<Vec<SourceFigure>, StoreError> {
+        use receipt::Column as C;
+        let newest = Query::select()
+            .columns([C::Source, C::ReceivedAt])
+            .from(receipt::Entity)
+            .order_by(C::Id, Order::Desc)
+            .limit(SOURCES_AMONG)
+            .to_owned();
+        let query = Query::select()
+            .column(C::Source)
+            .expr(Expr::cust("count(*)"))
+            .expr(Func::max(Expr::col(C::ReceivedAt)))
+            .from_subquery(newest, Alias::new("it"))
+            .group_by_col(C::Source)
+            .to_owned();
+        let found = self.db.query_all(&query).await?;
+        let figure = |row: &sea_orm::QueryResult| {
+            let (source, receipts, last) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+            Ok(SourceFigure { source, receipts: count_of(receipts), last })
+        };
+        found.iter().map(figure).collect()
+    }
+
+    /// The newest events for which the sender has to act, with whom they are about.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn senders_faults(&self, since: OffsetDateTime, visible: &Visible, limit: u64) -> Result<Vec<(Event, Who)>, StoreError> {
+        use event::Column as C;
+        let lists = self.visible_lists(visible).await?;
+        let faults = Fault::ALL.iter().filter(|it| it.is_senders()).map(|it| it.as_str());
+        let kinds = [Kind::Bounce, Kind::Delayed, Kind::Rejected].map(Kind::as_str);
+        let query = event::Entity::find()
+            .filter(standing_since(since, lists.as_deref()))
+            .filter(C::Fault.is_in(faults))
+            .filter(C::Kind.is_in(kinds));
+        let found = query.order_by_desc(C::Id).limit(limit).all(&self.db).await?;
+        let events = found.into_iter().map(|it| rows::event_from_row(it, Vec::new())).collect::<Result<Vec<_>, _>>()?;
+        let subjects = self.subjects(events.iter().map(|it| it.subject)).await?;
+        Ok(events.into_iter().map(|it| (subjects.get(&it.subject).cloned().unwrap_or_default(), it)).map(|(a, it)| (it, a)).collect())
+    }
+
+    /// How many receipts with their bytes are in these states, counted up to [`UNREAD_UP_TO`].
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn unread_count(&self, states: &[ReceiptState], visible: &Visible) -> Result<u64, StoreError> {
+        use receipt::Column as C;
+        let lists = self.visible_lists(visible).await?;
+        let mut some = receipt::Entity::find()
+            .select_only()
+            .column(C::Id)
+            .filter(C::State.is_in(states.iter().map(|it| it.as_str())))
+            .filter(C::Body.is_not_null())
+            .limit(UNREAD_UP_TO);
+        if let Some(lists) = lists {
+            some = some.filter(C::ListId.is_in(lists.iter().map(|it| it.0)));
+        }
+        let found: Vec<Uuid> = some.into_tuple().all(&self.db).await?;
+        u64::try_from(found.len()).map_err(|it| bad_row("receipt", it))
+    }
+}
+
+fn count_of(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or_default()
+}
