@@ -42,8 +42,11 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// The command line, each command with its examples.
 pub(super) fn command() -> clap::Command {
     EXAMPLES.iter().fold(Cli::command(), |command, (name, lines)| {
-        let text = format!("Examples:\n  {}", lines.replace('\n', "\n  "));
-        command.mut_subcommand(name, |it| it.after_help(text))
+        command.mut_subcommand(name, |it| {
+            // What a command says of its own, its exit codes for one, comes first.
+            let own = it.get_after_help().map(|it| format!("{it}\n\n")).unwrap_or_default();
+            it.after_help(format!("{own}Examples:\n  {}", lines.replace('\n', "\n  ")))
+        })
     })
 }
 
@@ -60,6 +63,13 @@ mod tests {
                 assert_eq!(taken.as_ref().ok().and_then(|it| it.subcommand_name()), Some(*name), "{line}: {taken:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_a_command_says_of_its_own_stays() {
+        let mut command = command();
+        let help = command.find_subcommand_mut("ingest").map(|it| it.render_help().to_string()).unwrap_or_default();
+        assert!(help.contains("Exit codes") && help.contains("Examples:"), "{help}");
     }
 
     #[test]
