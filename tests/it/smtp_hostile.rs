@@ -19,7 +19,7 @@ async fn refused(service: &Mailed, why: &str) -> u64 {
 }
 
 /// Whether somebody honest is served.
-async fn serves(bench: &Bench) -> bool {
+fn serves(bench: &Bench) -> bool {
     swaks(bench.lmtp, "<>", &bench.return_path(GONE), DSN, &["--protocol", "LMTP"]).0 == Some(0)
 }
 
@@ -103,7 +103,7 @@ async fn who_asks_without_listening_is_not_waited_for() {
     };
     tokio::time::timeout(Duration::from_mins(1), closed).await.expect("it is closed");
     assert!(memory(&service).await < before + (64 << 20));
-    assert!(serves(&bench).await);
+    assert!(serves(&bench));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +147,7 @@ async fn two_thousand_at_once_are_as_many_as_may_be_and_cost_no_more() {
     }))
     .await;
     assert!(memory(&service).await < before + (80 << 20), "{} of {before}", memory(&service).await);
-    assert!(serves(&bench).await, "neighbours have connections of their own");
+    assert!(serves(&bench), "neighbours have connections of their own");
     let ended = join_all(heard.into_iter().map(|mut client| async move {
         client.say(".\r\nQUIT\r\n").await;
         client.hear_all().await.split_off(4)
@@ -171,9 +171,9 @@ async fn one_address_has_so_many_connections_and_no_more_a_minute() {
         let mut client = Client25::connect(bench.smtp).await;
         let heard = client.hear().await;
         if heard.starts_with("220") {
-            inside.push(client)
+            inside.push(client);
         } else {
-            told = heard
+            told = heard;
         }
         assert!(inside.len() <= 3);
     }
@@ -189,5 +189,5 @@ async fn one_address_has_so_many_connections_and_no_more_a_minute() {
         client.hear_all().await;
     }
     assert!(last.starts_with("421 4.7.0"), "{last}");
-    assert!(serves(&bench).await);
+    assert!(serves(&bench));
 }

@@ -69,9 +69,9 @@ async fn killed_while_postfix_waits_for_the_answer_it_loses_nothing_and_counts_o
         let postfix = OwnPostfix::start(&by_lmtp(&bench), refuser.port()).await;
         let (path, held) = (bench.return_path(GONE), wire.held());
         if is_committed {
-            wire.stall_answers_to("COMMIT")
+            wire.stall_answers_to("COMMIT");
         } else {
-            wire.stall_at("COMMIT")
+            wire.stall_at("COMMIT");
         }
         send(&path, &postfix);
         eventually("it is being committed", || async { wire.held() > held }).await;

@@ -85,7 +85,7 @@ impl OwnPostfix {
         assert!(SNIPPET.contains(NEXT_HOP) && SNIPPET.contains(FOLDER), "the snippet says what is to be changed here");
         let snippet = SNIPPET.replace(NEXT_HOP, next_hop).replace(FOLDER, &place);
         let smtpd = format!("127.0.0.1:{port} inet n - n - - smtpd");
-        let services: String = SERVICES.iter().copied().chain([smtpd.as_str()]).map(|it| format!("{it}\n")).collect();
+        let services = SERVICES.iter().copied().chain([smtpd.as_str(), ""]).collect::<Vec<_>>().join("\n");
         for (name, text) in [("main.cf", base + &snippet), ("master.cf", services), ("rebound_recipients", RECIPIENTS.to_owned())] {
             std::fs::write(folder.path().join(name), text).expect("the folder is ours");
         }

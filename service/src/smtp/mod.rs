@@ -1,5 +1,5 @@
 //! The mail edge: SMTP for the MX of a bounce domain, LMTP for a mail server beside us. A session is a machine without sockets
-//! ([`session`]); [`connection`] moves octets between it and the wire, and [`delivery`] hands its messages to the intake, which is
+//! (`session`); `connection` moves octets between it and the wire, and `delivery` hands its messages to the intake, which is
 //! the same for all edges. Nothing is relayed and nothing is sent: a message is for an address that a source has, or refused.
 //!
 //! Everybody may connect to an MX, so everything is bounded: connections, commands, mistakes, octets and time.
