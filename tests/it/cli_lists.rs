@@ -87,14 +87,14 @@ async fn what_cannot_be_imported_says_why() {
     let database = TestDatabase::sqlite();
     let folder = configured(&database);
     std::fs::write(folder.path().join("names.csv"), "first,last\nJane,Doe\n").unwrap();
-    for (arguments, told) in [
-        (["import", "names.csv", "--list", "acme.weekly"], "neither a header with a column of addresses"),
-        (["import", "missing.csv", "--list", "acme.weekly"], "missing.csv cannot be read"),
-        (["import", "names.csv", "--list", "nowhere"], "there is no list named"),
+    for (arguments, code, told) in [
+        (["import", "names.csv", "--list", "acme.weekly"], 65, "neither a header with a column of addresses"),
+        (["import", "missing.csv", "--list", "acme.weekly"], 1, "missing.csv cannot be read"),
+        (["import", "names.csv", "--list", "nowhere"], 1, "there is no list named"),
     ] {
         let output = run(folder.path(), &arguments);
         let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(1) && error.contains(told), "{error}");
+        assert!(output.status.code() == Some(code) && error.contains(told), "{error}");
     }
     let into = run(folder.path(), &["export", "--list", "acme.weekly", "-o", "no/such/folder.csv"]);
     assert_eq!(into.status.code(), Some(1));
