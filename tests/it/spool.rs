@@ -219,12 +219,12 @@ impl Cut {
 
 #[tokio::test]
 async fn a_receipt_that_fails_by_itself_is_set_aside_and_holds_nobody_up() {
-    poisoned("0A000", 10).await.sets_the_poisoned_one_aside(11).await;
+    Box::pin(poisoned("0A000", 10)).await.sets_the_poisoned_one_aside(11).await;
 }
 
 #[tokio::test]
 async fn a_receipt_that_fails_as_if_the_database_were_away_holds_nobody_up() {
-    let cut = poisoned("57014", 10).await;
+    let cut = Box::pin(poisoned("57014", 10)).await;
     eventually("the others are there", || async { cut.events().await == 11 }).await;
     eventually("what comes in is committed", || async { cut.ready().await["status"] == "ready" }).await;
     assert_eq!(cut.post(20..21).await, [StatusCode::OK]);
@@ -233,12 +233,12 @@ async fn a_receipt_that_fails_as_if_the_database_were_away_holds_nobody_up() {
 
 #[tokio::test]
 async fn a_receipt_that_fails_while_nothing_else_comes_is_set_aside() {
-    poisoned("0A000", 0).await.sets_the_poisoned_one_aside(1).await;
+    Box::pin(poisoned("0A000", 0)).await.sets_the_poisoned_one_aside(1).await;
 }
 
 #[tokio::test]
 async fn a_receipt_waits_for_a_database_that_refuses_everybody() {
-    let cut = poisoned("42501", 0).await;
+    let cut = Box::pin(poisoned("42501", 0)).await;
     let tries = |page: &str| {
         let series = "rebound_failures_total{stage=\"spool\"} ";
         page.lines().find_map(|it| it.strip_prefix(series)).is_some_and(|it| it.parse::<u32>().unwrap() >= 7)
