@@ -5,8 +5,19 @@ mod forms;
 mod pages;
 mod sessions;
 
+use crate::config::Config;
 use crate::http::tests::{Answered, Bench, HARD, NOW};
 use crate::store::Scope;
+
+/// The service with its console.
+async fn bench() -> Bench {
+    Bench::new().await.showing(crate::console::pages)
+}
+
+/// The same with another configuration.
+async fn bench_with(change: impl FnOnce(&mut Config)) -> Bench {
+    Bench::with(change).await.showing(crate::console::pages)
+}
 
 /// A browser that is signed in.
 struct Browser<'a> {

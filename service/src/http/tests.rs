@@ -51,6 +51,8 @@ pub(crate) struct Bench {
     /// A key that may do everything.
     pub(crate) key: String,
     stop: CancellationToken,
+    /// What is served beside the API.
+    pages: fn(&Config) -> Pages,
 }
 
 impl Drop for Bench {
@@ -139,28 +141,34 @@ impl Bench {
             telemetry,
             clock,
         };
-        Self::serve(state, key, stop)
+        Self::serve(state, key, stop, |_| Arc::new(|_| ()))
     }
 
-    pub(crate) fn serve(state: State, key: String, stop: CancellationToken) -> Self {
+    pub(crate) fn serve(state: State, key: String, stop: CancellationToken, pages: fn(&Config) -> Pages) -> Self {
         let listener = TcpListener::bind(state.config.http.listen).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(serve(state.clone(), listener, crate::console::pages(&state.config)).unwrap());
+        tokio::spawn(serve(state.clone(), listener, pages(&state.config)).unwrap());
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { base, http, state, key, stop }
+        Self { base, http, state, key, stop, pages }
     }
 
     /// The same service behind another socket, knowing certificates.
     pub(crate) fn knowing(mut self, certificates: impl IntoIterator<Item = (String, String)>) -> Self {
         let fetcher = self.state.fetcher.clone().with_certificates(certificates);
         let stop = std::mem::take(&mut self.stop);
-        Self::serve(State { fetcher, ..self.state.clone() }, self.key.clone(), stop)
+        Self::serve(State { fetcher, ..self.state.clone() }, self.key.clone(), stop, self.pages)
+    }
+
+    /// The same service behind another socket, with pages beside the API.
+    pub(crate) fn showing(mut self, pages: fn(&Config) -> Pages) -> Self {
+        let stop = std::mem::take(&mut self.stop);
+        Self::serve(self.state.clone(), self.key.clone(), stop, pages)
     }
 
     /// The same service behind another socket, at another time.
     pub(crate) fn at(mut self, clock: Clock) -> Self {
         let stop = std::mem::take(&mut self.stop);
-        Self::serve(State { clock, ..self.state.clone() }, self.key.clone(), stop)
+        Self::serve(State { clock, ..self.state.clone() }, self.key.clone(), stop, self.pages)
     }
 
     pub(crate) async fn key_of(&self, name: &str, scopes: &[Scope], list: Option<&str>) -> String {

@@ -66,7 +66,7 @@ fn the_table_names_every_page_and_its_scope() {
 
 #[tokio::test]
 async fn every_page_asks_for_its_scope_and_for_nothing_else() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     let reader = Browser::of(&bench, "reader", &[Read], None).await;
     let writer = Browser::of(&bench, "writer", &[Read, Write], None).await;
     let admin = Browser::with(&bench, &bench.key).await;
@@ -102,7 +102,7 @@ async fn every_page_asks_for_its_scope_and_for_nothing_else() {
 
 #[tokio::test]
 async fn no_form_is_answered_that_no_page_of_ours_sent() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     let admin = Browser::with(&bench, &bench.key).await;
     let other = Browser::of(&bench, "other", &[Admin], None).await;
     let page = admin.get("/console/address").await;
@@ -141,7 +141,7 @@ fn multipart(fields: &[(&str, &str)]) -> String {
 
 #[tokio::test]
 async fn a_list_is_imported_by_a_form_with_a_look_before() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     let writer = Browser::of(&bench, "writer", &[Read, Write], None).await;
     let page = writer.get("/console/lists/acme.weekly/import").await;
     for (mode, blocked) in [("preview", None), ("real", Some("import"))] {
@@ -164,7 +164,7 @@ async fn a_list_is_imported_by_a_form_with_a_look_before() {
 
 #[tokio::test]
 async fn a_key_of_one_tree_neither_reads_nor_learns_of_another() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     bench.state.store.ensure_list("other.covert", None, NOW).await.unwrap();
     let foreign = HARD.replace("jane@", "foreign@").replace("mx.example.net", "mx.covert.example").replace("<1@", "<2@");
     for (list, message) in [("acme.weekly", HARD), ("other.covert", &foreign), ("other.covert", "From: covert@example.org\r\n\r\ncovert")] {

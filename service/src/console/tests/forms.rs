@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn an_address_is_released_blocked_and_erased() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     assert_eq!(bench.hand_in(HARD).await.status, 200);
     let admin = Browser::with(&bench, &bench.key).await;
     assert_eq!(bench.cause("acme.weekly", "jane@example.org").await.as_deref(), Some("hard"));
@@ -29,7 +29,7 @@ async fn an_address_is_released_blocked_and_erased() {
 
 #[tokio::test]
 async fn an_address_stands_in_no_path() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     assert_eq!(bench.hand_in(HARD).await.status, 200);
     let admin = Browser::with(&bench, &bench.key).await;
     let found = admin.post("/console/address", &[("address", "Jane@Example.ORG")]).await;
@@ -46,7 +46,7 @@ async fn an_address_stands_in_no_path() {
 
 #[tokio::test]
 async fn what_was_not_understood_is_read_again() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     assert_eq!(bench.hand_in("From: a@example.org\r\nSubject: Hello\r\n\r\nJust a letter.\r\n").await.status, 200);
     let admin = Browser::with(&bench, &bench.key).await;
     let page = admin.get("/console/quarantine").await;
@@ -61,7 +61,7 @@ async fn what_was_not_understood_is_read_again() {
 
 #[tokio::test]
 async fn the_theme_is_remembered() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     let admin = Browser::with(&bench, &bench.key).await;
     let answered = admin.post("/console/theme", &[("theme", "dark")]).await;
     assert_eq!(cookies(&answered), ["rebound-theme=dark"]);

@@ -12,7 +12,7 @@ fn hostile() -> String {
 
 #[tokio::test]
 async fn every_page_goes_out_under_a_strict_policy_and_is_kept_nowhere() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     assert_eq!(bench.hand_in(&hostile()).await.status, 200);
     let admin = Browser::with(&bench, &bench.key).await;
     let pages = [
@@ -47,7 +47,7 @@ async fn every_page_goes_out_under_a_strict_policy_and_is_kept_nowhere() {
 
 #[tokio::test]
 async fn a_hostile_text_is_text() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     let message = hostile();
     assert_eq!(bench.hand_in(&message).await.status, 200);
     let admin = Browser::with(&bench, &bench.key).await;
@@ -70,7 +70,7 @@ async fn a_hostile_text_is_text() {
 #[tokio::test]
 async fn the_overview_counts_what_came_and_says_what_needs_somebody() {
     // Ids are of the time that it is.
-    let bench = Bench::new().await.at(Clock::system());
+    let bench = bench().await.at(Clock::system());
     let admin = Browser::with(&bench, &bench.key).await;
     let page = admin.get("/console").await;
     assert!(page.text.contains("Nothing waits for you.") && page.text.contains("No bounces in this time."), "{}", page.text);
@@ -101,7 +101,7 @@ async fn the_overview_counts_what_came_and_says_what_needs_somebody() {
 
 #[tokio::test]
 async fn events_are_found_by_what_they_say() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     let other = HARD.replace("jane@example.org", "john@example.net").replace("<1@", "<2@");
     for message in [HARD, &other] {
         assert_eq!(bench.hand_in(message).await.status, 200);
@@ -129,7 +129,7 @@ async fn events_are_found_by_what_they_say() {
 
 #[tokio::test]
 async fn files_of_the_pages_are_kept_for_good_under_a_name_of_their_own() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     let page = bench.send(bench.request("GET", "/console/sign-in")).await;
     let files: Vec<&str> = page.text.split('"').filter(|it| it.starts_with("/console/assets/")).collect();
     assert!(files.len() >= 2);
@@ -142,7 +142,7 @@ async fn files_of_the_pages_are_kept_for_good_under_a_name_of_their_own() {
 
 #[tokio::test]
 async fn without_the_database_pages_say_so() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     let admin = Browser::with(&bench, &bench.key).await;
     bench.state.store.close().await;
     let page = admin.get("/console").await;

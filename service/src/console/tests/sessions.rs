@@ -10,7 +10,7 @@ use crate::clock::Clock;
 async fn clocked() -> (Bench, Arc<AtomicI64>) {
     let later = Arc::new(AtomicI64::new(0));
     let read = later.clone();
-    let bench = Bench::new().await.at(Clock::from(move || NOW + time::Duration::seconds(read.load(Ordering::SeqCst))));
+    let bench = bench().await.at(Clock::from(move || NOW + time::Duration::seconds(read.load(Ordering::SeqCst))));
     (bench, later)
 }
 
@@ -51,7 +51,7 @@ async fn what_ends_a_key_ends_its_sessions_at_once() {
 
 #[tokio::test]
 async fn signing_out_ends_the_session_and_signing_in_begins_another() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     let browser = Browser::with(&bench, &bench.key).await;
     let answered = browser.post("/console/sign-out", &[]).await;
     assert_eq!((answered.status, answered.header("location")), (303, "/console/sign-in"));
@@ -69,7 +69,7 @@ async fn signing_out_ends_the_session_and_signing_in_begins_another() {
 
 #[tokio::test]
 async fn cookies_may_do_no_more_than_they_must() {
-    let bench = Bench::new().await;
+    let bench = bench().await;
     let answered = try_key(&bench, &bench.key, &[]).await;
     let set: Vec<&str> = answered.headers.get_all("set-cookie").iter().map(|it| it.to_str().unwrap()).collect();
     let session = set.iter().find(|it| it.starts_with("rebound-session=")).unwrap();
@@ -91,7 +91,7 @@ async fn cookies_may_do_no_more_than_they_must() {
 
 #[tokio::test]
 async fn only_a_live_key_that_may_read_signs_in() {
-    let bench = Bench::with(|it| it.console.sign_ins_a_minute = 100).await;
+    let bench = bench_with(|it| it.console.sign_ins_a_minute = 100).await;
     let ingest = bench.key_of("ingest", &[Scope::Ingest, Scope::Write], None).await;
     let revoked = bench.key_of("revoked", &[Scope::Read], None).await;
     bench.state.store.revoke_key("revoked", NOW).await.unwrap();
@@ -108,7 +108,7 @@ async fn only_a_live_key_that_may_read_signs_in() {
 
 #[tokio::test]
 async fn whoever_tries_too_often_has_to_wait() {
-    let bench = Bench::with(|it| it.console.sign_ins_a_minute = 3).await;
+    let bench = bench_with(|it| it.console.sign_ins_a_minute = 3).await;
     for _ in 0..3 {
         assert_eq!(try_key(&bench, "rbk_wrong", &[]).await.status, 422);
     }
@@ -120,7 +120,7 @@ async fn whoever_tries_too_often_has_to_wait() {
 
 #[tokio::test]
 async fn where_it_is_switched_off_there_is_no_console() {
-    let bench = Bench::with(|it| it.console.enabled = false).await;
+    let bench = bench_with(|it| it.console.enabled = false).await;
     assert_eq!(bench.send(bench.request("GET", "/console")).await.status, 404);
     assert_eq!(bench.send(bench.request("GET", "/console/sign-in")).await.status, 404);
 }
