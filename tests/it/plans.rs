@@ -13,7 +13,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use service::clock::Clock;
 use service::intake::RulesInForce;
 use service::listing::Spool;
-use service::store::{ActRequest, Cursor, EventFilter, ImportMode, List, ReceiptState, Store, Undo, Visible};
+use service::store::{ActRequest, Cursor, ImportMode, List, Store, Undo, Visible};
 use service::telemetry::Telemetry;
 use service::transfer::{Consent, Order, Ordered, Reach, Transfers};
 use time::{OffsetDateTime, macros::datetime};
@@ -109,25 +109,6 @@ async fn checks_of_one_and_of_many_find_by_index() {
             for _ in 0..8 {
                 store.check(&list, &addresses(1), NOW).await.unwrap();
                 store.check(&list, &addresses(30), NOW).await.unwrap();
-            }
-        })
-        .await;
-}
-
-#[tokio::test]
-async fn pages_of_the_console_find_by_index() {
-    let filled = Filled::new().await;
-    filled
-        .work("event", async |store, list| {
-            for visible in [Visible::All, Visible::Below(list)] {
-                let all = store.browse_events(&EventFilter::default(), &visible, 50).await.unwrap();
-                let before = all.items.last().map(|it| it.0.id);
-                let filter = EventFilter { domain: Some("filled.example".to_owned()), before, ..EventFilter::default() };
-                store.browse_events(&filter, &visible, 50).await.unwrap();
-                store.senders_faults(NOW - time::Duration::WEEK, &visible, 2000).await.unwrap();
-                let unread = [ReceiptState::Quarantined, ReceiptState::Unrecognised];
-                store.unread_receipts(&unread, &visible, None, 50).await.unwrap();
-                store.unread_count(&unread, &visible).await.unwrap();
             }
         })
         .await;
