@@ -39,6 +39,7 @@ impl Cut {
             config.spool.enabled = true;
             folder.path().clone_into(&mut config.spool.path);
             config.spool.patience = Duration::from_millis(500);
+            config.spool.set_aside_after = Duration::ZERO;
         });
         let app = plan.start().await;
         // From here on the key is known.

@@ -339,7 +339,7 @@ async fn once_met(presence: Option<Presence>, stop: CancellationToken, run: impl
 
 /// The loop that empties the spool, if there is one.
 fn keep_spool(state: &State, stop: &CancellationToken) -> Option<impl Future<Output = Result<(), StoreError>> + use<>> {
-    let drain = state.intake.drain(state.store.clone(), state.sources.clone())?;
+    let drain = state.intake.drain(state.store.clone(), state.sources.clone(), state.config.spool.set_aside_after)?;
     let (presence, _) = state.intake.presence()?;
     let meeting = Meeting {
         store: state.store.clone(),

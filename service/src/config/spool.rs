@@ -20,6 +20,8 @@ section! {
         pub max_entry: Size = Size(32 << 20),
         /// Once the oldest receipt has waited for so long no more are taken.
         pub max_age: Option<Duration> = Some(Duration::from_hours(7 * 24)),
+        /// A receipt that keeps failing as if the database were away, while others are committed, is set aside after so long.
+        pub set_aside_after: Duration = Duration::from_hours(1),
         /// Time the database has to commit a receipt before it goes to the folder.
         pub patience: Duration = Duration::from_secs(2),
         /// How long an API key that was used is believed while the database is away.

@@ -62,6 +62,10 @@ pub(super) async fn get_address(state: web::Data<State>, visit: Visit, caller: C
     let bytes = HEXLOWER_PERMISSIVE.decode(path.as_bytes()).map_err(|_| nothing("address"))?;
     let subject = SubjectId(bytes.try_into().map_err(|_| nothing("address"))?);
     let Some(address) = state.store.address_of(subject).await? else {
+        // What others know of it, a key that is confined learns from nothing.
+        if caller.confined_to().is_some() {
+            return Err(nothing("address"));
+        }
         // Of somebody erased only those learn that there is something who know the address.
         return Err(Problem::new(ProblemKind::NotFound, "there is no such address, or it was erased; look it up by itself"));
     };

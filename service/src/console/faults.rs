@@ -21,7 +21,7 @@ use crate::console::shown::shown;
 use crate::http::codes::MeaningView;
 use crate::http::keys::Caller;
 use crate::http::{Problem, State};
-use crate::store::{Event, EventId};
+use crate::store::{EVENTS_LOOKED_AT, Event, EventId};
 
 /// Failures that one look takes in, the newest.
 const LOOKED_AT: u64 = 2000;
@@ -66,7 +66,11 @@ pub(super) async fn get_faults(state: web::Data<State>, visit: Visit, caller: Ca
             (empty("Nobody complains of your sending.", &html! { "Blocks, listings and failed authentication will show up here, by cause." }))
         }
         @for (at, (key, group)) in groups.iter().enumerate() { (told(at, key, group, now)) }
-        @if is_cut { p.quiet { "Among the newest " (LOOKED_AT) " failures of this kind." } }
+        p.quiet {
+            "Looked for among the newest " (EVENTS_LOOKED_AT) " events"
+            @if is_cut { "; of what was found, the newest " (LOOKED_AT) " are shown" }
+            "."
+        }
     };
     Ok(Page::new(&visit, Place::Faults, "Sender faults", &content))
 }

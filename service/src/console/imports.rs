@@ -79,10 +79,14 @@ pub(super) async fn post_import(
 
 async fn sent(state: &State, visit: &Visit, request: &HttpRequest, payload: web::Payload) -> Result<Sent, Problem> {
     let unreadable = |_| Problem::new(ProblemKind::InvalidBody, "the form cannot be read");
+    let too_much = || Problem::new(ProblemKind::InvalidBody, "the form has more than it should");
     let mut form = Multipart::new(request.headers(), payload);
     let (mut fields, mut file) = (Vec::new(), None);
     while let Some(mut field) = form.try_next().await.map_err(unreadable)? {
         let name = field.name().unwrap_or_default().to_owned();
+        if fields.len() > 10 || (name == "file" && file.is_some()) {
+            return Err(too_much());
+        }
         if name == "file" {
             // The token stands before the file; a file without one is not even read.
             require_token(visit, &fields)?;
@@ -93,8 +97,8 @@ async fn sent(state: &State, visit: &Visit, request: &HttpRequest, payload: web:
         let mut value = BytesMut::new();
         while let Some(some) = field.try_next().await.map_err(unreadable)? {
             let some: Bytes = some;
-            if value.len() + some.len() > FIELD_LIMIT || fields.len() > 10 {
-                return Err(Problem::new(ProblemKind::InvalidBody, "the form has more than it should"));
+            if value.len() + some.len() > FIELD_LIMIT {
+                return Err(too_much());
             }
             value.extend_from_slice(&some);
         }

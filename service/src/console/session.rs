@@ -14,7 +14,7 @@ use crate::console::cookies::Jar;
 use crate::console::csrf;
 use crate::console::page::Theme;
 use crate::http::State;
-use crate::http::keys::{Caller, Keys};
+use crate::http::keys::{Caller, Keys, require_met};
 use crate::http::{Problem, ProblemKind};
 use crate::store::{Scope, SessionLife};
 
@@ -108,6 +108,9 @@ async fn enter(scope: Option<Scope>, request: &HttpRequest) -> Result<Entered, P
         csrf::require_own_origin(request)?;
     }
     let theme = Jar::Theme.read(request).and_then(|it| it.parse().ok()).unwrap_or_default();
+    if scope.is_some() {
+        require_met(state)?;
+    }
     let secret = Jar::Session.read(request).filter(|it| it.len() == SECRET_LENGTH);
     let key = match &secret {
         Some(secret) => state.store.session(secret, life(state), state.clock.now()).await,

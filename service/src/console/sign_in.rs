@@ -18,7 +18,7 @@ use crate::console::elements::token_field;
 use crate::console::form::{Asked, Form};
 use crate::console::page::{Page, Place, see};
 use crate::console::session::{Visit, life, new_secret};
-use crate::http::keys::KEY_LENGTH;
+use crate::http::keys::{KEY_LENGTH, require_met};
 use crate::http::{Problem, State};
 use crate::store::Scope;
 
@@ -106,6 +106,7 @@ pub(super) async fn post_sign_in(
         };
         return Ok(sign_in_page(&visit, Some(why), None).with(StatusCode::BAD_REQUEST).answer());
     }
+    require_met(&state)?;
     let Form(fields) = form?;
     let refuse = |why| Ok(sign_in_page(&visit, Some(why), fields.get("next")).with(StatusCode::UNPROCESSABLE_ENTITY).answer());
     let secret = fields.get("key").unwrap_or_default();

@@ -63,5 +63,7 @@ pub(crate) async fn get_export(
     let lines = lines.inspect_err(move |error| telemetry.failed(Stage::Http, "going on with an export", error));
     let mut answer = HttpResponse::Ok();
     answer.content_type(format.media_type()).insert_header((header::CONTENT_DISPOSITION, name));
+    // The console hands it out by a cookie, which keeps nothing out of caches.
+    answer.insert_header((header::CACHE_CONTROL, "no-store"));
     Ok(answer.streaming::<_, StoreError>(lines))
 }

@@ -57,6 +57,12 @@ impl Known {
     }
 }
 
+/// Until the database was met nobody knows whether it is the right one.
+pub(crate) fn require_met(state: &State) -> Result<(), Problem> {
+    let is_unmet = state.intake.presence().is_some_and(|(it, _)| it.now() == Found::Unmet);
+    if is_unmet { Err(Problem::not_ready()) } else { Ok(()) }
+}
+
 impl Keys {
     pub(super) fn new(remembered_for: Duration) -> Self {
         Self {
@@ -69,9 +75,7 @@ impl Keys {
 
     /// The live key that a request shows, to do something of that scope.
     pub(super) async fn caller(&self, request: &HttpRequest, scope: Scope, state: &State) -> Result<Caller, Problem> {
-        if state.intake.presence().is_some_and(|(it, _)| it.now() == Found::Unmet) {
-            return Err(Problem::not_ready());
-        }
+        require_met(state)?;
         let secret = bearer(request).ok_or_else(|| Problem::unauthorized("this route needs an API key", CHALLENGE))?;
         if !(secret.len() == KEY_LENGTH && secret.starts_with("rbk_")) {
             return Err(unknown());

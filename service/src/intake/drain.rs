@@ -34,7 +34,8 @@ const FILES: usize = 1000;
 const TOGETHER: usize = 64;
 /// Times a receipt may fail by itself, while others are committed, before it is set aside.
 const TRIALS: u32 = 3;
-/// The same with an error that would be everybody's if others were not committed.
+/// The same with an error that would be everybody's if others were not committed; and it must have failed for `spool.set_aside_after`,
+/// for somebody may hold a lock, or have taken a right away.
 const TRIALS_IN_DOUBT: u32 = 5;
 /// The same where there are no others, only a database that commits something else.
 const TRIALS_ALONE: u32 = 7;
@@ -52,6 +53,8 @@ pub struct Drain {
     store: Arc<Store>,
     /// Receipts that failed by themselves.
     trials: HashMap<ReceiptId, Trial>,
+    /// How long one may fail as if the database were away while others are committed.
+    set_aside_after: Duration,
     /// How many in a row have failed as if the database were away.
     in_a_row: u32,
 }
@@ -61,6 +64,7 @@ pub struct Drain {
 struct Trial {
     failures: u32,
     commits: u64,
+    since: Instant,
     not_before: Instant,
 }
 
@@ -98,9 +102,9 @@ type Committed = Result<Option<(Accepted, ReceiptState)>, IntakeError>;
 impl Intake {
     /// Whoever empties its spool, if it has one.
     #[must_use]
-    pub fn drain(&self, store: Arc<Store>, sources: Sources) -> Option<Drain> {
+    pub fn drain(&self, store: Arc<Store>, sources: Sources, set_aside_after: Duration) -> Option<Drain> {
         let shelter = self.shelter.clone()?;
-        Some(Drain { intake: self.clone(), shelter, sources, store, trials: HashMap::new(), in_a_row: 0 })
+        Some(Drain { intake: self.clone(), shelter, sources, store, trials: HashMap::new(), in_a_row: 0, set_aside_after })
     }
 }
 
@@ -308,14 +312,16 @@ impl Drain {
             self.in_a_row += 1;
         }
         let commits = self.shelter.presence.commits();
-        let trial = self.trials.entry(entry.id).or_insert(Trial { failures: 0, commits, not_before: Instant::now() });
+        let now = Instant::now();
+        let trial = self.trials.entry(entry.id).or_insert(Trial { failures: 0, commits, since: now, not_before: now });
         trial.failures += 1;
-        trial.not_before = Instant::now() + (FIRST_WAIT * 2_u32.saturating_pow(trial.failures.min(16))).min(LONGEST_WAIT);
-        let Trial { failures, commits: before, .. } = *trial;
-        let is_at_fault = if commits > before {
-            failures >= if is_own { TRIALS } else { TRIALS_IN_DOUBT }
-        } else {
-            is_own && failures >= TRIALS_ALONE && self.commits().await
+        trial.not_before = now + (FIRST_WAIT * 2_u32.saturating_pow(trial.failures.min(16))).min(LONGEST_WAIT);
+        let Trial { failures, commits: before, since, .. } = *trial;
+        let is_at_fault = match (is_own, commits > before) {
+            (true, true) => failures >= TRIALS,
+            (true, false) => failures >= TRIALS_ALONE && self.commits().await,
+            (false, true) => failures >= TRIALS_IN_DOUBT && now.duration_since(since) >= self.set_aside_after,
+            (false, false) => false,
         };
         self.intake.telemetry.failed(Stage::Spool, "committing a receipt of the spool", error);
         if is_at_fault {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bounce::classify::reason::Reason;
 use bounce::kind::{Attribution, BounceType, Kind};
 use entity::{event, receipt, subject};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait as _};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait as _, Select};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use crate::store::record::{Event, ReceiptState};
 use crate::store::{Store, Who, rows};
 
 /// Rows that one page looks at.
-const LOOKED_AT: u64 = 50_000;
+pub const EVENTS_LOOKED_AT: u64 = 50_000;
 
 /// Which events.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +76,13 @@ pub struct UnreadReceipt {
 type UnreadRow = (Uuid, String, Uuid, OffsetDateTime, String, i64, String, Option<String>);
 
 impl Store {
+    /// The last event of a range that is looked at, if there are more than that.
+    pub(super) async fn last_looked_at(&self, range: Select<event::Entity>) -> Result<Option<Uuid>, StoreError> {
+        let id = event::Column::Id;
+        let last = range.select_only().column(id).order_by_desc(id).offset(EVENTS_LOOKED_AT - 1).limit(1);
+        Ok(last.into_tuple().one(&self.db).await?)
+    }
+
     /// Events that fit, the newest first.
     ///
     /// # Errors
@@ -89,16 +96,7 @@ impl Store {
         if let Some(before) = filter.before {
             range = range.filter(C::Id.lt(before.0));
         }
-        let last: Option<Uuid> = range
-            .clone()
-            .select_only()
-            .column(C::Id)
-            .order_by_desc(C::Id)
-            .offset(LOOKED_AT - 1)
-            .limit(1)
-            .into_tuple()
-            .one(&self.db)
-            .await?;
+        let last = self.last_looked_at(range.clone()).await?;
         let mut query = range.filter(standing_since(since, lists.as_deref()));
         if let Some(last) = last {
             query = query.filter(C::Id.gte(last));

@@ -101,17 +101,23 @@ impl Store {
         found.into_iter().map(figure).collect()
     }
 
+    /// Events that stand, of a time and of the lists that somebody may see, among the newest.
+    async fn newest_since(&self, since: OffsetDateTime, visible: &Visible) -> Result<Condition, StoreError> {
+        let some = standing_since(since, self.visible_lists(visible).await?.as_deref());
+        let last = self.last_looked_at(event::Entity::find()).await?;
+        Ok(some.add_option(last.map(|it| event::Column::Id.gte(it))))
+    }
+
     /// The domains that bounced most, among the newest bounces.
     ///
     /// # Errors
     /// When the database is away.
     pub async fn receivers(&self, since: OffsetDateTime, visible: &Visible, limit: u64) -> Result<Vec<(String, u64)>, StoreError> {
         use event::Column as C;
-        let lists = self.visible_lists(visible).await?;
         let newest = Query::select()
             .column(C::SubjectId)
             .from(event::Entity)
-            .cond_where(standing_since(since, lists.as_deref()).add(C::Kind.eq(Kind::Bounce.as_str())))
+            .cond_where(self.newest_since(since, visible).await?.add(C::Kind.eq(Kind::Bounce.as_str())))
             .order_by(C::Id, Order::Desc)
             .limit(RECEIVERS_AMONG)
             .to_owned();
@@ -165,11 +171,10 @@ impl Store {
     /// When the database is away.
     pub async fn senders_faults(&self, since: OffsetDateTime, visible: &Visible, limit: u64) -> Result<Vec<(Event, Who)>, StoreError> {
         use event::Column as C;
-        let lists = self.visible_lists(visible).await?;
         let faults = Fault::ALL.iter().filter(|it| it.is_senders()).map(|it| it.as_str());
         let kinds = [Kind::Bounce, Kind::Delayed, Kind::Rejected].map(Kind::as_str);
         let query = event::Entity::find()
-            .filter(standing_since(since, lists.as_deref()))
+            .filter(self.newest_since(since, visible).await?)
             .filter(C::Fault.is_in(faults))
             .filter(C::Kind.is_in(kinds));
         let found = query.order_by_desc(C::Id).limit(limit).all(&self.db).await?;

@@ -228,6 +228,9 @@ impl Stepping<'_> {
             }
             let erased = erased::settle(self.tx, &mut subjects, rows.iter().map(|(id, row)| (*id, &row.address))).await?;
             histories = load::histories_beside(self.tx, lists, &pairs, &subjects, &new).await?;
+            for history in histories.values_mut().filter(|it| new.contains(&it.subject)) {
+                history.revision = floor;
+            }
             let rows: Vec<_> = rows.iter().map(|it| known_as(it, &erased)).collect();
             (said, counts) = self.store.say(self.import, &rows, &mut histories, self.moment)?;
         }

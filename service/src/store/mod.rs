@@ -48,7 +48,7 @@ mod waiting;
 use sea_orm::DatabaseConnection;
 
 pub use acts::{ActRequest, Acted};
-pub use browse::{EventFilter, EventPage, UnreadReceipt};
+pub use browse::{EVENTS_LOOKED_AT, EventFilter, EventPage, UnreadReceipt};
 pub use check::{Answer, Blocked};
 pub use commit::Accepted;
 pub use connect::{Announces, Connect, PoolState};

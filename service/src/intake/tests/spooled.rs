@@ -40,7 +40,7 @@ impl Spooled {
             tokio::spawn(committer.run(Clock::from(|| NOW), self.bench.stop.clone()));
         }
         let stop = CancellationToken::new();
-        let drain = self.bench.intake.drain(self.bench.store.clone(), sources).unwrap().run(stop.clone());
+        let drain = self.bench.intake.drain(self.bench.store.clone(), sources, Duration::ZERO).unwrap().run(stop.clone());
         tokio::spawn(drain);
         let spool = self.bench.intake.spool().unwrap();
         while !self.presence.is_there() || spool.figures(NOW).entries > 0 || !spool.oldest(1).await.unwrap().is_empty() {
