@@ -16,7 +16,7 @@ use crate::mailbox_fixture::{bounce_of, fetching, person, series};
 struct Folders {
     inbox: BTreeSet<u32>,
     moved: BTreeMap<String, BTreeSet<u32>>,
-    connections: usize,
+    broken: usize,
 }
 
 /// Of messages 1 to 6, the second comes garbled, the third breaks the connection, the fourth is refused and the fifth says that it is
@@ -50,7 +50,10 @@ async fn serve(stream: TcpStream, folders: Arc<Mutex<Folders>>) -> std::io::Resu
                 let body = if *uid == 5 { vec![b'x'; 70_000] } else { bounce_of(&person(*uid as usize)) };
                 let text = match uid {
                     2 => b"* 2 FETCH (UID two BODY[] {3}\r\nabc)\r\n".to_vec(),
-                    3 => return stream.shutdown().await,
+                    3 => {
+                        folders.lock().unwrap().broken += 1;
+                        return stream.shutdown().await;
+                    }
                     4 => {
                         verdict = "NO that one is broken";
                         Vec::new()
@@ -99,22 +102,31 @@ async fn messages_over_which_the_server_stumbles_are_set_aside() {
         let folders = folders.clone();
         async move {
             while let Ok((stream, _)) = listener.accept().await {
-                folders.lock().unwrap().connections += 1;
                 tokio::spawn(serve(stream, folders.clone()));
             }
         }
     });
     let database = TestDatabase::sqlite();
     let app = fetching(&database, vec![mailbox]).await;
-    eventually("the box is empty", || async { folders.lock().unwrap().inbox.is_empty() }).await;
+    let left = || folders.lock().unwrap().inbox.clone();
+    eventually("one is left", || async { left() == BTreeSet::from([4]) }).await;
+    // A server that refuses all there is may refuse everything for a while. Only where it gives others, that one is at fault.
+    let mut last = 6;
+    while !left().is_empty() {
+        last += 1;
+        assert!(last < 12, "it is asked for, but not for ever");
+        folders.lock().unwrap().inbox.insert(last);
+        eventually("another one is taken", || async { !left().contains(&last) }).await;
+    }
+    assert!(last > 6);
     let moved = folders.lock().unwrap().moved.clone();
-    assert_eq!(moved["Rebound-Processed"], BTreeSet::from([1, 6]));
+    assert_eq!(moved["Rebound-Processed"], (6..=last).chain([1]).collect());
     assert_eq!(moved["Rebound-Failed"], BTreeSet::from([2, 3, 4, 5]));
-    for number in [1, 6] {
+    for number in [1, 6, last as usize] {
         assert!(app.is_suppressed(&person(number)).await);
     }
     let counted = |why: &'static str| series(&app, "rebound_mailbox_messages_total", why);
-    assert_eq!((counted("unreadable").await, counted("too_large").await, counted("taken").await), (3, 1, 2));
-    assert!(folders.lock().unwrap().connections < 12, "it comes back, but not for ever");
+    assert_eq!((counted("unreadable").await, counted("too_large").await), (3, 1));
+    assert_eq!(folders.lock().unwrap().broken, 3, "it comes back, but not for ever");
     app.stop().await;
 }

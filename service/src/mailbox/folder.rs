@@ -10,7 +10,7 @@ use super::Mailbox;
 use super::client::{Client, Idle, Selected};
 use super::connect::connect;
 use super::error::MailboxError;
-use super::sweep::{Memory, Sweep};
+use super::sweep::{Memory, Seen, Sweep};
 use crate::config::After;
 use crate::outbox::Backoff;
 
@@ -67,7 +67,7 @@ impl Folder {
         memory.begin(folder.validity);
         self.mailbox.telemetry.mailbox_opened(&config.name, &self.name);
         loop {
-            let sweep = Sweep { mailbox: &self.mailbox, client: &mut client, folder: &folder, memory, stop };
+            let sweep = Sweep { mailbox: &self.mailbox, client: &mut client, folder: &folder, memory, stop, seen: Seen::default() };
             sweep.run().await?;
             if stop.is_cancelled() {
                 return part(client, Ended::Stopped).await;

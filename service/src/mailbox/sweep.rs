@@ -31,7 +31,7 @@ const TRIES: u32 = 3;
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     validity: u32,
-    /// Messages that were asked for when the connection broke, and how often.
+    /// Messages that were asked for when the connection broke, or refused while others were not, and how often.
     broke: BTreeMap<u32, u32>,
     /// Durable, but the server would not mark them.
     done: BTreeSet<u32>,
@@ -65,6 +65,16 @@ pub(super) struct Sweep<'a> {
     pub(super) folder: &'a Selected,
     pub(super) memory: &'a mut Memory,
     pub(super) stop: &'a CancellationToken,
+    /// What came of this pass so far.
+    pub(super) seen: Seen,
+}
+
+/// Whether messages could be fetched in a pass, and those that could not. One that is refused is at fault only if others are not: else
+/// the server gives nobody anything for a while.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    has_fetched: bool,
+    refused: Vec<u32>,
 }
 
 impl Sweep<'_> {
@@ -91,6 +101,11 @@ impl Sweep<'_> {
                 }
                 let refusal = self.batch(&batch).await?;
                 worst = worst.or(refusal);
+            }
+        }
+        if self.seen.has_fetched {
+            for uid in &self.seen.refused {
+                *self.memory.broke.entry(*uid).or_default() += 1;
             }
         }
         worst.map_or(Ok(()), Err)
@@ -143,14 +158,19 @@ impl Sweep<'_> {
     async fn batch(&mut self, batch: &Batch) -> Result<Option<MailboxError>, MailboxError> {
         let Batch { uids, limit, .. } = batch;
         let Some(bodies) = self.stop.run_until_cancelled(self.bodies(uids, *limit)).await else { return Ok(None) };
-        let mut bodies = bodies?;
+        let mut bodies = match bodies {
+            // It is asked for once more, alone.
+            Err(error) if error.is_refusal() => BTreeMap::new(),
+            bodies => bodies?,
+        };
         // Cut short, since it is larger than the server has said: it comes alone.
         bodies.retain(|_, it| it.len() < *limit || *limit > self.mailbox.config.max_size.bytes());
         let missing: Vec<u32> = uids.iter().copied().filter(|it| !bodies.contains_key(it)).collect();
+        self.seen.has_fetched |= !bodies.is_empty();
         let taken = self.mailbox.take_all(bodies).await;
         let done: Vec<u32> = taken.iter().filter(|(_, it)| matches!(it, Ok(Polled::Taken))).map(|(uid, _)| *uid).collect();
         self.mailbox.telemetry.mailbox_taken(&self.mailbox.config.name, done.len());
-        let refusal = self.mark_done(&done).await?;
+        let mut refusal = self.mark_done(&done).await?;
         let mut left = None;
         for (uid, it) in taken {
             match it {
@@ -160,7 +180,7 @@ impl Sweep<'_> {
             }
         }
         for uid in missing {
-            self.alone(uid).await?;
+            refusal = refusal.or(self.alone(uid).await?);
         }
         // There is no sense in asking for the next ones.
         left.map_or(Ok(refusal), Err)
@@ -169,7 +189,7 @@ impl Sweep<'_> {
     /// Fetches messages. One over which the connection breaks is remembered.
     async fn bodies(&mut self, uids: &[u32], limit: usize) -> Result<BTreeMap<u32, Bytes>, MailboxError> {
         match self.client.bodies(uids, limit).await {
-            Err(error) if error.is_refusal() => Ok(BTreeMap::new()),
+            Err(error) if error.is_refusal() => Err(error),
             Err(error) => {
                 for uid in uids {
                     *self.memory.broke.entry(*uid).or_default() += 1;
@@ -180,13 +200,24 @@ impl Sweep<'_> {
         }
     }
 
-    /// A message that did not come with the others: it is asked for alone. One that does not come then is gone, or unreadable.
-    async fn alone(&mut self, uid: u32) -> Result<(), MailboxError> {
-        let bodies = self.bodies(&[uid], self.mailbox.config.max_size.bytes() + 1).await?;
+    /// A message that did not come with the others: it is asked for alone. One that is refused then stays for the next pass, and the
+    /// refusal comes back as `Ok`. One that is granted and does not come is gone, or unreadable.
+    async fn alone(&mut self, uid: u32) -> Result<Option<MailboxError>, MailboxError> {
+        let bodies = match self.bodies(&[uid], self.mailbox.config.max_size.bytes() + 1).await {
+            Err(error) if error.is_refusal() => {
+                self.seen.refused.push(uid);
+                return Ok(Some(error));
+            }
+            bodies => bodies?,
+        };
         if !bodies.contains_key(&uid) {
             let is_there = self.client.search(&format!("UID {uid}")).await?.contains(&uid);
-            return if is_there { self.fail(uid, Polled::Unreadable).await } else { Ok(()) };
+            if is_there {
+                self.fail(uid, Polled::Unreadable).await?;
+            }
+            return Ok(None);
         }
+        self.seen.has_fetched = true;
         for (uid, it) in self.mailbox.take_all(bodies).await {
             match it {
                 Ok(Polled::Taken) => {
@@ -197,7 +228,7 @@ impl Sweep<'_> {
                 Err(error) => return Err(MailboxError::Intake(error)),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Marks messages that are durable. A refusal comes back as `Ok`: the messages are remembered and the rest goes on.

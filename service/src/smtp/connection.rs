@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::Delivery;
+use super::gate::Pass;
 use super::reply::Reply;
 use super::session::{Next, Session, Terms, Tls};
 use super::tls::Certificate;
@@ -58,10 +59,16 @@ pub(super) fn room(max: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new((max / UNIT).min(Semaphore::MAX_PERMITS)))
 }
 
+/// Permits that so many octets take.
+pub(super) const fn units(octets: usize) -> usize {
+    octets.div_ceil(UNIT)
+}
+
 /// A connection under way.
 struct Connection<'a> {
     house: &'a House,
     protocol: MailProtocol,
+    pass: Pass,
     wire: Box<dyn Wire>,
     session: Session,
     input: BytesMut,
@@ -75,12 +82,13 @@ struct Connection<'a> {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(house: &House, protocol: MailProtocol, wire: Box<dyn Wire>) {
+pub(super) async fn serve(house: &House, protocol: MailProtocol, wire: Box<dyn Wire>, pass: Pass) {
     let tls = if house.certificate.is_some() { Tls::Offered } else { Tls::None };
     let now = Instant::now();
     let connection = Connection {
         house,
         protocol,
+        pass,
         wire,
         session: Session::new(house.terms.clone(), protocol, tls),
         input: BytesMut::new(),
@@ -107,13 +115,13 @@ impl Connection<'_> {
                 Next::Input => {
                     self.make_room();
                     if !self.read().await? {
-                        return self.wire.shutdown().await;
+                        return timeout(self.house.times.command, self.wire.shutdown()).await?;
                     }
                 }
                 Next::Settle(mail) => {
                     let fates = self.house.delivery.deliver(self.protocol, &mail).await;
                     drop(mail);
-                    self.held.clear();
+                    self.give_room_back();
                     self.session.settled(&fates, &mut self.replies);
                 }
                 Next::Secure => self = self.secure().await?,
@@ -131,7 +139,7 @@ impl Connection<'_> {
             self.due = Instant::now() + if mark.1 { times.text } else { times.command };
         }
         // A message that began in time may be finished.
-        let due = if mark.1 { self.due } else { self.due.min(self.end) };
+        let due = if mark.1 { self.due.min(Instant::now() + self.house.times.command) } else { self.due.min(self.end) };
         self.input.reserve(READ_AT_ONCE);
         let read = tokio::select! {
             biased;
@@ -158,23 +166,30 @@ impl Connection<'_> {
     fn make_room(&mut self) {
         let held = self.session.held();
         if held == 0 {
-            self.held.clear();
+            self.give_room_back();
             return;
         }
         let taken: usize = self.held.iter().map(OwnedSemaphorePermit::num_permits).sum();
-        let missing = held.div_ceil(UNIT).saturating_sub(taken);
+        let missing = units(held).saturating_sub(taken);
         if missing == 0 {
             return;
         }
-        let more = u32::try_from(missing).ok().and_then(|it| self.house.room.clone().try_acquire_many_owned(it).ok());
+        let is_of_share = self.pass.take_room(missing);
+        let more =
+            u32::try_from(missing).ok().filter(|_| is_of_share).and_then(|it| self.house.room.clone().try_acquire_many_owned(it).ok());
         match (more, self.held.first_mut()) {
             (Some(more), Some(first)) => first.merge(more),
             (Some(more), None) => self.held.push(more),
             (None, _) => {
                 self.session.no_room();
-                self.held.clear();
+                self.give_room_back();
             }
         }
+    }
+
+    fn give_room_back(&mut self) {
+        self.held.clear();
+        self.pass.give_room_back();
     }
 
     /// Speaks TLS from here on. What came in plain after the command is forgotten: it may be anybody's.
@@ -215,7 +230,7 @@ impl Connection<'_> {
 
     /// Closes it so that the last reply arrives.
     async fn close(mut self) -> io::Result<()> {
-        self.wire.shutdown().await?;
+        timeout(self.house.times.command, self.wire.shutdown()).await??;
         let (mut left, patience) = LINGER;
         let drain = async {
             while left > 0 {

@@ -22,6 +22,8 @@ pub(super) struct Limits {
     pub(super) of_address: usize,
     /// In a minute, of one address; 0 for any number.
     pub(super) rate: u32,
+    /// Room for messages that one address takes at once, in units of the whole.
+    pub(super) room_of_address: usize,
 }
 
 /// Counts connections. Its clones are one.
@@ -35,6 +37,7 @@ pub(super) struct Gate {
 struct Counts {
     open: HashMap<MailProtocol, usize>,
     of_address: HashMap<IpAddr, usize>,
+    room_of_address: HashMap<IpAddr, usize>,
     /// Those of this minute. It is forgotten with the minute, so it holds no more than came within one.
     recent: HashMap<IpAddr, u32>,
     minute: Instant,
@@ -46,12 +49,19 @@ pub(super) struct Pass {
     gate: Gate,
     protocol: MailProtocol,
     peer: Option<IpAddr>,
+    room: usize,
 }
 
 impl Gate {
     /// Nobody has come yet.
     pub(super) fn new(limits: Limits, now: Instant) -> Self {
-        let counts = Counts { open: HashMap::new(), of_address: HashMap::new(), recent: HashMap::new(), minute: now };
+        let counts = Counts {
+            open: HashMap::new(),
+            of_address: HashMap::new(),
+            room_of_address: HashMap::new(),
+            recent: HashMap::new(),
+            minute: now,
+        };
         Self { limits, counts: Arc::new(Mutex::new(counts)) }
     }
 
@@ -60,7 +70,7 @@ impl Gate {
     /// # Errors
     /// When there are as many as there may be.
     pub(super) fn enter(&self, protocol: MailProtocol, peer: Option<IpAddr>, now: Instant) -> Result<Pass, SmtpRefused> {
-        let Limits { total, of_address, rate } = self.limits;
+        let Limits { total, of_address, rate, .. } = self.limits;
         let peer = peer.filter(|_| protocol == MailProtocol::Smtp).map(counted_as);
         let mut counts = self.counts();
         if now.duration_since(counts.minute) >= MINUTE {
@@ -83,7 +93,7 @@ impl Gate {
         if let Some(peer) = peer {
             *counts.of_address.entry(peer).or_default() += 1;
         }
-        Ok(Pass { gate: self.clone(), protocol, peer })
+        Ok(Pass { gate: self.clone(), protocol, peer, room: 0 })
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -91,8 +101,38 @@ impl Gate {
     }
 }
 
+impl Pass {
+    /// Takes so much more room for a message; false if the address has as much as it may have.
+    pub(super) fn take_room(&mut self, units: usize) -> bool {
+        let Some(peer) = self.peer else { return true };
+        let mut counts = self.gate.counts();
+        let taken = counts.room_of_address.entry(peer).or_default();
+        let may = *taken + units <= self.gate.limits.room_of_address;
+        if may {
+            *taken += units;
+            self.room += units;
+        }
+        may
+    }
+
+    /// Gives all its room back.
+    pub(super) fn give_room_back(&mut self) {
+        let units = std::mem::take(&mut self.room);
+        let Some(peer) = self.peer.filter(|_| units > 0) else { return };
+        let mut counts = self.gate.counts();
+        let left = counts.room_of_address.get_mut(&peer).map(|it| {
+            *it = it.saturating_sub(units);
+            *it
+        });
+        if left == Some(0) {
+            counts.room_of_address.remove(&peer);
+        }
+    }
+}
+
 impl Drop for Pass {
     fn drop(&mut self) {
+        self.give_room_back();
         let mut counts = self.gate.counts();
         if let Some(open) = counts.open.get_mut(&self.protocol) {
             *open = open.saturating_sub(1);
@@ -122,7 +162,7 @@ mod tests {
 
     fn gate(total: usize, of_address: usize, rate: u32) -> (Gate, Instant) {
         let now = Instant::now();
-        (Gate::new(Limits { total, of_address, rate }, now), now)
+        (Gate::new(Limits { total, of_address, rate, room_of_address: 10 }, now), now)
     }
 
     #[test]
@@ -143,6 +183,19 @@ mod tests {
         assert_eq!(gate.enter(MailProtocol::Lmtp, None, now).err(), Some(SmtpRefused::Connections));
         assert!(enter("192.0.2.1").is_ok(), "each protocol has its own");
         drop(neighbours);
+    }
+
+    #[test]
+    fn one_address_takes_no_more_than_its_share_of_the_room() {
+        let (gate, now) = gate(10, 10, 0);
+        let enter = |peer: &str| gate.enter(MailProtocol::Smtp, Some(peer.parse().unwrap()), now).unwrap();
+        let (mut first, mut second, mut other) = (enter("192.0.2.1"), enter("192.0.2.1"), enter("192.0.2.2"));
+        assert!(first.take_room(4) && first.take_room(4) && second.take_room(2) && !second.take_room(1));
+        assert!(other.take_room(10));
+        first.give_room_back();
+        assert!(second.take_room(8) && !first.take_room(1));
+        drop((first, second, other));
+        assert!(gate.counts().room_of_address.is_empty());
     }
 
     #[test]

@@ -142,10 +142,9 @@ impl Caller {
 async fn attend(house: Arc<House>, protocol: MailProtocol, wire: Box<dyn Wire>, pass: Pass, end: CancellationToken) {
     let _open = Open::new(&house, protocol);
     tokio::select! {
-        () = connection::serve(&house, protocol, wire) => {}
+        () = connection::serve(&house, protocol, wire, pass) => {}
         () = end.cancelled() => {}
     }
-    drop(pass);
 }
 
 /// Counts a connection for as long as it is open, should it end by a panic too.

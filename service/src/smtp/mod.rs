@@ -78,7 +78,10 @@ impl Smtp {
             listeners.push(bound.map_err(|source| SmtpError::Listen { endpoint, source })?);
         }
         let certificate = smtp.identity().map(Certificate::open).transpose()?.map(Arc::new);
-        let limits = Limits { total: smtp.max_connections, of_address: smtp.max_connections_per_address, rate: smtp.rate_limit };
+        // A quarter of all, and one message at least.
+        let room_of_address = connection::units((smtp.max_bytes.bytes() / 4).max(smtp.max_message.bytes()));
+        let limits =
+            Limits { total: smtp.max_connections, of_address: smtp.max_connections_per_address, rate: smtp.rate_limit, room_of_address };
         let house = House {
             terms: Arc::new(terms(smtp, Routes::new(&config.sources))),
             times: Times { command: smtp.command_timeout, text: smtp.data_timeout, session: smtp.session_timeout },

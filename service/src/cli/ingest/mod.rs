@@ -113,10 +113,10 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
         // Where the panic was has been told.
         Err(_) => Ok(if is_piped { Exit::Again } else { Exit::Software }),
         // A mail server that is told anything else returns the mail, to nobody.
-        Ok(Err(error)) if is_piped || setup::is_outage(&error) => match told(&error) {
-            Exit::Success => Ok(Exit::Success),
-            _ => Ok(Exit::Again),
-        },
+        Ok(Err(error)) if is_piped || setup::is_outage(&error) => {
+            told(&error);
+            Ok(Exit::Again)
+        }
         Ok(Ok(exit)) if is_piped && exit > Exit::Data => Ok(Exit::Again),
         Ok(result) => result,
     }
@@ -142,7 +142,7 @@ async fn ingest(args: &Args, config: Config) -> anyhow::Result<Exit> {
     let entries = teller.left_of(entries);
     let met = meet(&config, args.list.as_deref(), &Clock::system()).await?;
     let exit = take_all(args, &config, met, entries, &mut teller).await?;
-    teller.finish(|summary| format!("{}\n{}", summary.text(), summary.changes()))?;
+    teller.finish(|summary| format!("{}\n{}", summary.text(), summary.changes()));
     Ok(exit)
 }
 

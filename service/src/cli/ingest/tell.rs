@@ -67,25 +67,24 @@ impl Teller {
     }
 
     /// Tells the summary, in words that are given.
-    pub(super) fn finish(&self, words: impl FnOnce(&Summary) -> String) -> anyhow::Result<()> {
-        self.finish_with(&self.summary, || words(&self.summary))
+    pub(super) fn finish(&self, words: impl FnOnce(&Summary) -> String) {
+        self.finish_with(&self.summary, || words(&self.summary));
     }
 
-    /// Tells a summary that has more to it.
-    pub(super) fn finish_with(&self, document: &impl Serialize, words: impl FnOnce() -> String) -> anyhow::Result<()> {
+    /// Tells a summary that has more to it. Where nobody listens any more it is not told; what was done is done.
+    pub(super) fn finish_with(&self, document: &impl Serialize, words: impl FnOnce() -> String) {
         self.bar.finish_and_clear();
-        match self.format {
-            None => Ok(()),
-            Some(Format::Text) => Ok(writeln!(io::stdout().lock(), "{}", words())?),
-            Some(Format::Json) => Ok(writeln!(io::stdout().lock(), "{}", serde_json::to_string(document)?)?),
-            // Whoever looks on is told as well; nobody else is.
-            Some(Format::Lines) => {
-                if self.summary.messages > 1 && io::IsTerminal::is_terminal(&io::stderr()) {
-                    let _ = writeln!(io::stderr().lock(), "{}", words());
-                }
-                Ok(())
+        let _ = match self.format {
+            Some(Format::Text) => writeln!(io::stdout().lock(), "{}", words()),
+            Some(Format::Json) => {
+                serde_json::to_string(document).map_err(io::Error::from).and_then(|it| writeln!(io::stdout().lock(), "{it}"))
             }
-        }
+            // Whoever looks on is told as well; nobody else is.
+            Some(Format::Lines) if self.summary.messages > 1 && io::IsTerminal::is_terminal(&io::stderr()) => {
+                writeln!(io::stderr().lock(), "{}", words())
+            }
+            None | Some(Format::Lines) => Ok(()),
+        };
     }
 }
 
