@@ -17,6 +17,8 @@ use service::store::{
 };
 use time::{Duration, OffsetDateTime, macros::datetime};
 
+use crate::lists::Bench;
+
 const START: OffsetDateTime = datetime!(2024-01-10 12:00 UTC);
 const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
 
@@ -187,6 +189,24 @@ async fn revisions_of_an_address_go_on_where_it_was_let_go() {
             let receipt = receipt(1000 + number as u64, &list, who, it);
             store.commit(&[receipt], START + Duration::days(it.days)).await.unwrap();
         }
+        let after = revision().await;
+        assert!(after > before, "{after} after {before}");
+    }
+}
+
+#[tokio::test]
+async fn an_import_goes_on_there_too_beside_somebody_who_is_known() {
+    for database in [TestDatabase::sqlite(), TestDatabase::postgres().await] {
+        let Bench { store, list, .. } = &Bench::on(&database).await;
+        let who = "soft@example.org";
+        let full = |it: u8| said(Kind::Bounce, Reason::MailboxFull, i64::from(it) * 7, it);
+        tell(store, list, who, &[full(0), full(1), full(2), full(3), full(4)]).await;
+        tell(store, list, "known@example.org", &[said(Kind::Bounce, Reason::UserUnknown, 1030, 50)]).await;
+        let address = Address::parse(who).unwrap();
+        let revision = async || store.history(&address, 100).await.unwrap().suppressions.iter().map(|it| it.revision).max().unwrap();
+        let before = revision().await;
+        assert_eq!(let_go(store).await.subjects, 1);
+        Bench::on(&database).await.import(&format!("{who}\nknown@example.org\n")).await;
         let after = revision().await;
         assert!(after > before, "{after} after {before}");
     }
