@@ -42,6 +42,10 @@ async fn its_own_bounce_comes_by_lmtp_and_the_next_check_says_no() {
     eventually("it was taken", || async { service.attributions().await.len() == 2 }).await;
     assert_eq!(service.attributions().await, ["attributed", "unattributed"]);
     assert!(!service.refuses("acme.weekly", "ann@corp.example").await);
+    for attribution in ["attributed", "unattributed"] {
+        let series = format!("rebound_facts_taken_total{{attribution=\"{attribution}\",source=\"returns\"}}");
+        assert_eq!(service.series(&series).await, 1, "{series}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -224,6 +224,9 @@ impl Desk {
                 self.telemetry.event_recorded(&incoming.source, said.kind, said.bounce_type, said.reason, receiver);
             }
         }
+        for fact in &incoming.facts {
+            self.telemetry.fact_taken(&incoming.source, fact.attribution);
+        }
         for delivery in &incoming.deliveries {
             self.telemetry.delivery_recorded(&incoming.source, receivers::name_of(None, delivery.address.domain()));
         }

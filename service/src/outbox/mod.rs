@@ -161,6 +161,10 @@ impl Relay {
                 }
             };
             if paused(pause, stop).await.is_none() {
+                // What the broker has taken would be published again by whoever comes next.
+                if let Err(error) = self.settle(&mut owed).await {
+                    self.telemetry.failed(Stage::Relay, "publishing", &error);
+                }
                 return;
             }
         }

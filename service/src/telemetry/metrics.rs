@@ -21,6 +21,7 @@ pub(super) struct Metrics {
     pub(super) receipt_commit: Histogram,
     pub(super) interpret: Histogram,
     pub(super) events: IntCounterVec,
+    pub(super) facts: IntCounterVec,
     pub(super) events_merged: IntCounterVec,
     pub(super) bounces_by_receiver: IntCounterVec,
     pub(super) deliveries: IntCounterVec,
@@ -71,6 +72,11 @@ impl Metrics {
                 "rebound_events_recorded_total",
                 "Events recorded; labels that do not apply are empty.",
                 &["source", "kind", "bounce_type", "reason"],
+            ),
+            facts: it.counters(
+                "rebound_facts_taken_total",
+                "Reports of new receipts, those of known failures included, by what vouches for them.",
+                &["source", "attribution"],
             ),
             events_merged: it.counters("rebound_events_merged_total", "Reports of a failure that was known already.", &["source", "kind"]),
             bounces_by_receiver: it.counters(

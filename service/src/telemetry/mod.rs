@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use bounce::classify::reason::Reason;
 use bounce::classify::rules::receivers;
-use bounce::kind::{BounceType, Kind};
+use bounce::kind::{Attribution, BounceType, Kind};
 use time::OffsetDateTime;
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
@@ -131,6 +131,9 @@ impl Telemetry {
         self.metrics.source_last.with_label_values(&[source]);
         self.metrics.spooled.with_label_values(&[source]);
         self.metrics.deliveries.with_label_values(&[source]);
+        for attribution in Attribution::ALL {
+            self.metrics.facts.with_label_values(&[source, attribution.as_str()]);
+        }
         for outcome in Stored::ALL {
             self.metrics.receipts.with_label_values(&[source, outcome.as_str()]);
         }
@@ -233,6 +236,11 @@ impl Telemetry {
         }
         let [_, kind, bounce_type, reason] = labels;
         debug!(target: "rebound::intake", source, kind, bounce_type, reason, "event recorded");
+    }
+
+    /// A report of a new receipt is committed.
+    pub fn fact_taken(&self, source: &str, attribution: Attribution) {
+        self.metrics.facts.with_label_values(&[self.source(source), attribution.as_str()]).inc();
     }
 
     /// A delivery is committed. It leaves no event, and there are many: it is counted and not written.

@@ -20,6 +20,7 @@ fn everything(it: &Telemetry) {
     it.receipt_refused("ses-prod", Refused::Credentials);
     it.receipt_interpreted(SECOND);
     it.event_recorded("ses-prod", Kind::Bounce, Some(BounceType::Hard), Some(Reason::UserUnknown), Some("gmail"));
+    it.fact_taken("ses-prod", Attribution::Signed);
     it.delivery_recorded("ses-prod", None);
     it.event_merged("ses-prod", Kind::Complaint);
     it.suppression_changed("acme.weekly", "hard", "added");
@@ -89,6 +90,7 @@ rebound_deliveries_by_receiver_total counter
 rebound_deliveries_recorded_total counter
 rebound_events_merged_total counter
 rebound_events_recorded_total counter
+rebound_facts_taken_total counter
 rebound_failures_total counter
 rebound_http_request_duration_seconds histogram
 rebound_import_rows_total counter
@@ -153,6 +155,7 @@ rebound_deliveries_by_receiver_total{receiver="other"} 1
 rebound_deliveries_recorded_total{source="ses-prod"} 1
 rebound_events_merged_total{kind="complaint",source="ses-prod"} 1
 rebound_events_recorded_total{bounce_type="hard",kind="bounce",reason="user_unknown",source="ses-prod"} 1
+rebound_facts_taken_total{attribution="signed",source="ses-prod"} 1
 rebound_failures_total{stage="fetch"} 1
 rebound_failures_total{stage="relay"} 1
 rebound_http_request_duration_seconds_sum{method="GET",route="/metrics",status="2xx"} 1
@@ -248,6 +251,10 @@ rebound_events_recorded_total{bounce_type="",kind="suppressed",reason="",source=
 rebound_events_recorded_total{bounce_type="",kind="unsubscribe",reason="",source="ses-prod"} 0
 rebound_events_recorded_total{bounce_type="hard",kind="bounce",reason="undetermined",source="ses-prod"} 0
 rebound_events_recorded_total{bounce_type="soft",kind="bounce",reason="undetermined",source="ses-prod"} 0
+rebound_facts_taken_total{attribution="attributed",source="ses-prod"} 0
+rebound_facts_taken_total{attribution="authenticated",source="ses-prod"} 0
+rebound_facts_taken_total{attribution="signed",source="ses-prod"} 0
+rebound_facts_taken_total{attribution="unattributed",source="ses-prod"} 0
 rebound_failures_total{stage="fetch"} 0
 rebound_failures_total{stage="http"} 0
 rebound_failures_total{stage="intake"} 0
@@ -463,6 +470,7 @@ fn the_labels_are_bounded() {
         .collect();
     let closed = [
         "answer",
+        "attribution",
         "block",
         "bounce_type",
         "cause",
