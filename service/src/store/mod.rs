@@ -3,6 +3,7 @@
 //! outbox. It knows no HTTP, no broker and no clock; the time is always an argument.
 
 mod acts;
+mod asking;
 mod browse;
 mod check;
 mod commit;
@@ -39,7 +40,6 @@ mod rows;
 mod scrub;
 mod sessions;
 mod standing;
-mod asking;
 mod story;
 mod tokens;
 mod unread;
