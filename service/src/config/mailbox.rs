@@ -12,8 +12,6 @@ use super::values::{Scalar, Size, words};
 
 /// A server ends IDLE after half an hour (RFC 2177), so it is asked anew before.
 const LONGEST_IDLE: Duration = Duration::from_mins(29);
-/// Octets a mailbox's name may have: it is a label of metrics.
-const NAME_LIMIT: usize = 64;
 
 /// `[[mailbox]]`: one account on an IMAP server.
 #[derive(Debug, Clone)]
@@ -148,11 +146,7 @@ impl MailboxConfig {
     pub(super) fn validate(&self, at: usize, sources: &[SourceConfig], checks: &mut Checks) {
         let key = |name: &str| format!("mailbox[{at}].{name}");
         let quoted = |it: &str| Some(format!("\"{it}\""));
-        let fine = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, b'.' | b'_' | b'-');
-        if self.name.is_empty() || self.name.len() > NAME_LIMIT || !self.name.bytes().all(fine) {
-            let what = "is not a name of a-z, 0-9, dot, _ and -, at most 64 octets";
-            checks.problem(&key("name"), quoted(&self.name), what, "write for example \"bounces\"; metrics tell mailboxes apart by it");
-        }
+        checks.name(&key("name"), &self.name, "write for example \"bounces\"; metrics tell mailboxes apart by it");
         match sources.iter().find(|it| it.name == self.source) {
             None => checks.problem(&key("source"), quoted(&self.source), "is not the name of a [[source]]", "add one, or correct the name"),
             Some(it) if it.provider != MIME => {

@@ -8,6 +8,9 @@ use std::time::Duration;
 use super::units;
 use super::values::Size;
 
+/// Octets the name of a source or of a mailbox may have: it is a label of metrics, and that of a source a part of a URL.
+const NAME_LIMIT: usize = 64;
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -95,6 +98,15 @@ impl Checks {
     pub(super) fn problem(&mut self, key: &str, value: Option<String>, what: &str, remedy: &str) {
         let (what, remedy) = (what.to_owned(), remedy.to_owned());
         self.problems.push(Problem { key: key.to_owned(), value, origin: None, what, remedy });
+    }
+
+    /// A name that metrics and logs tell things apart by.
+    pub(super) fn name(&mut self, key: &str, value: &str, remedy: &str) {
+        let fine = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, b'.' | b'_' | b'-');
+        if value.is_empty() || value.len() > NAME_LIMIT || !value.bytes().all(fine) {
+            let what = format!("is not a name of a-z, 0-9, dot, _ and -, at most {NAME_LIMIT} octets");
+            self.problem(key, Some(format!("\"{value}\"")), &what, remedy);
+        }
     }
 
     /// A time that would mean "never wait" or "give up at once" if it were zero.

@@ -11,8 +11,6 @@ use super::read::{Reader, Section};
 use super::show::Page;
 use super::values::{Scalar, SecretUrl, words};
 
-/// Octets a source's name may have: it is part of a URL and a label of metrics.
-const NAME_LIMIT: usize = 64;
 /// The provider that stands for bounce messages as such; it has no posts of its own.
 pub const MIME: &str = "mime";
 /// Name under which receipts go that come by the API itself; no source may have it.
@@ -115,15 +113,7 @@ impl SourceConfig {
     pub(super) fn validate(&self, at: usize, checks: &mut Checks) {
         let key = |name: &str| format!("source[{at}].{name}");
         let quoted = |it: &str| Some(format!("\"{it}\""));
-        let fine = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, b'.' | b'_' | b'-');
-        if self.name.is_empty() || self.name.len() > NAME_LIMIT || !self.name.bytes().all(fine) {
-            checks.problem(
-                &key("name"),
-                quoted(&self.name),
-                "is not a name of a-z, 0-9, dot, _ and -, at most 64 octets",
-                "write for example \"ses-prod\"; it becomes the last part of the webhook's URL",
-            );
-        }
+        checks.name(&key("name"), &self.name, "write for example \"ses-prod\"; it becomes the last part of the webhook's URL");
         if !providers().contains(&self.provider.as_str()) {
             checks.problem(
                 &key("provider"),
