@@ -115,6 +115,32 @@ async fn checks_of_one_and_of_many_find_by_index() {
 }
 
 #[tokio::test]
+async fn a_check_reads_nothing_but_its_own_rows_before_anything_is_analysed() {
+    let database = TestDatabase::postgres().await;
+    let store = store_on(&database).await;
+    store.ensure_list("acme.weekly.daily", None, NOW).await.unwrap();
+    let watcher = database.connect().await;
+    watcher.execute_unprepared("alter table suppression set (autovacuum_enabled = false)").await.unwrap();
+    watcher.execute_unprepared(FILL.trim_end().trim_end_matches("analyze")).await.unwrap();
+    let list = store.list("acme.weekly.daily").await.unwrap();
+    for _ in 0..8 {
+        store.check(&list, &addresses(1), NOW).await.unwrap();
+        store.check(&list, &addresses(30), NOW).await.unwrap();
+    }
+    store.close().await;
+    // What a connection did is known when it has ended; its own statement may have looked at the table as well.
+    let read = "select sum(idx_tup_read)::bigint as read, sum(idx_scan)::bigint as scans from pg_stat_user_indexes
+                where relname = 'suppression'";
+    let read = async || {
+        let row = watcher.query_one_raw(Statement::from_string(watcher.get_database_backend(), read)).await.unwrap().unwrap();
+        (row.try_get::<i64>("", "read").unwrap(), row.try_get::<i64>("", "scans").unwrap())
+    };
+    eventually("the checks have looked", async || read().await.1 >= 16).await;
+    let (read, scans) = read().await;
+    assert_eq!(read, 0, "nobody asked about is suppressed, and {read} entries of indexes were read in {scans} scans");
+}
+
+#[tokio::test]
 async fn pages_of_the_feeds_find_by_index() {
     let filled = Filled::new().await;
     filled
