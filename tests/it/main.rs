@@ -53,4 +53,5 @@ mod store_batches;
 mod store_commit;
 mod store_convergence;
 mod store_schema;
+mod swallowed;
 mod watched;

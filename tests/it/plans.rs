@@ -13,7 +13,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use service::clock::Clock;
 use service::intake::RulesInForce;
 use service::listing::Spool;
-use service::store::{ActRequest, Cursor, ImportMode, List, Store, Undo, Visible};
+use service::store::{ActRequest, Cursor, ImportMode, List, Pending, Place, Store, Undo, Visible};
 use service::telemetry::Telemetry;
 use service::transfer::{Consent, Order, Ordered, Reach, Transfers};
 use time::{OffsetDateTime, macros::datetime};
@@ -140,9 +140,9 @@ async fn the_outbox_is_read_and_emptied_by_index() {
             for _ in 0..8 {
                 let pending = store.outbox_pending(after, 500, NOW + time::Duration::DAY).await.unwrap();
                 after = pending.last().unwrap().sequence;
-                let sequences: Vec<i64> = pending.iter().map(|it| it.sequence).collect();
-                assert_eq!(sequences.len(), 500);
-                store.outbox_done(&sequences).await.unwrap();
+                let done: Vec<Place> = pending.iter().map(Pending::place).collect();
+                assert_eq!(done.len(), 500);
+                store.outbox_done(&done).await.unwrap();
             }
         })
         .await;
