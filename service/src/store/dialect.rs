@@ -75,6 +75,15 @@ pub(super) async fn position(tx: &DatabaseTransaction) -> Result<i64, StoreError
     number(tx, sql, "position").await
 }
 
+/// Tells Postgres that this transaction finds rows by key alone, as [`position`] does, for one that writes nothing into the feeds.
+pub(super) async fn by_key_alone(tx: &DatabaseTransaction) -> Result<(), StoreError> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        let sql = "set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off";
+        tx.execute_unprepared(sql).await?;
+    }
+    Ok(())
+}
+
 /// The first place that a transaction still running may yet fill; only what stands before it may be served.
 pub(super) async fn horizon(db: &impl ConnectionTrait) -> Result<i64, StoreError> {
     match db.get_database_backend() {
