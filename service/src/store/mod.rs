@@ -29,6 +29,7 @@ mod load;
 mod lookup;
 mod messages;
 mod outbox;
+mod overlong;
 mod policies;
 mod receipts;
 mod record;
