@@ -17,6 +17,8 @@ use crate::transfer::Transfers;
 
 /// How often.
 const EVERY: Duration = Duration::from_hours(1);
+/// How often it is looked whether somebody has begun what nobody ends.
+const RESUMED: Duration = Duration::from_mins(1);
 /// How often the lists are read again, which another process may have changed.
 const LISTS: Duration = Duration::from_secs(10);
 /// Receipts of one step.
@@ -65,6 +67,17 @@ impl Upkeep {
                 drop(store.lists().await);
             }
         };
+        let (transfers, telemetry) = (self.transfers.clone(), self.telemetry.clone());
+        // Until an import is undone altogether, lists go on to say some of what it said.
+        let resuming = async {
+            let mut ticks = tokio::time::interval(RESUMED);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+                if let Err(error) = transfers.resume().await {
+                    telemetry.failed(Stage::Store, "going on with undoing imports", &error);
+                }
+            }
+        };
         let keeping = async {
             let mut ticks = tokio::time::interval(EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -72,16 +85,13 @@ impl Upkeep {
                 self.once(&stop).await;
             }
         };
-        tokio::join!(refreshing, keeping);
+        tokio::join!(refreshing, resuming, keeping);
     }
 
     async fn once(&mut self, stop: &CancellationToken) {
         let insecure = self.sources.insecure();
         if !insecure.is_empty() {
             self.telemetry.insecure(&insecure.iter().map(String::as_str).collect::<Vec<_>>());
-        }
-        if let Err(error) = self.transfers.resume().await {
-            self.telemetry.failed(Stage::Store, "going on with undoing imports", &error);
         }
         if let Err(error) = self.store.forget_tokens(self.clock.now()).await {
             self.telemetry.failed(Stage::Store, "forgetting old tokens", &error);

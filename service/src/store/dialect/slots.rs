@@ -10,7 +10,7 @@
 //! its place as long as the system lets it.
 
 use std::io;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sea_orm::sqlx::pool::PoolOptions;
@@ -50,7 +50,7 @@ impl Slots {
 
     /// A pool of which each connection commits to the disk, whatever the default of the server, the database or the user, is there
     /// when somebody gets it, and gives its place back within the limit.
-    pub(in crate::store) fn of(self: std::sync::Arc<Self>, options: PoolOptions<Postgres>, limit: Duration) -> PoolOptions<Postgres> {
+    pub(in crate::store) fn of(self: Arc<Self>, options: PoolOptions<Postgres>, limit: Duration) -> PoolOptions<Postgres> {
         options
             .after_connect(|connection, _| Box::pin(begin(connection)))
             .before_acquire(move |connection, it| {
@@ -69,15 +69,13 @@ impl Slots {
     }
 
     async fn given_back(&self, connection: &mut PgConnection, limit: Duration) -> Result<bool, sqlx::Error> {
-        match timeout(limit, connection.prepare(sqlx::SqlStr::from_static(NOTHING))).await {
-            Ok(answer) => answer.map(|_| true),
-            Err(_) => {
-                let new = self.closing.run_until_cancelled(self.another(limit)).await.ok_or(sqlx::Error::PoolClosed)?;
-                // Here the socket ends, whatever was left to send.
-                drop(std::mem::replace(connection, new?));
-                Ok(true)
-            }
+        if let Ok(answer) = timeout(limit, connection.prepare(sqlx::SqlStr::from_static(NOTHING))).await {
+            return answer.map(|_| true);
         }
+        let new = self.closing.run_until_cancelled(self.another(limit)).await.ok_or(sqlx::Error::PoolClosed)?;
+        // Here the socket ends, whatever was left to send.
+        drop(std::mem::replace(connection, new?));
+        Ok(true)
     }
 
     /// Connects, as soon as the server can be reached: before, nobody could use the place.
