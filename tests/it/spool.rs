@@ -192,7 +192,7 @@ async fn a_key_that_nobody_used_is_not_believed_while_the_database_is_away() {
 
 /// A service whose database refuses a receipt with an error, and whose spool holds that receipt and so many others.
 async fn poisoned(code: &str, others: usize) -> Cut {
-    poisoned_by(code, others, |it| it).await
+    Box::pin(poisoned_by(code, others, |it| it)).await
 }
 
 async fn poisoned_by(code: &str, others: usize, plan: impl FnOnce(Plan) -> Plan) -> Cut {

@@ -421,10 +421,12 @@ proptest! {
         if late {
             one.at += Duration::days(20);
         }
-        prop_assume!(is_told_to_change_nothing(&one, &facts));
-        let before = decide(&facts, ROOT, &hasty());
-        facts.push(one);
-        prop_assert_eq!(decide(&facts, ROOT, &hasty()), before);
+        // About every third one is.
+        if is_told_to_change_nothing(&one, &facts) {
+            let before = decide(&facts, ROOT, &hasty());
+            facts.push(one);
+            prop_assert_eq!(decide(&facts, ROOT, &hasty()), before);
+        }
     }
 
     #[test]
