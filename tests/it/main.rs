@@ -52,5 +52,8 @@ mod spool_killed;
 mod store_batches;
 mod store_commit;
 mod store_convergence;
+mod store_overlong;
+mod store_races;
 mod store_schema;
+mod swallowed;
 mod watched;

@@ -7,17 +7,21 @@ use std::sync::Arc;
 
 use bounce::address::Address;
 use bounce::classify::Rules;
+use bounce::classify::reason::Reason;
+use bounce::kind::BounceType;
 use bounce::policy::Act;
 use harness::{TestDatabase, eventually, store_at, store_on};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use service::clock::Clock;
 use service::intake::RulesInForce;
 use service::listing::Spool;
-use service::store::{ActRequest, Cursor, ImportMode, List, Store, Undo, Visible};
+use service::store::{ActRequest, Cursor, ImportMode, List, Pending, Place, ReceiptState, Store, Undo, Visible};
 use service::telemetry::Telemetry;
 use service::transfer::{Consent, Order, Ordered, Reach, Transfers};
 use time::{OffsetDateTime, macros::datetime};
 use tokio::sync::Notify;
+
+use crate::store_commit::bounced;
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
 
@@ -166,9 +170,9 @@ async fn the_outbox_is_read_and_emptied_by_index() {
             for _ in 0..8 {
                 let pending = store.outbox_pending(after, 500, NOW + time::Duration::DAY).await.unwrap();
                 after = pending.last().unwrap().sequence;
-                let sequences: Vec<i64> = pending.iter().map(|it| it.sequence).collect();
-                assert_eq!(sequences.len(), 500);
-                store.outbox_done(&sequences).await.unwrap();
+                let done: Vec<Place> = pending.iter().map(Pending::place).collect();
+                assert_eq!(done.len(), 500);
+                store.outbox_done(&done).await.unwrap();
             }
         })
         .await;
@@ -185,6 +189,42 @@ async fn the_history_of_an_address_is_found_by_index() {
                 store.act(request, NOW).await.unwrap();
                 store.history(&address, 100).await.unwrap();
                 store.standing(&list, &address).await.unwrap();
+            }
+        })
+        .await;
+}
+
+/// What the database itself looks for, to hold its rules, counts too: who refers to an event or a receipt that goes.
+#[tokio::test]
+async fn what_goes_by_age_is_found_by_index_and_so_is_what_refers_to_it() {
+    let filled = Filled::new().await;
+    let long_ago = NOW - time::Duration::days(1000);
+    let store = store_at(filled.database.url()).await;
+    let list = store.ensure_list("acme", None, NOW).await.unwrap();
+    for it in 0..60_u8 {
+        let mut said = bounced(&list, &format!("old{it}@filled.example"), "full");
+        said.received_at = long_ago;
+        let fact = &mut said.facts[0];
+        (fact.occurred_at, fact.testimony.bounce_type) = (long_ago, Some(BounceType::Soft));
+        // Some are blocked, which has ended.
+        fact.testimony.reason = Some(if it % 2 == 0 { Reason::MailboxFull } else { Reason::Suppressed });
+        store.commit(&[said], long_ago).await.unwrap();
+    }
+    store.close().await;
+    filled
+        .work("event", async |store, _| {
+            let before = NOW - time::Duration::days(730);
+            let (mut next, mut events) = (None, 0);
+            loop {
+                let step = store.let_go_of_events(before, next, 20, NOW).await.unwrap();
+                (next, events) = (step.next, events + step.gone.events);
+                if next.is_none() {
+                    break;
+                }
+            }
+            assert!(events >= 30, "{events}");
+            for states in [[ReceiptState::Processed].as_slice(), &[ReceiptState::Unrecognised, ReceiptState::Quarantined]] {
+                while store.let_go_of_receipts(states, before, 7).await.unwrap() > 0 {}
             }
         })
         .await;

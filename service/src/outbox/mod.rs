@@ -24,7 +24,7 @@ use self::link::{Link, LinkError};
 use self::window::{Outcome, Publisher, Refused};
 use crate::clock::Clock;
 use crate::config::{AmqpConfig, SecretUrl};
-use crate::store::{ActiveLock, Pending, Store, StoreError};
+use crate::store::{ActiveLock, Pending, Place, Store, StoreError};
 use crate::telemetry::{RelayState, Stage, Telemetry};
 
 pub use self::backoff::Backoff;
@@ -55,6 +55,8 @@ enum RelayError {
     Link(#[from] LinkError),
     #[error("the connection to the database that holds the relay's lock is gone")]
     LockLost,
+    #[error("the database did not say within {0:?} who is the active relay (amqp.confirm_timeout)")]
+    NotAsked(Duration),
     #[error("the database did not take what became of messages within {0:?} (amqp.confirm_timeout)")]
     TooSlow(Duration),
 }
@@ -68,10 +70,11 @@ enum Ended {
 }
 
 /// What the broker said and the table does not know yet. It outlives connections, so that a message confirmed just before
-/// the database went away is not published again when it is back.
+/// the database went away is not published again when it is back. The database that is back may not be the one that went: what
+/// is owed names message and row.
 #[derive(Debug, Default)]
 struct Owed {
-    done: Vec<i64>,
+    done: Vec<Place>,
     refused: Vec<Refused>,
 }
 
@@ -81,17 +84,17 @@ impl Owed {
         self.refused.extend(outcome.refused);
     }
 
-    fn sequences(&self) -> Vec<i64> {
-        self.done.iter().copied().chain(self.refused.iter().map(|it| it.sequence)).collect()
+    fn places(&self) -> Vec<Place> {
+        self.done.iter().copied().chain(self.refused.iter().map(|it| it.place)).collect()
     }
 }
 
 /// Rows that were read and that the table may still hold as they were. They are not to be published again.
 #[derive(Debug, Default)]
 struct Known {
-    rows: HashSet<i64>,
+    rows: HashSet<Place>,
     /// Settled since the last reading began, which may have seen them as they were before.
-    settled: Vec<i64>,
+    settled: Vec<Place>,
 }
 
 impl Known {
@@ -104,11 +107,11 @@ impl Known {
 
     /// Leaves those that were not read before.
     fn retain_new(&mut self, page: &mut Vec<Pending>) {
-        page.retain(|it| self.rows.insert(it.sequence));
+        page.retain(|it| self.rows.insert(it.place()));
     }
 
-    fn settled(&mut self, sequences: Vec<i64>) {
-        self.settled.extend(sequences);
+    fn settled(&mut self, places: Vec<Place>) {
+        self.settled.extend(places);
     }
 }
 
@@ -212,7 +215,9 @@ impl Relay {
     /// Publishes as the active relay, if no other is, until something fails.
     async fn lead(&self, url: &SecretUrl, owed: &mut Owed, backoff: &mut Backoff, stop: &CancellationToken) -> Result<Ended, RelayError> {
         self.settle(owed).await?;
-        let Some(mut lock) = self.store.relay_lock().await? else { return Ok(Ended::Standby) };
+        let limit = self.config.confirm_timeout;
+        let locking = tokio::time::timeout(limit, self.store.relay_lock()).await;
+        let Some(mut lock) = locking.map_err(|_| RelayError::NotAsked(limit))?? else { return Ok(Ended::Standby) };
         self.enter(RelayState::Disconnected);
         let Some(link) = stop.run_until_cancelled(Link::open(url, &self.config)).await else { return Ok(Ended::Stopped) };
         let link = link?;
@@ -326,7 +331,7 @@ impl Relay {
             while let Ok(more) = outcomes.try_recv() {
                 owed.take(more);
             }
-            let sequences = owed.sequences();
+            let places = owed.places();
             if let Err(error) = self.settle(owed).await {
                 // What is still in flight is owed too; it is not published again when the database is back.
                 halt.cancel();
@@ -335,7 +340,7 @@ impl Relay {
                 }
                 return Err(error);
             }
-            locked(known).settled(sequences);
+            locked(known).settled(places);
             backoff.reset();
         }
         Ok(())
@@ -356,7 +361,7 @@ impl Relay {
         }
         while let Some(it) = owed.refused.last() {
             let not_before = self.clock.now() + backoff::put_off(it.attempts);
-            self.store.outbox_refused(it.sequence, &it.why, not_before).await?;
+            self.store.outbox_refused(it.place, &it.why, not_before).await?;
             owed.refused.pop();
         }
         Ok(())

@@ -29,6 +29,7 @@ mod load;
 mod lookup;
 mod messages;
 mod outbox;
+mod overlong;
 mod policies;
 mod receipts;
 mod record;
@@ -44,6 +45,8 @@ mod story;
 mod tokens;
 mod unread;
 mod waiting;
+
+use std::sync::Arc;
 
 use sea_orm::DatabaseConnection;
 
@@ -67,7 +70,7 @@ pub use keys::{ApiKey, NewKey, Scope, key_name};
 pub use lists::List;
 pub use lookup::{Known, SubjectHistory};
 pub use messages::{EVENT_RECORDED, EVENT_WITHDRAWN, IMPORT_COMPLETED, IMPORT_UNDONE, SUBJECT_ERASED, SUPPRESSION_CHANGED};
-pub use outbox::{OutboxState, Pending};
+pub use outbox::{OutboxState, Pending, Place};
 pub use policies::Policies;
 pub use receipts::{Selection, StoredReceipt};
 pub use record::{
@@ -87,6 +90,7 @@ pub use waiting::{Chosen, Waiting};
 #[derive(Debug)]
 pub struct Store {
     db: DatabaseConnection,
+    slots: Arc<dialect::Slots>,
     identity: Identity,
     policies: Policies,
     announces: Announces,
