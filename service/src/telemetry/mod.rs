@@ -161,6 +161,11 @@ impl Telemetry {
         info!(target: "rebound::app", %listen, database, version = env!("CARGO_PKG_VERSION"), "started");
     }
 
+    /// The certificate of an edge was read again, and is shown from here on.
+    pub fn certificate_loaded(&self, edge: Stage) {
+        info!(target: "rebound::tls", edge = edge.as_str(), "certificate reloaded");
+    }
+
     /// The service was told to stop.
     pub fn service_stopping(&self) {
         info!(target: "rebound::app", "stopping");

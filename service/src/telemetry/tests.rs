@@ -46,7 +46,7 @@ fn everything(it: &Telemetry) {
     it.spool_drained(Drained::Held, "jane@example.org", Uuid::nil());
     it.spool_damaged(1);
     it.smtp_listens(MailProtocol::Lmtp, &"127.0.0.1:24");
-    it.certificate_loaded();
+    it.certificate_loaded(Stage::Smtp);
     it.smtp_opened(MailProtocol::Smtp);
     it.smtp_closed(MailProtocol::Smtp);
     it.smtp_accepted(MailProtocol::Smtp, 1234);
@@ -387,7 +387,7 @@ fn no_label_and_no_line_holds_an_address_or_a_secret() {
 {"level":"WARN","message":"receipt of the spool not recorded","source":"other","outcome":"held","receipt":"00000000-0000-0000-0000-000000000000","target":"rebound::spool"}
 {"level":"ERROR","message":"damage in the spool; the files lie in its folder corrupt","places":1,"target":"rebound::spool"}
 {"level":"INFO","message":"listening for mail","protocol":"lmtp","endpoint":"127.0.0.1:24","target":"rebound::smtp"}
-{"level":"INFO","message":"certificate reloaded","target":"rebound::smtp"}
+{"level":"INFO","message":"certificate reloaded","edge":"smtp","target":"rebound::tls"}
 {"level":"INFO","message":"message taken","protocol":"smtp","bytes":1234,"target":"rebound::smtp"}
 {"level":"DEBUG","message":"refused","protocol":"smtp","why":"bare_line_end","target":"rebound::smtp"}
 {"level":"ERROR","message":"connecting to the broker failed","stage":"relay","error":"amqp://[redacted] [address]","target":"rebound::failure"}
