@@ -42,7 +42,7 @@ pub use self::certificate::CertificateFiles;
 pub use self::console::ConsoleConfig;
 pub use self::database::{DatabaseConfig, Engine};
 pub use self::fetch::FetchConfig;
-pub use self::http::HttpConfig;
+pub use self::http::{HttpConfig, HttpTlsConfig};
 pub use self::identity::IdentityConfig;
 pub use self::intake::IntakeConfig;
 pub use self::list::{Honoured, ListConfig, ListName};

@@ -142,17 +142,33 @@ pub(super) async fn answer(request: ServiceRequest, next: Next<impl MessageBody 
         }
         None => response,
     };
-    let leaving = response.request().app_data::<web::Data<State>>().is_some_and(|it| it.drain.is_leaving());
+    let state = response.request().app_data::<web::Data<State>>().cloned();
+    let leaving = state.as_ref().is_some_and(|it| it.drain.is_leaving());
+    let hsts = state.map(|it| it.config.http.tls.hsts.as_secs()).filter(|it| *it > 0 && is_protected(response.request()));
     if leaving {
         // Whoever keeps the connection for its next request would send it here again.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(hsts) = hsts.and_then(|it| HeaderValue::from_str(&format!("max-age={it}")).ok()) {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts);
+    }
     if let Some(id) = id.and_then(|it| HeaderValue::from_str(it.as_str()).ok()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
     Ok(response)
+}
+
+/// Whether the connection itself is protected by TLS. What a proxy in front has is not known here.
+pub(crate) fn is_protected(request: &HttpRequest) -> bool {
+    request.app_config().secure()
+}
+
+/// The host that was asked for, with its port: of HTTP/2 it is a part of the address (RFC 9113 section 8.3.1).
+pub(crate) fn host(request: &HttpRequest) -> &str {
+    let named = request.headers().get(header::HOST).and_then(|it| it.to_str().ok());
+    named.or_else(|| request.uri().authority().map(actix_web::http::uri::Authority::as_str)).unwrap_or_default()
 }
 
 /// The problem that an error is. Those of the framework say no more than their status.

@@ -76,7 +76,7 @@ impl Smtp {
             let bound = Listener::bind(protocol, &endpoint);
             listeners.push(bound.map_err(|source| SmtpError::Listen { endpoint, source })?);
         }
-        let certificate = smtp.identity().map(|it| Certificate::open(it, Stage::Smtp)).transpose()?;
+        let certificate = smtp.identity().map(|it| Certificate::open(it, Stage::Smtp, &delivery.telemetry, &delivery.clock)).transpose()?;
         let tls = certificate.as_ref().map(Certificate::server).transpose()?.map(Arc::new);
         // A quarter of all, and one message at least.
         let room_of_address = connection::units((smtp.max_bytes.bytes() / 4).max(smtp.max_message.bytes()));
@@ -104,7 +104,7 @@ impl Smtp {
         let Self { listeners, gate, house, certificate } = self;
         let (telemetry, tasks) = (house.delivery.telemetry.clone(), TaskTracker::new());
         if let Some(certificate) = certificate {
-            tasks.spawn(certificate.watch(telemetry.clone(), house.stop.clone()));
+            tasks.spawn(certificate.watch(house.stop.clone()));
         }
         for listener in listeners {
             telemetry.smtp_listens(listener.protocol(), &listener.endpoint());
