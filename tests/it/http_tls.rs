@@ -18,6 +18,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 const NAME: &str = "bounces.example.com";
+/// After this long an answer will not come any more.
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// A folder with the files of a certificate, and how they are named in a configuration.
 struct Files {
@@ -122,7 +124,8 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never
 async fn https_is_spoken_in_its_versions_and_plain_http_is_not() {
     let (database, files) = (TestDatabase::postgres().await, Files::new());
     let trusted = files.renew(30);
-    let replica = files.installation(database.url()).serve().await;
+    // So that whoever says nothing goes on saying nothing.
+    let replica = files.installation(database.url()).with("HTTP__HEADER_TIMEOUT", "10m").serve().await;
     for version in [tls::Version::TLS_1_2, tls::Version::TLS_1_3] {
         let client = client(&replica, &trusted, version);
         let answer = client.get(format!("https://{NAME}:{}/readyz", port(&replica))).send().await.unwrap();
@@ -142,24 +145,33 @@ async fn https_is_spoken_in_its_versions_and_plain_http_is_not() {
     for _ in 0..400 {
         silent.push(TcpStream::connect(("127.0.0.1", port(&replica))).await.unwrap());
     }
-    assert!(answers(&replica, &trusted).await, "those who say nothing keep nobody waiting");
+    let answered = tokio::time::timeout(PATIENCE, answers(&replica, &trusted)).await;
+    assert_eq!(answered, Ok(true), "those who say nothing keep nobody waiting");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn http_2_is_spoken_to_whoever_offers_it() {
-    let (database, files) = (TestDatabase::postgres().await, Files::new());
-    let trusted = files.renew(30);
-    let replica = files.installation(database.url()).serve().await;
-    let mut stream = offering(&replica, &trusted, b"h2").await;
+/// Asks whether it is alive by HTTP/2 (RFC 9113), with so many octets in further fields; the first octet of the answer's fields.
+async fn by_http_2(replica: &Replica, trusted: &str, padding: usize) -> u8 {
+    let mut stream = offering(replica, trusted, b"h2").await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    // A preface, empty settings, and GET https://bounces.example.com/healthz as a stream that ends at once (RFC 9113), its fields
-    // by the static table (RFC 7541 appendix A).
+    // GET https://bounces.example.com/healthz, by the static table, and fields of 64 octets that are in no table.
     let mut fields = vec![0x82, 0x87, 0x41, u8::try_from(NAME.len()).unwrap()];
     fields.extend_from_slice(NAME.as_bytes());
     fields.extend_from_slice(b"\x04\x08/healthz");
+    for _ in 0..padding / 64 {
+        fields.extend_from_slice(b"\x00\x01x\x40");
+        fields.extend_from_slice(&[b'y'; 64]);
+    }
+    // A preface and empty settings; then frames of the greatest size, the last of which ends the head, and the first the request.
     let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
-    request.extend_from_slice(&[0, 0, u8::try_from(fields.len()).unwrap(), 1, 5, 0, 0, 0, 1]);
-    request.extend_from_slice(&fields);
+    let frames: Vec<&[u8]> = fields.chunks(1 << 14).collect();
+    for (at, frame) in frames.iter().enumerate() {
+        let (kind, ends_request) = if at == 0 { (1, 1) } else { (9, 0) };
+        let ends_head = if at + 1 == frames.len() { 4 } else { 0 };
+        let [_, length @ ..] = u32::try_from(frame.len()).unwrap().to_be_bytes();
+        request.extend_from_slice(&length);
+        request.extend_from_slice(&[kind, ends_request | ends_head, 0, 0, 0, 1]);
+        request.extend_from_slice(frame);
+    }
     stream.write_all(&request).await.unwrap();
     loop {
         let mut head = [0; 9];
@@ -167,11 +179,19 @@ async fn http_2_is_spoken_to_whoever_offers_it() {
         let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
         stream.read_exact(&mut payload).await.unwrap();
         if head[3] == 1 {
-            // `:status: 200` of the static table.
-            assert_eq!(payload[0], 0x88);
-            break;
+            return payload[0];
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_2_is_spoken_to_whoever_offers_it() {
+    let (database, files) = (TestDatabase::postgres().await, Files::new());
+    let trusted = files.renew(30);
+    let replica = files.installation(database.url()).serve().await;
+    // `:status: 200` and `400` of the static table (RFC 7541 appendix A).
+    assert_eq!(by_http_2(&replica, &trusted, 1 << 10).await, 0x88);
+    assert_eq!(by_http_2(&replica, &trusted, 200 << 10).await, 0x8c, "a head that HTTP/1 would not let through either");
     let stream = offering(&replica, &trusted, b"http/1.1").await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
 }

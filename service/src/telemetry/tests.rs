@@ -146,6 +146,7 @@ rebound_addresses_checked_total{answer="suppressed"} 2
 rebound_batches_retried_total 1
 rebound_bounces_by_receiver_total{bounce_type="hard",fault="recipient",reason="user_unknown",receiver="gmail"} 1
 rebound_build_info{version="0.1.0"} 1
+rebound_certificate_expiry_timestamp_seconds{edge="smtp"} 1
 rebound_check_duration_seconds_sum 1
 rebound_check_duration_seconds_count 1
 rebound_database_away 1
