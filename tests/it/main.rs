@@ -20,6 +20,7 @@ mod faults_copies;
 mod faults_database;
 mod faults_service;
 mod graceful_stop;
+mod http_tls;
 mod lists;
 mod lists_upkeep;
 mod mailbox_faults;

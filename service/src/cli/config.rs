@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::app;
 use crate::cli::{Exit, setup};
+use crate::tls;
 
 /// Looks at the configuration.
 #[derive(Debug, clap::Args)]
@@ -15,7 +16,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Checks the configuration, rules and policy included, and prints what is in effect, secrets hidden.
+    /// Checks the configuration, rules, policy and certificates included, and prints what is in effect, secrets hidden.
     Check,
 }
 
@@ -25,6 +26,9 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     let config = setup::load(config)?;
     app::policies(&config).map_err(app::AppError::Policy)?;
     app::load_rules(&config)?;
+    for files in [config.http.tls.identity(), config.smtp.identity()].into_iter().flatten() {
+        tls::inspect(&files).map_err(app::AppError::Certificate)?;
+    }
     io::stdout().lock().write_all(config.redacted().as_bytes())?;
     Ok(Exit::Success)
 }
