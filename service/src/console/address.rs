@@ -9,7 +9,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use maud::{Markup, html};
 use time::OffsetDateTime;
 
-use crate::console::elements::{Tone, badge, choice, done, empty, kind_badge, moment, octets, token_field, words};
+use crate::console::elements::{Tone, badge, choice, done, empty, kind_badge, moment, number, octets, token_field, words};
 use crate::console::events::quoted;
 use crate::console::form::{Fields, Form};
 use crate::console::page::{Page, Place, nothing, see};
@@ -22,6 +22,9 @@ use crate::http::views::SuppressionView;
 use crate::http::{Problem, ProblemKind, State, addresses, parameters};
 use crate::store::{List, Scope, SubjectId};
 use crate::telemetry::Erased;
+
+/// Chapters of a story that a page tells, the newest.
+const CHAPTERS: usize = 300;
 
 /// The page where one asks for an address.
 pub(super) async fn get_look_up(visit: Visit) -> Page {
@@ -262,7 +265,10 @@ fn told(visit: &Visit, story: &StoryView) -> Markup {
         @if story.story.is_empty() {
             (empty("Nothing happened yet.", &html! { "Bounces, complaints, releases and imports about this address will stand here." }))
         } @else {
-            ol.story { @for it in story.story.iter().rev() { (chapter(visit, it)) } }
+            ol.story { @for it in story.story.iter().rev().take(CHAPTERS) { (chapter(visit, it)) } }
+            @if story.story.len() > CHAPTERS {
+                p.quiet { "The newest " (CHAPTERS) " of " (number(story.story.len() as u64)) " things that happened. " code { "rebound why" } " and the API tell all." }
+            }
         }
     }
 }

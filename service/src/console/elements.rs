@@ -85,6 +85,11 @@ pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", number(count), if count == 1 { one } else { many })
 }
 
+/// The same of what is counted up to a limit.
+pub(super) fn at_least(count: u64, limit: u64, one: &str, many: &str) -> String {
+    format!("{}{}", if count >= limit { "at least " } else { "" }, counted(count, one, many))
+}
+
 /// How a thing stands: a colour, which the word makes plain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tone {
@@ -176,6 +181,7 @@ mod tests {
         assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]);
         let lengths = [-5, 59, 60, 3599, 3600, 172_799, 172_800].map(|it| since(time::Duration::seconds(it)));
         assert_eq!(lengths, ["0 s", "59 s", "1 min", "59 min", "1 h", "47 h", "2 days"]);
+        assert_eq!([0, 1, 9, 10].map(|it| at_least(it, 10, "mail", "mails")), ["0 mails", "1 mail", "9 mails", "at least 10 mails"]);
         assert_eq!([12, 4096, 3 << 20].map(octets), ["12 B", "4 KiB", "3 MiB"]);
         let at = time::macros::datetime!(2026-11-22 09:05:07 +1);
         assert_eq!(

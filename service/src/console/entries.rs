@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use time::OffsetDateTime;
 
 use crate::console::address::act;
-use crate::console::elements::{Tone, address_link, badge, choice, day, done, empty, token_field, words};
+use crate::console::elements::{Tone, address_link, badge, choice, day, done, empty, number, token_field, words};
 use crate::console::form::{Asked, Fields, Form};
 use crate::console::page::{Page, Place, see};
 use crate::console::session::Visit;
@@ -18,7 +18,7 @@ use crate::http::keys::Caller;
 use crate::http::views::Names;
 use crate::http::{Problem, State, parameters, suppressions};
 use crate::listing::Format;
-use crate::store::{BadCursor, List, Scope, StandingFilter, StandingPlace, StandingRow, Whence};
+use crate::store::{BadCursor, ENTRIES_LOOKED_AT, List, Scope, StandingFilter, StandingPage, StandingPlace, StandingRow, Whence};
 
 /// Entries on one page.
 const ON_A_PAGE: u64 = 50;
@@ -44,8 +44,7 @@ async fn page(state: &State, visit: &Visit, list: &Arc<List>, fields: &Fields, s
         return Err(BadCursor.into());
     }
     let now = state.clock.now();
-    let found = state.store.standing_after(list, filter, after, ON_A_PAGE, now).await?;
-    let next = found.last().filter(|_| found.len() as u64 == ON_A_PAGE).map(|it| it.place().to_string());
+    let StandingPage { items: found, next } = state.store.browse_standing(list, filter, after, ON_A_PAGE, now).await?;
     let names = Names::look_up(&state.store, found.iter().map(|it| it.suppression.list)).await?;
     let here = format!("/console/lists/{}", list.name);
     let content = html! {
@@ -57,10 +56,10 @@ async fn page(state: &State, visit: &Visit, list: &Arc<List>, fields: &Fields, s
         }
         @if visit.may(Scope::Write) { (adding(visit, &here)) }
         (search(visit, &here, fields))
-        (table(&found, &names, now))
+        (table(&found, &names, next.is_some(), now))
         nav.pages aria-label="Pages" {
             @if after.is_some() { a.button href={ (here) "?" (fields.with("after", "")) } { "First" } }
-            @if let Some(next) = next { a.button href={ (here) "?" (fields.with("after", &next)) } rel="next" { "Next" } }
+            @if let Some(next) = next { a.button href={ (here) "?" (fields.with("after", &next.to_string())) } rel="next" { "Next" } }
         }
     };
     Ok(Page::new(visit, Place::Lists, &list.name, &content))
@@ -102,9 +101,11 @@ fn search(visit: &Visit, here: &str, fields: &Fields) -> Markup {
     }
 }
 
-fn table(found: &[StandingRow], names: &Names, now: OffsetDateTime) -> Markup {
+fn table(found: &[StandingRow], names: &Names, goes_on: bool, now: OffsetDateTime) -> Markup {
     html! {
-        @if found.is_empty() {
+        @if found.is_empty() && goes_on {
+            (empty("Nothing here fits so far.", &html! { "One page looks through " (number(ENTRIES_LOOKED_AT)) " entries; \"Next\" goes on below." }))
+        } @else if found.is_empty() {
             (empty("Nothing stands here.", &html! { "Entries come from bounces and complaints by themselves; or add an address, or import a list." }))
         } @else {
             div.card.scroll tabindex="0" role="group" aria-label="Entries" {

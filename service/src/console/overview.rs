@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::config::{API_SOURCE, SourceConfig};
 use crate::console::chart::{Series, stacked};
-use crate::console::elements::{Tone, ago, badge, bar, counted, empty, number, since, words};
+use crate::console::elements::{Tone, ago, at_least, badge, bar, counted, empty, number, since, words};
 use crate::console::form::Asked;
 use crate::console::numbers::{Counted, Numbers, Span, visible};
 use crate::console::page::{Page, Place};
@@ -16,7 +16,7 @@ use crate::console::session::Visit;
 use crate::console::shown::shown;
 use crate::http::keys::Caller;
 use crate::http::{Problem, State};
-use crate::store::{OutboxState, RECEIVERS_AMONG, ReceiptState, SOURCES_AMONG, SourceFigure, UNREAD_UP_TO};
+use crate::store::{OUTBOX_UP_TO, OutboxState, RECEIVERS_AMONG, ReceiptState, SOURCES_AMONG, SourceFigure, UNREAD_UP_TO};
 use crate::telemetry::{RelayState, SpoolFigures};
 
 /// What only a key that sees everything sees.
@@ -39,8 +39,8 @@ pub(super) async fn get_overview(
     let span = asked.0.word("span")?.unwrap_or(Span::Day);
     let now = state.clock.now();
     let counted = numbers.of(span, &caller, &state.store, now).await?;
-    let quarantined = state.store.unread_count(&[ReceiptState::Quarantined], &visible(&caller)).await?;
-    let unrecognised = state.store.unread_count(&[ReceiptState::Unrecognised], &visible(&caller)).await?;
+    let quarantined = state.store.unread_count(ReceiptState::Quarantined, &visible(&caller)).await?;
+    let unrecognised = state.store.unread_count(ReceiptState::Unrecognised, &visible(&caller)).await?;
     let pipeline = if caller.confined_to().is_none() { Some(pipeline(&state).await?) } else { None };
     let content = html! {
         (attention(quarantined, unrecognised, &counted, pipeline.as_ref(), now))
@@ -66,7 +66,7 @@ pub(super) async fn get_overview(
 
 async fn pipeline(state: &State) -> Result<Pipeline, Problem> {
     Ok(Pipeline {
-        outbox: state.store.outbox_state().await?,
+        outbox: state.store.outbox_glance().await?,
         relay: *state.relay.borrow(),
         spool: state.telemetry.spool_figures(),
         database_away: state.intake.presence().is_some_and(|(it, _)| !it.is_there()),
@@ -98,10 +98,7 @@ impl Counted {
 }
 
 fn attention(quarantined: u64, unrecognised: u64, counted_: &Counted, pipeline: Option<&Pipeline>, now: OffsetDateTime) -> Markup {
-    let many = |count: u64, what: &str| {
-        let more = if count >= UNREAD_UP_TO { "at least " } else { "" };
-        format!("{more}{}", counted(count, what, &format!("{what}s")))
-    };
+    let unread = |count: u64| at_least(count, UNREAD_UP_TO, "receipt", "receipts");
     let mut items: Vec<(Tone, &str, String, &str)> = Vec::new();
     if let Some(it) = pipeline {
         if it.database_away {
@@ -116,8 +113,11 @@ fn attention(quarantined: u64, unrecognised: u64, counted_: &Counted, pipeline: 
             ));
         }
         if let Some(oldest) = it.outbox.oldest.filter(|at| now - *at > time::Duration::minutes(5)) {
-            let text =
-                format!("{} in the outbox, the oldest for {}.", counted(it.outbox.depth, "message", "messages"), since(now - oldest));
+            let text = format!(
+                "{} in the outbox, the oldest for {}.",
+                at_least(it.outbox.depth, OUTBOX_UP_TO, "message", "messages"),
+                since(now - oldest)
+            );
             items.push((Tone::Watch, "outbox", text, "/console/quarantine#outbox"));
         }
         if let Some(spool) = it.spool.filter(|it| it.entries > 0) {
@@ -130,10 +130,10 @@ fn attention(quarantined: u64, unrecognised: u64, counted_: &Counted, pipeline: 
         }
     }
     if quarantined > 0 {
-        items.push((Tone::Bad, "quarantine", format!("{} in quarantine.", many(quarantined, "receipt")), "/console/quarantine"));
+        items.push((Tone::Bad, "quarantine", format!("{} in quarantine.", unread(quarantined)), "/console/quarantine"));
     }
     if unrecognised > 0 {
-        items.push((Tone::Watch, "unrecognised", format!("{} not understood.", many(unrecognised, "receipt")), "/console/quarantine"));
+        items.push((Tone::Watch, "unrecognised", format!("{} not understood.", unread(unrecognised)), "/console/quarantine"));
     }
     let senders = counted_.senders();
     if senders > 0 {
@@ -314,7 +314,7 @@ fn pipes(it: &Pipeline, now: OffsetDateTime) -> Markup {
         dl.facts {
             dt { "Broker" } dd { (badge(tone, it.relay.as_str())) " " (broker) }
             dt { "Outbox" }
-            dd { (counted(it.outbox.depth, "message waits", "messages wait")) @if let Some(at) = it.outbox.oldest { ", the oldest for " (since(now - at)) } }
+            dd { (at_least(it.outbox.depth, OUTBOX_UP_TO, "message waits", "messages wait")) @if let Some(at) = it.outbox.oldest { ", the oldest for " (since(now - at)) } }
             dt { "Spool" }
             dd {
                 @match it.spool {
