@@ -44,8 +44,8 @@ async fn page(state: &State, visit: &Visit, list: &Arc<List>, fields: &Fields, s
         return Err(BadCursor.into());
     }
     let now = state.clock.now();
-    let StandingPage { items: found, next } = state.store.browse_standing(list, filter, after, ON_A_PAGE, now).await?;
-    let names = Names::look_up(&state.store, found.iter().map(|it| it.suppression.list)).await?;
+    let found = state.store.browse_standing(list, filter, after, ON_A_PAGE, now).await?;
+    let names = Names::look_up(&state.store, found.items.iter().map(|it| it.suppression.list)).await?;
     let here = format!("/console/lists/{}", list.name);
     let content = html! {
         @if let Some(said) = said { (done(said)) }
@@ -56,10 +56,10 @@ async fn page(state: &State, visit: &Visit, list: &Arc<List>, fields: &Fields, s
         }
         @if visit.may(Scope::Write) { (adding(visit, &here)) }
         (search(visit, &here, fields))
-        (table(&found, &names, next.is_some(), now))
+        (table(&found, &names, now))
         nav.pages aria-label="Pages" {
             @if after.is_some() { a.button href={ (here) "?" (fields.with("after", "")) } { "First" } }
-            @if let Some(next) = next { a.button href={ (here) "?" (fields.with("after", &next.to_string())) } rel="next" { "Next" } }
+            @if let Some(next) = found.next { a.button href={ (here) "?" (fields.with("after", &next.to_string())) } rel="next" { "Next" } }
         }
     };
     Ok(Page::new(visit, Place::Lists, &list.name, &content))
@@ -101,11 +101,11 @@ fn search(visit: &Visit, here: &str, fields: &Fields) -> Markup {
     }
 }
 
-fn table(found: &[StandingRow], names: &Names, goes_on: bool, now: OffsetDateTime) -> Markup {
+fn table(found: &StandingPage, names: &Names, now: OffsetDateTime) -> Markup {
     html! {
-        @if found.is_empty() && goes_on {
+        @if found.items.is_empty() && found.next.is_some() {
             (empty("Nothing here fits so far.", &html! { "One page looks through " (number(ENTRIES_LOOKED_AT)) " entries; \"Next\" goes on below." }))
-        } @else if found.is_empty() {
+        } @else if found.items.is_empty() {
             (empty("Nothing stands here.", &html! { "Entries come from bounces and complaints by themselves; or add an address, or import a list." }))
         } @else {
             div.card.scroll tabindex="0" role="group" aria-label="Entries" {
@@ -114,7 +114,7 @@ fn table(found: &[StandingRow], names: &Names, goes_on: bool, now: OffsetDateTim
                         th scope="col" { "Address" } th scope="col" { "Cause" } th scope="col" { "Reason" } th scope="col" { "On" }
                         th scope="col" { "State" } th scope="col" { "Since" } th scope="col" { "Until" } th scope="col" { "Note" }
                     } }
-                    tbody { @for it in found { (row(it, names, now)) } }
+                    tbody { @for it in &found.items { (row(it, names, now)) } }
                 }
             }
         }

@@ -236,14 +236,17 @@ pub(super) async fn get_import(
     let import = imports::import(&state, &caller, &path).await?;
     let refused = state.store.refused_lines(import.id, 0, REFUSED_LINES).await?;
     let counts = &import.counts;
-    let verb = if import.mode == ImportMode::Preview { "Would be " } else { "" };
+    let (added, updated) = match import.mode {
+        ImportMode::Preview => ("Would be added", "Would be updated"),
+        ImportMode::Real => ("Added", "Updated"),
+    };
     let content = html! {
         div.card {
             p.lead { (state_badge(&import)) " into " a href={ "/console/lists/" (import.list.name) } { (import.list.name) } }
             @if let Some(error) = &import.error { p.wrong role="alert" { (shown(error)) } }
             dl.facts {
-                dt { (verb) "added" } dd { (number(counts.added)) }
-                dt { (verb) "updated" } dd { (number(counts.updated)) }
+                dt { (added) } dd { (number(counts.added)) }
+                dt { (updated) } dd { (number(counts.updated)) }
                 dt { "Unchanged" } dd { (number(counts.unchanged)) }
                 dt { "Refused lines" } dd { (number(counts.refused)) }
                 dt { "Read" } dd { (octets(import.done)) " of " (octets(import.size)) ", " (import.format) }

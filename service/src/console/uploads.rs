@@ -143,7 +143,9 @@ mod tests {
         uploads.keep(ids[0], MINE, upload(101), now);
         assert!(uploads.kept.lock().unwrap().is_empty(), "what is too large by itself is not kept either");
         let ids: Vec<_> = (0..=AT_MOST).map(|_| ImportId::new()).collect();
-        ids.iter().for_each(|it| uploads.keep(*it, MINE, upload(1), now));
+        for id in &ids {
+            uploads.keep(*id, MINE, upload(1), now);
+        }
         assert_eq!(ids.iter().filter(|it| uploads.has(**it, MINE, now)).count(), AT_MOST, "by their number");
         assert!(!uploads.has(ids[0], MINE, now));
     }
