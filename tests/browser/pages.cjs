@@ -92,7 +92,7 @@ async function pagesOf(page) {
     return new URL(page.url()).pathname;
   };
   return {
-    overview: '/console', week: '/console?span=7d', month: '/console?span=30d', events: '/console/events',
+    overview: '/console', week: '/console?span=7d', month: '/console?span=30d', reasons: '/console?by=reason', events: '/console/events',
     'events-none': '/console/events?reason=virus_detected', event, faults: '/console/faults', 'look-up': '/console/address',
     address: await address('jane@mail.example'), 'address-hostile': await address('hostile@evil.example'),
     'address-noted': await address('noted@mail.example'), lists: '/console/lists', list: '/console/lists/acme.weekly',

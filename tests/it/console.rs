@@ -81,6 +81,8 @@ async fn the_overview_counts_what_came() {
     let database = TestDatabase::postgres().await;
     let app = filled(&database).await;
     let visitor = app.visitor().await;
+    let by_reason = visitor.get("/console?by=reason").await;
+    by_reason.assert_says(&["Bounces of the last 24 hours, by reason", "User unknown DNSBL listed Mailbox full Other"]);
     for span in ["24h", "7d", "30d"] {
         let page = visitor.get(&format!("/console?span={span}")).await;
         page.assert_says(&[
@@ -99,8 +101,8 @@ async fn the_overview_counts_what_came() {
             "corp.example 1",
             "1 receipt not understood.",
             "3 failures that you can mend.",
-            "ses ses acme.weekly 61",
-            "api handed in 2",
+            "ses 61",
+            "api 2",
             "Outbox 0 messages wait",
             "Database there",
         ]);
@@ -238,7 +240,7 @@ async fn lists_are_looked_through_imported_and_undone() {
     visitor
         .get("/console/lists/acme.weekly?cause=manual_block")
         .await
-        .assert_says(&["@evil.example manual block acme.weekly blocks", NOTE]);
+        .assert_says(&["@evil.example manual block blocks acme.weekly", NOTE]);
     let removed = visitor.post("/console/lists/acme.weekly/remove", &[("address", "@evil.example"), ("act", "release")]).await;
     removed.assert_says(&["it may be mailed again."]);
     assert_eq!(entries("cause=manual_block&own=yes&all=yes").await, [1]);

@@ -179,6 +179,7 @@ fn standing(causes: &[&SuppressionView]) -> Markup {
             strong { (words(it.cause.as_str())) }
             @if let Some(reason) = it.reason { " (" (words(reason.as_str())) ")" }
             " on " (it.list.as_deref().unwrap_or_default())
+            @if let Some(at) = it.expires_at { ", until " (moment(at.0)) }
         }
         ". "
     }
@@ -191,9 +192,9 @@ fn causes(visit: &Visit, address: &Address, causes: &[SuppressionView]) -> Marku
             div.scroll tabindex="0" role="group" aria-labelledby="causes" {
                 table {
                     thead { tr {
-                        th scope="col" { "Cause" } th scope="col" { "List" } th scope="col" { "State" } th scope="col" { "Since" }
-                        th scope="col" { "Until" } th scope="col" { "Note" }
+                        th scope="col" { "Cause" } th scope="col" { "List" } th scope="col" { "State" }
                         @if visit.may(Scope::Write) { th scope="col" { span.hidden { "Release" } } }
+                        th scope="col" { "Since" } th scope="col" { "Until" } th scope="col" { "Note" }
                     } }
                     tbody { @for it in causes { (cause(visit, address, it)) } }
                 }
@@ -218,9 +219,6 @@ fn cause(visit: &Visit, address: &Address, it: &SuppressionView) -> Markup {
                 @if it.provisional { " " (badge(Tone::Watch, "provisional")) }
                 @if it.overrides_consent { " " (badge(Tone::Watch, "overrides consent")) }
             }
-            td.nowrap { (moment(it.since.0)) }
-            td.nowrap { @match (it.released_at, it.expires_at) { (Some(at), _) | (None, Some(at)) => (moment(at.0)), (None, None) => "for good" } }
-            td { @if let Some(note) = &it.note { (shown(note)) } }
             @if visit.may(Scope::Write) {
                 td {
                     @if it.holds {
@@ -234,6 +232,9 @@ fn cause(visit: &Visit, address: &Address, it: &SuppressionView) -> Markup {
                     }
                 }
             }
+            td.nowrap { (moment(it.since.0)) }
+            td.nowrap { @match (it.released_at, it.expires_at) { (Some(at), _) | (None, Some(at)) => (moment(at.0)), (None, None) => "for good" } }
+            td { @if let Some(note) = &it.note { (shown(note)) } }
         }
     }
 }

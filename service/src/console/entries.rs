@@ -111,8 +111,8 @@ fn table(found: &StandingPage, names: &Names, now: OffsetDateTime) -> Markup {
             div.card.scroll tabindex="0" role="group" aria-label="Entries" {
                 table {
                     thead { tr {
-                        th scope="col" { "Address" } th scope="col" { "Cause" } th scope="col" { "Reason" } th scope="col" { "On" }
-                        th scope="col" { "State" } th scope="col" { "Since" } th scope="col" { "Until" } th scope="col" { "Note" }
+                        th scope="col" { "Address" } th scope="col" { "Cause" } th scope="col" { "State" } th scope="col" { "On" }
+                        th scope="col" { "Since" } th scope="col" { "Until" } th scope="col" { "Note" }
                     } }
                     tbody { @for it in &found.items { (row(it, names, now)) } }
                 }
@@ -126,9 +126,7 @@ fn row(row: &StandingRow, names: &Names, now: OffsetDateTime) -> Markup {
     html! {
         tr {
             th scope="row" { (address_link(row.address.as_deref(), &row.subject.to_string())) }
-            td.nowrap { (words(it.cause.as_str())) }
-            td { @if let Some(reason) = it.reason { (words(reason.as_str())) } }
-            td { (names.of(it.list).unwrap_or_default()) }
+            td.nowrap { (words(it.cause.as_str())) @if let Some(reason) = it.reason { br; small { (words(reason.as_str())) } } }
             td {
                 @match (it.holds_at(now), it.cause) {
                     (true, Cause::ManualAllow) => (badge(Tone::Good, "allows")),
@@ -137,6 +135,7 @@ fn row(row: &StandingRow, names: &Names, now: OffsetDateTime) -> Markup {
                 }
                 @if it.provisional { " " (badge(Tone::Watch, "provisional")) }
             }
+            td { (names.of(it.list).unwrap_or_default()) }
             td.nowrap { (day(it.since)) }
             td.nowrap { @match (it.released_at, it.expires_at) { (Some(at), _) | (None, Some(at)) => (day(at)), (None, None) => "for good" } }
             td { @if let Some(note) = &it.note { (shown(note)) } }

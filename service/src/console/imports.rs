@@ -119,8 +119,8 @@ fn has_been_seen(import: &Import) -> bool {
 fn choose_again(preview: &Import) -> Markup {
     html! {
         p {
-            "The file is not kept here. It is kept for " (KEPT_FOR.as_secs() / 60) " minutes, by the process that it was sent to, for whoever sent it, and as long as there is room; "
-            "choose it again to import it."
+            "The file is not kept here any more. A previewed file is kept for " (KEPT_FOR.as_secs() / 60) " minutes, by the process that it was sent to and for whoever sent it, "
+            "and is imported once. Choose it again to import it."
         }
         div.actions { a.button href={ "/console/lists/" (preview.list.name) "/import" } { "Choose the file again" } }
     }

@@ -42,7 +42,7 @@ async fn what_was_previewed_is_imported_by_one_button() {
     assert!(ended(&writer, &import).await.contains("Undo this import"));
     assert_eq!(bench.cause("acme.weekly", "jane@example.org").await.as_deref(), Some("complaint"), "read as it was in the preview");
     let again = writer.post(&confirm, &[]).await;
-    assert!(again.status == 410 && again.text.contains("The file is not kept here."), "{again:?}");
+    assert!(again.status == 410 && again.text.contains("The file is not kept here any more."), "{again:?}");
     let page = writer.get(&preview).await.text;
     assert!(page.contains("Choose the file again") && !page.contains(&confirm), "{page}");
     let refused = writer.post(&format!("{import}/confirm"), &[]).await;
@@ -68,7 +68,7 @@ async fn a_file_is_kept_for_the_session_alone_that_sent_it() {
     let confirm = format!("{preview}/confirm");
     for other in [&elsewhere, &Browser::with(&bench, &bench.key).await] {
         let page = other.get(&preview).await;
-        assert!(page.text.contains("The file is not kept here.") && !page.text.contains(&confirm), "{page:?}");
+        assert!(page.text.contains("The file is not kept here any more.") && !page.text.contains(&confirm), "{page:?}");
         assert_eq!(other.post(&confirm, &[]).await.status, 410);
     }
     assert!(writer.get(&preview).await.text.contains(&confirm), "nobody took it");
