@@ -102,7 +102,7 @@ pub(super) async fn post_confirm(
     }
     let room = state.transfers.room()?;
     let Some(Upload { file, format, cause }) = uploads.take(preview.id, visit.mark(), Instant::now()) else {
-        let content = html! { div.card { (choose_again(&preview)) } };
+        let content = html! { div.card { (choose_again(&preview, &uploads)) } };
         return Ok(Page::new(&visit, Place::Imports, "Nothing was imported", &content).with(StatusCode::GONE).answer());
     };
     let wanted = Wanted { list: preview.list, file, format, cause, mode: ImportMode::Real };
@@ -116,11 +116,11 @@ fn has_been_seen(import: &Import) -> bool {
 }
 
 /// What is said of a file that is not there any more.
-fn choose_again(preview: &Import) -> Markup {
+fn choose_again(preview: &Import, uploads: &Uploads) -> Markup {
     html! {
         p {
-            "The file is not kept here any more. A previewed file is kept for " (KEPT_FOR.as_secs() / 60) " minutes, by the process that it was sent to and for whoever sent it, "
-            "and is imported once. Choose it again to import it."
+            "The file is not kept here any more. A previewed file of up to " (octets(uploads.most())) " is kept for " (KEPT_FOR.as_secs() / 60) " minutes, "
+            "by the process that it was sent to and for whoever sent it, and is imported once. Choose it again to import it."
         }
         div.actions { a.button href={ "/console/lists/" (preview.list.name) "/import" } { "Choose the file again" } }
     }
@@ -286,7 +286,7 @@ fn next_step(visit: &Visit, import: &Import, uploads: &Uploads) -> Markup {
                 @if visit.may(Scope::Write) {
                     @if has_been_seen(import) && uploads.has(import.id, visit.mark(), Instant::now()) {
                         form method="post" action={ "/console/imports/" (import.id) "/confirm" } { (token_field(visit)) button.primary type="submit" { "Import it" } }
-                    } @else { (choose_again(import)) }
+                    } @else { (choose_again(import, uploads)) }
                 }
             },
             (ImportMode::Real, true) => {

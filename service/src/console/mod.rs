@@ -45,7 +45,7 @@ pub(crate) fn pages(config: &Config) -> Pages {
     }
     let sign_ins = web::Data::new(SignIns::new(config.console.sign_ins_a_minute));
     let numbers = web::Data::new(Numbers::new());
-    let uploads = web::Data::new(Uploads::new(config.http.max_import.bytes() as u64));
+    let uploads = web::Data::new(Uploads::new(config.http.max_import.bytes() as u64 / uploads::SHARE));
     Arc::new(move |it| {
         it.app_data(sign_ins.clone()).app_data(numbers.clone()).app_data(uploads.clone());
         routes::configure(it);

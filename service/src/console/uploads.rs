@@ -1,5 +1,5 @@
 //! Files that were previewed, kept for the step after: importing what one has seen, without choosing it again. They are few, together
-//! no larger than one import may be, kept for some minutes, and each opens for the session alone that sent it. They lie on this
+//! no larger than a part of what one import may be, kept for some minutes, and each opens for the session alone that sent it. They lie on this
 //! process, in temporary files without names, and are gone with it: another replica does not have them, and says so.
 
 use std::collections::VecDeque;
@@ -14,6 +14,8 @@ use crate::store::ImportId;
 
 /// How long a file is kept.
 pub(super) const KEPT_FOR: Duration = Duration::from_mins(15);
+/// The part of the largest import that they may take together: the rest of the place for temporary files is for those on their way.
+pub(super) const SHARE: u64 = 4;
 /// Files that are kept at the same time.
 const AT_MOST: usize = 16;
 
@@ -46,9 +48,17 @@ impl Uploads {
         Self { most, kept: Arc::default() }
     }
 
-    /// Keeps what a session had previewed, in place of the oldest where there is no room.
+    /// Octets that they may have together.
+    pub(super) const fn most(&self) -> u64 {
+        self.most
+    }
+
+    /// Keeps what a session had previewed, in place of the oldest where there is no room; unless there is none for it at all.
     pub(super) fn keep(&self, preview: ImportId, session: Mark, upload: Upload, now: Instant) {
         let mut kept = self.at(now);
+        if upload.file.size > self.most {
+            return;
+        }
         kept.push_back(Kept { preview, session, until: now + KEPT_FOR, upload });
         while kept.len() > AT_MOST || kept.iter().map(|it| it.upload.file.size).sum::<u64>() > self.most {
             kept.pop_front();
@@ -141,7 +151,7 @@ mod tests {
         }
         assert_eq!(ids.map(|it| uploads.has(it, MINE, now)), [false, true, true], "by their octets");
         uploads.keep(ids[0], MINE, upload(101), now);
-        assert!(uploads.kept.lock().unwrap().is_empty(), "what is too large by itself is not kept either");
+        assert_eq!(ids.map(|it| uploads.has(it, MINE, now)), [false, true, true], "what is too large by itself takes nobody's place");
         let ids: Vec<_> = (0..=AT_MOST).map(|_| ImportId::new()).collect();
         for id in &ids {
             uploads.keep(*id, MINE, upload(1), now);
