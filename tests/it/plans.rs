@@ -42,28 +42,34 @@ const FILL: &str = "
         '4', 'code', '1', now(), now() from subject;
     insert into event_key select subject_id, id from event;
     insert into outbox (message_id, message_type, routing_key, payload, attempts, created_at)
-        select gen_random_uuid(), 'rebound.event.recorded', 'event', '{}', 0, now() from subject;
-    analyze";
+        select gen_random_uuid(), 'rebound.event.recorded', 'event', '{}', 0, now() from subject";
 
 /// Tables that grow without end.
 const TABLES: [&str; 7] = ["subject", "suppression", "suppression_change", "receipt", "event", "event_key", "outbox"];
 
-/// How often each table was found by index, and how often it was read from end to end.
-type Scans = BTreeMap<String, (i64, i64)>;
+/// How often each table was found by index, how often it was read from end to end, and how many of its rows were fetched.
+type Scans = BTreeMap<String, (i64, i64, i64)>;
 
-struct Filled {
+/// A database with many rows.
+pub(crate) struct Filled {
     database: TestDatabase,
     watcher: DatabaseConnection,
 }
 
 impl Filled {
     async fn new() -> Self {
+        Self::with(FILL).await
+    }
+
+    /// One that some SQL fills, on which the list `acme.weekly.daily` is there.
+    pub(crate) async fn with(fill: &str) -> Self {
         let database = TestDatabase::postgres().await;
         let store = store_on(&database).await;
         store.ensure_list("acme.weekly.daily", None, NOW).await.unwrap();
         store.close().await;
         let filler = database.connect().await;
-        filler.execute_unprepared(FILL).await.unwrap();
+        filler.execute_unprepared(fill).await.unwrap();
+        filler.execute_unprepared("vacuum (analyze)").await.unwrap();
         filler.close().await.unwrap();
         let watcher = database.connect().await;
         Self { database, watcher }
@@ -76,16 +82,23 @@ impl Filled {
         let alone = Statement::from_string(self.watcher.get_database_backend(), alone);
         let alone = async || self.watcher.query_one_raw(alone.clone()).await.unwrap().unwrap().try_get("", "alone").unwrap();
         eventually("nobody else is there", alone).await;
-        let sql = "select relname::text, coalesce(idx_scan, 0) as by_index, seq_scan as whole from pg_stat_user_tables";
+        let sql = "select relname::text, coalesce(idx_scan, 0) as by_index, seq_scan as whole, coalesce(idx_tup_fetch, 0) as rows \
+                   from pg_stat_user_tables";
         let rows = self.watcher.query_all_raw(Statement::from_string(self.watcher.get_database_backend(), sql)).await.unwrap();
         let scan = |it: &sea_orm::QueryResult| {
-            (it.try_get("", "relname").unwrap(), (it.try_get("", "by_index").unwrap(), it.try_get("", "whole").unwrap()))
+            let count = |name| it.try_get("", name).unwrap();
+            (it.try_get("", "relname").unwrap(), (count("by_index"), count("whole"), count("rows")))
         };
-        rows.iter().map(scan).filter(|(table, _): &(String, _)| TABLES.contains(&table.as_str())).collect()
+        rows.iter().map(scan).filter(|(table, _): &(String, (i64, i64, i64))| TABLES.contains(&table.as_str())).collect()
     }
 
-    /// Does some work and tells what it did to tables, one of which it must have found something in by index.
+    /// Does some work that must find something in a table by index, and reads none from end to end.
     async fn work(&self, found_by_index: &str, work: impl AsyncFnOnce(Arc<Store>, Arc<List>)) {
+        self.work_within(found_by_index, i64::MAX, work).await;
+    }
+
+    /// The same, of work that fetches so many rows of each table at most.
+    pub(crate) async fn work_within(&self, found_by_index: &str, most: i64, work: impl AsyncFnOnce(Arc<Store>, Arc<List>)) {
         let before = self.scans().await;
         let store = Arc::new(store_at(self.database.url()).await);
         store.lists().await.unwrap();
@@ -96,6 +109,8 @@ impl Filled {
         assert!(after[found_by_index].0 > before[found_by_index].0, "{found_by_index} was not looked at: {before:?} {after:?}");
         for table in TABLES {
             assert_eq!(after[table].1, before[table].1, "{table} was read from end to end: {before:?} {after:?}");
+            let fetched = after[table].2 - before[table].2;
+            assert!(fetched <= most, "{fetched} rows of {table} were fetched, to find {found_by_index}: {before:?} {after:?}");
         }
     }
 }
