@@ -219,6 +219,21 @@ fn addresses_alone_and_lists_of_others() {
 }
 
 #[test]
+fn what_a_server_blames_on_the_sender_is_refused_in_any_list() {
+    let list = "email,reason,type\njane@example.org,\"554 5.7.1 Service unavailable; client host blocked using zen.spamhaus.org\",\n\
+        john@example.org,\"554 5.7.1 Service unavailable; client host blocked using zen.spamhaus.org\",hard\n\
+        joan@example.org,\"550 5.1.1 User unknown\",hard\nbob@example.org,she blocked us using her phone,\n\
+        eve@example.org,\"554 5.7.1 Service unavailable; client host blocked using zen.spamhaus.org\",unsubscribed\n";
+    let rows = read(list).1;
+    assert!(rows[..2].iter().all(|it| it.contains("refused: the server refused for a fault of the sender (dnsbl_listed")), "{rows:?}");
+    assert_eq!(rows[2], "4 joan@example.org hard (550 5.1.1 User unknown)");
+    assert_eq!(rows[3], "5 bob@example.org import (she blocked us using her phone)");
+    assert!(rows[4].starts_with("6 eve@example.org unsubscribe"), "her own wish: {}", rows[4]);
+    let named = read_with(list.as_bytes(), Reading { cause: Some(Cause::Hard), ..reading() }).unwrap();
+    assert!(told(named).1[0].starts_with("2 jane@example.org hard"), "a cause that is named holds");
+}
+
+#[test]
 fn what_is_no_list_is_told_at_once() {
     let error = |bytes: &[u8]| read_with(bytes, reading()).unwrap_err().to_string();
     assert_eq!(error(b""), "the list is empty");

@@ -35,6 +35,9 @@ enum Command {
     Test {
         /// Name of the source.
         name: String,
+        /// How to print the answer.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        format: Output,
     },
 }
 
@@ -64,7 +67,7 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     };
     setup::block_on(async {
         match &args.command {
-            Some(Command::Test { name }) => try_out::run(&config, name, &base).await,
+            Some(Command::Test { name, format }) => try_out::run(&config, name, &base, *format).await,
             None => {
                 let figures = figures::ask(&config, &base).await;
                 if let Err(error) = &figures {
