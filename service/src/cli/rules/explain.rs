@@ -7,6 +7,7 @@ use bounce::classify::rules::{Matched, Tier};
 use bounce::classify::{Rules, Verdict, classify};
 use bounce::kind::Kind;
 use bounce::report::Report;
+use bounce::status::SmtpReply;
 use serde_json::json;
 
 use crate::cli::classify::{codes, headline};
@@ -30,13 +31,17 @@ fn view(rules: &Rules, text: &str) -> serde_json::Value {
     let verdict = judged(rules, text);
     let rule = |it: &Matched<'_>| {
         json!({
-            "rule": it.rule.id, "reason": it.rule.reason.as_str(), "matched": it.pattern, "weight": weight(it.tier),
+            "rule": it.rule.id, "reason": it.rule.reason, "matched": it.pattern, "weight": weight(it.tier),
             "file": it.rule.file, "line": it.rule.line, "source": it.rule.source,
         })
     };
     json!({
-        "kind": verdict.kind.as_str(), "bounce_type": verdict.bounce_type.map(|it| it.as_str()), "reason": verdict.reason.map(|it| it.as_str()),
-        "fault": verdict.fault.map(|it| it.as_str()), "status": verdict.status.map(|it| it.to_string()), "reply": verdict.reply.map(|it| it.code()),
+        "kind": verdict.kind,
+        "bounce_type": verdict.bounce_type,
+        "reason": verdict.reason,
+        "fault": verdict.fault,
+        "status": verdict.status.map(|it| it.to_string()),
+        "reply": verdict.reply.map(SmtpReply::code),
         "rule": verdict.rule.0,
         "meaning": verdict.meaning().map(|it| json!({ "explanation": it.explanation, "advice": it.advice, "retry": it.retry })),
         "rules": rules.explain(text).iter().map(rule).collect::<Vec<_>>(),
