@@ -65,6 +65,11 @@ async fn each_thing_that_is_wrong_is_told_beside_the_others() {
     assert_eq!((code, health(&report, "database"), health(&report, "broker")), (Some(75), vec!["away"], vec!["away"]), "{report}");
     assert!(!report.to_string().contains("s3cret"));
 
+    let mail = "[{ name = \"returns\", provider = \"mime\", list = \"acme.weekly\", recipients = [\"b+*@bounces.example.com\"] }]";
+    let mail = installation().with("SOURCE", mail).with("SMTP__HOSTNAME", "mx.example.com").with("SMTP__LISTEN", "127.0.0.1:0");
+    let (code, report) = look(&mail.clone().with("SMTP__LMTP_LISTEN", &taken), folder.path());
+    assert_eq!((code, health(&report, "mail ports")), (Some(1), vec!["ok", "broken"]), "{report}");
+
     let by_hand = installation().with("DATABASE__MIGRATE_ON_START", "false").with("AMQP__DECLARE", "false").with("HTTP__LISTEN", &taken);
     let (code, report) = look(&by_hand, folder.path());
     assert_eq!(code, Some(1));

@@ -68,6 +68,7 @@ async fn look(config: Option<&Path>) -> Vec<Finding> {
     findings.extend(database::look(&config, now).await);
     findings.extend(broker::look(&config.amqp).await);
     findings.push(ports::look(&config.http).await);
+    findings.extend(ports::look_at_mail(&config.smtp).await);
     findings.extend(spool::look(&config.spool));
     findings.extend(credentials::look(&config));
     findings

@@ -52,12 +52,21 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Check { files, format } if files.is_empty() => check(&setup::load(config)?.rules.files, *format),
         Command::Check { files, format } => check(files, *format),
-        Command::Explain { rules, format, text } => explain::run(&load(rules, config)?, &text.join(" "), *format),
+        Command::Explain { rules, format, text } => explain::run(&in_force(rules, config)?, &text.join(" "), *format),
     }
 }
 
-/// The rules of these files, else of the configuration if there is one, before the built-in ones.
+/// The rules of these files, else of the configuration that was named, before the built-in ones: what reads mail without recording
+/// says the same in every folder.
 pub(super) fn load(files: &[PathBuf], config: Option<&Path>) -> anyhow::Result<Rules> {
+    match config {
+        Some(_) if files.is_empty() => in_force(files, config),
+        _ => read(files),
+    }
+}
+
+/// The rules of these files, else those that a service of this configuration has.
+fn in_force(files: &[PathBuf], config: Option<&Path>) -> anyhow::Result<Rules> {
     if files.is_empty() { read(&setup::load(config)?.rules.files) } else { read(files) }
 }
 
