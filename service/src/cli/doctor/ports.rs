@@ -32,7 +32,7 @@ pub(super) async fn look(config: &HttpConfig) -> Finding {
 /// Looks at those that take mail, if there are any.
 pub(super) async fn look_at_mail(config: &SmtpConfig) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for endpoint in config.listen.iter().map(Endpoint::Tcp).chain(config.lmtp_listen.iter().cloned()) {
+    for endpoint in config.listen.iter().copied().map(Endpoint::Tcp).chain(config.lmtp_listen.iter().cloned()) {
         // A socket in the file system is made anew by each start.
         let Endpoint::Tcp(listen) = endpoint else { continue };
         findings.push(match TcpListener::bind(listen) {
