@@ -113,6 +113,15 @@ fn without_the_database_every_command_says_come_again() {
     }
 }
 
+#[tokio::test]
+async fn whoever_mistypes_a_list_is_told_where_they_stand() {
+    let database = TestDatabase::sqlite();
+    let folder = configured(database.url());
+    let output = run(folder.path(), &["check", "acme.weekl", GONE]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("\"acme.weekl\"") && told.contains("`rebound lists list`"), "{told}");
+}
+
 #[test]
 fn whoever_mistypes_a_word_is_told_all_of_them() {
     let folder = tempfile::tempdir().unwrap();

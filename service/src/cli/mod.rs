@@ -51,6 +51,7 @@ use crate::app::AppError;
 use crate::config::ConfigError;
 use crate::listing::ListingError;
 use crate::smtp::SmtpError;
+use crate::store::StoreError;
 use crate::telemetry::chain;
 
 /// What follows the help of the whole.
@@ -205,6 +206,7 @@ fn told(error: &anyhow::Error) -> Exit {
         Some(error) => (Exit::Config, error.to_string()),
         None if is_configuration(error) => (Exit::Config, chain(error.as_ref())),
         None if is_no_list(error) => (Exit::Data, chain(error.as_ref())),
+        None if is_unknown_list(error) => (Exit::Failure, format!("{}; see `rebound lists list`", chain(error.as_ref()))),
         None if setup::is_outage(error) => (Exit::Again, chain(error.as_ref())),
         None => (Exit::Failure, chain(error.as_ref())),
     };
@@ -221,6 +223,10 @@ fn is_configuration(error: &anyhow::Error) -> bool {
         AppError::Store(_) | AppError::Listen { .. } | AppError::Serve(_) | AppError::Unfinished => false,
     };
     error.chain().filter_map(|it| it.downcast_ref::<AppError>()).any(of_app)
+}
+
+fn is_unknown_list(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|it| it.downcast_ref::<StoreError>()).any(|it| matches!(it, StoreError::UnknownList(_)))
 }
 
 /// Whether a file was to be imported that is no list.
