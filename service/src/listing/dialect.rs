@@ -225,6 +225,12 @@ impl Row<'_> {
         };
         let since = self.past(&["created", "updated"], "created")?;
         let said = self.record.get("description");
+        if cause == Cause::Hard
+            && self.reading.cause.is_none()
+            && let Some(reason) = said.and_then(|it| self.senders_fault(it))
+        {
+            return Err(Refusal::SendersFault(reason));
+        }
         match said.and_then(own_words) {
             Some((cause, reason)) => Ok(Entry { reason, since, ..self.bare(address, cause) }),
             None => Ok(Entry { since, note: said.map(|it| without(it, &address)), ..self.bare(address, cause) }),

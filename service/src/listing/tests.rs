@@ -172,7 +172,8 @@ fn the_lists_of_sparkpost() {
         {\"recipient\":\"a@example.org\",\"type\":\"transactional\",\"source\":\"Bounce Rule\",\"description\":\"550: no a@example.org\",\"created\":\"2026-03-04T05:06:07+00:00\"},\
         {\"recipient\":\"b@example.org\",\"type\":\"non_transactional\",\"source\":\"Spam Complaint\",\"created\":\"2026-03-04T05:06:07+00:00\"},\
         {\"recipient\":\"c@example.org\",\"non_transactional\":true,\"source\":\"Unsubscribe Link\"},\
-        {\"recipient\":\"d@example.org\",\"type\":\"transactional\",\"source\":\"Manually Added\"}],\
+        {\"recipient\":\"d@example.org\",\"type\":\"transactional\",\"source\":\"Manually Added\"},\
+        {\"recipient\":\"e@example.org\",\"type\":\"transactional\",\"source\":\"Bounce Rule\",\"description\":\"554 5.7.1 client host blocked using zen.spamhaus.org\"}],\
         \"links\":[{\"href\":\"x\",\"rel\":\"next\"}],\"total_count\":4}";
     let (format, rows) = read(json);
     assert_eq!(format, Format::Sparkpost);
@@ -183,6 +184,7 @@ fn the_lists_of_sparkpost() {
             "1 b@example.org complaint @2026-03-04T05:06:07Z",
             "1 c@example.org unsubscribe",
             "1 d@example.org manual_block",
+            "1 refused: the server refused for a fault of the sender (dnsbl_listed), which never blocks an address; name a cause to take it all the same",
         ]
     );
     let template =

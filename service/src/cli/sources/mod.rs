@@ -145,8 +145,8 @@ fn row(source: SourceView) -> Vec<String> {
         (true, false) => "nothing: takes no posts".to_owned(),
     };
     let takes_posts = !source.proved_by.is_empty() || source.insecure;
-    let ways = takes_posts.then_some(source.post_to).into_iter().chain(source.recipients.iter().map(|it| format!("mail to {it}")));
-    let ways = ways.collect::<Vec<_>>().join(", ");
+    let mail = (!source.recipients.is_empty()).then(|| format!("mail to {}", source.recipients.join(", ")));
+    let ways = takes_posts.then_some(source.post_to).into_iter().chain(mail).collect::<Vec<_>>().join("; ");
     let ways = if ways.is_empty() { "-".to_owned() } else { ways };
     let last = match (&source.refused, source.last_receipt_at) {
         (_, Some(at)) => at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default(),
