@@ -2,6 +2,7 @@
 //! goes on working, then contract in a later release. A new table is a new file here and a line in [`Migrator`].
 
 mod m20261122_000001_first;
+mod m20261122_000002_let_go;
 mod schema;
 
 use sea_orm_migration::prelude::*;
@@ -13,6 +14,6 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_first::Migration)]
+        vec![Box::new(m20261122_000001_first::Migration), Box::new(m20261122_000002_let_go::Migration)]
     }
 }

@@ -13,11 +13,12 @@
 //! is the sender told 2xx; while the database is away, once the receipt is safe in the [`spool`]. [`outbox`] publishes what was committed. [`app`] puts the parts together, [`cli`] is the program;
 //! [`transfer`] brings whole lists in and out, written as [`listing`] reads and writes them;
 //! the console shows people what [`http`] tells programs;
-//! [`config`] is read once at the start, and [`telemetry`] and [`clock`] serve all.
+//! [`config`] is read once at the start, [`tls`] keeps the certificates of the edges, and [`telemetry`] and [`clock`] serve all.
 
 pub mod clock;
 pub mod config;
 pub mod telemetry;
+pub mod tls;
 pub mod listing;
 pub mod store;
 pub mod outbox;

@@ -92,7 +92,7 @@ async function pagesOf(page) {
     return new URL(page.url()).pathname;
   };
   return {
-    overview: '/console', week: '/console?span=7d', month: '/console?span=30d', events: '/console/events',
+    overview: '/console', week: '/console?span=7d', month: '/console?span=30d', reasons: '/console?by=reason', events: '/console/events',
     'events-none': '/console/events?reason=virus_detected', event, faults: '/console/faults', 'look-up': '/console/address',
     address: await address('jane@mail.example'), 'address-hostile': await address('hostile@evil.example'),
     'address-noted': await address('noted@mail.example'), lists: '/console/lists', list: '/console/lists/acme.weekly',
@@ -192,9 +192,16 @@ async function acts(page) {
   await page.getByText('Nothing was written.').waitFor();
   await page.getByText('Lines that were not taken').waitFor();
   await look(page, 'import-preview');
-  await page.getByRole('link', { name: 'Import it' }).click();
-  await page.getByLabel('File').setInputFiles(file);
-  await page.getByRole('button', { name: 'Import', exact: true }).click();
+  const preview = page.url();
+  await page.getByRole('button', { name: 'Import it' }).click();
+  await page.getByRole('button', { name: 'Undo this import' }).waitFor();
+  expect(page.url() !== preview, 'the import is another one than its preview');
+  await page.goBack();
+  await page.reload();
+  await page.getByRole('link', { name: 'Choose the file again' }).waitFor();
+  await look(page, 'import-preview-used');
+  await page.goto(`${URL_}/console/imports`);
+  await page.locator('tbody a').first().click();
   await page.getByRole('button', { name: 'Undo this import' }).waitFor();
   await look(page, 'import-done');
   await page.getByRole('button', { name: 'Undo this import' }).click();

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
-use harness::rebound;
+use harness::{Visitor, rebound};
 use tempfile::TempDir;
 
 /// A folder with a configuration that would stop any other command, and one for temporary files.
@@ -65,6 +65,10 @@ async fn it_stays_up_to_be_tried_until_it_is_told_to_stop() {
     let is_suppressed = |answer: &String| answer.contains("\"cause\":\"hard\"");
     assert!(is_suppressed(&answers[0]) && !is_suppressed(&answers[3]), "{answers:?}");
     assert!(answers[4].contains("auth_failure"), "{answers:?}");
+    // The key opens all of the console, what takes the scope admin included.
+    let visitor = Visitor::sign_in(url, key).await;
+    let place = visitor.post("/console/address", &[("address", "anna.berger@example.com")]).await.location;
+    visitor.get(&place).await.assert_says(&["suppressed hard", "Raw message", "Erase this address"]);
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     output.read_to_string(&mut line).unwrap();
     assert!(child.wait().unwrap().success());

@@ -7,17 +7,21 @@ use std::sync::Arc;
 
 use bounce::address::Address;
 use bounce::classify::Rules;
+use bounce::classify::reason::Reason;
+use bounce::kind::BounceType;
 use bounce::policy::Act;
 use harness::{TestDatabase, eventually, store_at, store_on};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use service::clock::Clock;
 use service::intake::RulesInForce;
 use service::listing::Spool;
-use service::store::{ActRequest, Cursor, ImportMode, List, Store, Undo, Visible};
+use service::store::{ActRequest, Cursor, ImportMode, List, Pending, Place, ReceiptState, Store, Undo, Visible};
 use service::telemetry::Telemetry;
 use service::transfer::{Consent, Order, Ordered, Reach, Transfers};
 use time::{OffsetDateTime, macros::datetime};
 use tokio::sync::Notify;
+
+use crate::store_commit::bounced;
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
 
@@ -38,28 +42,34 @@ const FILL: &str = "
         '4', 'code', '1', now(), now() from subject;
     insert into event_key select subject_id, id from event;
     insert into outbox (message_id, message_type, routing_key, payload, attempts, created_at)
-        select gen_random_uuid(), 'rebound.event.recorded', 'event', '{}', 0, now() from subject;
-    analyze";
+        select gen_random_uuid(), 'rebound.event.recorded', 'event', '{}', 0, now() from subject";
 
 /// Tables that grow without end.
 const TABLES: [&str; 7] = ["subject", "suppression", "suppression_change", "receipt", "event", "event_key", "outbox"];
 
-/// How often each table was found by index, and how often it was read from end to end.
-type Scans = BTreeMap<String, (i64, i64)>;
+/// How often each table was found by index, how often it was read from end to end, and how many of its rows were fetched.
+type Scans = BTreeMap<String, (i64, i64, i64)>;
 
-struct Filled {
+/// A database with many rows.
+pub(crate) struct Filled {
     database: TestDatabase,
     watcher: DatabaseConnection,
 }
 
 impl Filled {
     async fn new() -> Self {
+        Self::with(FILL).await
+    }
+
+    /// One that some SQL fills, on which the list `acme.weekly.daily` is there.
+    pub(crate) async fn with(fill: &str) -> Self {
         let database = TestDatabase::postgres().await;
         let store = store_on(&database).await;
         store.ensure_list("acme.weekly.daily", None, NOW).await.unwrap();
         store.close().await;
         let filler = database.connect().await;
-        filler.execute_unprepared(FILL).await.unwrap();
+        filler.execute_unprepared(fill).await.unwrap();
+        filler.execute_unprepared("vacuum (analyze)").await.unwrap();
         filler.close().await.unwrap();
         let watcher = database.connect().await;
         Self { database, watcher }
@@ -72,16 +82,23 @@ impl Filled {
         let alone = Statement::from_string(self.watcher.get_database_backend(), alone);
         let alone = async || self.watcher.query_one_raw(alone.clone()).await.unwrap().unwrap().try_get("", "alone").unwrap();
         eventually("nobody else is there", alone).await;
-        let sql = "select relname::text, coalesce(idx_scan, 0) as by_index, seq_scan as whole from pg_stat_user_tables";
+        let sql = "select relname::text, coalesce(idx_scan, 0) as by_index, seq_scan as whole, coalesce(idx_tup_fetch, 0) as rows \
+                   from pg_stat_user_tables";
         let rows = self.watcher.query_all_raw(Statement::from_string(self.watcher.get_database_backend(), sql)).await.unwrap();
         let scan = |it: &sea_orm::QueryResult| {
-            (it.try_get("", "relname").unwrap(), (it.try_get("", "by_index").unwrap(), it.try_get("", "whole").unwrap()))
+            let count = |name| it.try_get("", name).unwrap();
+            (it.try_get("", "relname").unwrap(), (count("by_index"), count("whole"), count("rows")))
         };
-        rows.iter().map(scan).filter(|(table, _): &(String, _)| TABLES.contains(&table.as_str())).collect()
+        rows.iter().map(scan).filter(|(table, _): &(String, (i64, i64, i64))| TABLES.contains(&table.as_str())).collect()
     }
 
-    /// Does some work and tells what it did to tables, one of which it must have found something in by index.
+    /// Does some work that must find something in a table by index, and reads none from end to end.
     async fn work(&self, found_by_index: &str, work: impl AsyncFnOnce(Arc<Store>, Arc<List>)) {
+        self.work_within(found_by_index, i64::MAX, work).await;
+    }
+
+    /// The same, of work that fetches so many rows of each table at most.
+    pub(crate) async fn work_within(&self, found_by_index: &str, most: i64, work: impl AsyncFnOnce(Arc<Store>, Arc<List>)) {
         let before = self.scans().await;
         let store = Arc::new(store_at(self.database.url()).await);
         store.lists().await.unwrap();
@@ -92,6 +109,8 @@ impl Filled {
         assert!(after[found_by_index].0 > before[found_by_index].0, "{found_by_index} was not looked at: {before:?} {after:?}");
         for table in TABLES {
             assert_eq!(after[table].1, before[table].1, "{table} was read from end to end: {before:?} {after:?}");
+            let fetched = after[table].2 - before[table].2;
+            assert!(fetched <= most, "{fetched} rows of {table} were fetched, to find {found_by_index}: {before:?} {after:?}");
         }
     }
 }
@@ -112,6 +131,32 @@ async fn checks_of_one_and_of_many_find_by_index() {
             }
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_check_reads_nothing_but_its_own_rows_before_anything_is_analysed() {
+    let database = TestDatabase::postgres().await;
+    let store = store_on(&database).await;
+    store.ensure_list("acme.weekly.daily", None, NOW).await.unwrap();
+    let watcher = database.connect().await;
+    watcher.execute_unprepared("alter table suppression set (autovacuum_enabled = false)").await.unwrap();
+    watcher.execute_unprepared(FILL.trim_end().trim_end_matches("analyze")).await.unwrap();
+    let list = store.list("acme.weekly.daily").await.unwrap();
+    for _ in 0..8 {
+        store.check(&list, &addresses(1), NOW).await.unwrap();
+        store.check(&list, &addresses(30), NOW).await.unwrap();
+    }
+    store.close().await;
+    // What a connection did is known when it has ended; its own statement may have looked at the table as well.
+    let read = "select sum(idx_tup_read)::bigint as read, sum(idx_scan)::bigint as scans from pg_stat_user_indexes
+                where relname = 'suppression'";
+    let read = async || {
+        let row = watcher.query_one_raw(Statement::from_string(watcher.get_database_backend(), read)).await.unwrap().unwrap();
+        (row.try_get::<i64>("", "read").unwrap(), row.try_get::<i64>("", "scans").unwrap())
+    };
+    eventually("the checks have looked", async || read().await.1 >= 16).await;
+    let (read, scans) = read().await;
+    assert_eq!(read, 0, "nobody asked about is suppressed, and {read} entries of indexes were read in {scans} scans");
 }
 
 #[tokio::test]
@@ -140,9 +185,9 @@ async fn the_outbox_is_read_and_emptied_by_index() {
             for _ in 0..8 {
                 let pending = store.outbox_pending(after, 500, NOW + time::Duration::DAY).await.unwrap();
                 after = pending.last().unwrap().sequence;
-                let sequences: Vec<i64> = pending.iter().map(|it| it.sequence).collect();
-                assert_eq!(sequences.len(), 500);
-                store.outbox_done(&sequences).await.unwrap();
+                let done: Vec<Place> = pending.iter().map(Pending::place).collect();
+                assert_eq!(done.len(), 500);
+                store.outbox_done(&done).await.unwrap();
             }
         })
         .await;
@@ -159,6 +204,42 @@ async fn the_history_of_an_address_is_found_by_index() {
                 store.act(request, NOW).await.unwrap();
                 store.history(&address, 100).await.unwrap();
                 store.standing(&list, &address).await.unwrap();
+            }
+        })
+        .await;
+}
+
+/// What the database itself looks for, to hold its rules, counts too: who refers to an event or a receipt that goes.
+#[tokio::test]
+async fn what_goes_by_age_is_found_by_index_and_so_is_what_refers_to_it() {
+    let filled = Filled::new().await;
+    let long_ago = NOW - time::Duration::days(1000);
+    let store = store_at(filled.database.url()).await;
+    let list = store.ensure_list("acme", None, NOW).await.unwrap();
+    for it in 0..60_u8 {
+        let mut said = bounced(&list, &format!("old{it}@filled.example"), "full");
+        said.received_at = long_ago;
+        let fact = &mut said.facts[0];
+        (fact.occurred_at, fact.testimony.bounce_type) = (long_ago, Some(BounceType::Soft));
+        // Some are blocked, which has ended.
+        fact.testimony.reason = Some(if it % 2 == 0 { Reason::MailboxFull } else { Reason::Suppressed });
+        store.commit(&[said], long_ago).await.unwrap();
+    }
+    store.close().await;
+    filled
+        .work("event", async |store, _| {
+            let before = NOW - time::Duration::days(730);
+            let (mut next, mut events) = (None, 0);
+            loop {
+                let step = store.let_go_of_events(before, next, 20, NOW).await.unwrap();
+                (next, events) = (step.next, events + step.gone.events);
+                if next.is_none() {
+                    break;
+                }
+            }
+            assert!(events >= 30, "{events}");
+            for states in [[ReceiptState::Processed].as_slice(), &[ReceiptState::Unrecognised, ReceiptState::Quarantined]] {
+                while store.let_go_of_receipts(states, before, 7).await.unwrap() > 0 {}
             }
         })
         .await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bounce::kind::Kind;
 use harness::{TestBroker, eventually};
+use sea_orm::ConnectionTrait as _;
 use service::config::AmqpConfig;
 use service::telemetry::RelayState;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
@@ -75,6 +76,27 @@ async fn a_relay_that_is_told_to_wait_waits_and_keeps_its_connection() {
     outbox.is_empty_at_last().await;
     assert_eq!(everything_in(&broker).await, committed);
     relay.stop().await;
+}
+
+/// It has read more than it may hand over, and waits for room: meanwhile another one may become active.
+#[tokio::test]
+async fn a_relay_that_is_told_to_wait_and_loses_its_lock_starts_over() {
+    let (outbox, broker) = (Outbox::postgres().await, TestBroker::new());
+    let (url, say) = wire(broker.url()).await;
+    let short = Duration::from_millis(50);
+    let config = AmqpConfig { publish_timeout: short, poll_interval: short, batch: 10, ..to(&broker, &url) };
+    let relay = Running::start(&outbox.store, config);
+    relay.is_at_last(RelayState::Connected).await;
+    say.send(BLOCKED.to_vec()).unwrap();
+    outbox.commit(Kind::Delayed, 300).await;
+    eventually("it is told of", || async { relay.measured("rebound_failures_total{stage=\"relay\"}") >= 1.0 }).await;
+    let holders = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' \
+                   and database = (select oid from pg_database where datname = current_database())";
+    outbox.database.connect().await.execute_unprepared(holders).await.unwrap();
+    // The wire is there for one connection only, so it cannot come back.
+    relay.is_at_last(RelayState::Disconnected).await;
+    relay.stop().await;
+    assert_eq!(outbox.rows().await.len(), 300);
 }
 
 #[tokio::test]

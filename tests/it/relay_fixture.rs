@@ -77,6 +77,13 @@ impl Outbox {
             .collect()
     }
 
+    /// The numbers of the rows in the table.
+    pub(crate) async fn sequences(&self) -> Vec<i64> {
+        let database = self.database.connect().await;
+        let query = Statement::from_string(database.get_database_backend(), "select sequence from outbox order by sequence");
+        database.query_all_raw(query).await.unwrap().iter().map(|it| it.try_get("", "sequence").unwrap()).collect()
+    }
+
     pub(crate) async fn is_empty_at_last(&self) {
         eventually("the outbox is empty", || async { self.rows().await.is_empty() }).await;
     }

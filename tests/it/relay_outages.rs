@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bounce::kind::Kind;
 use harness::{Proxy, TestBroker, eventually};
+use sea_orm::ConnectionTrait as _;
+use service::clock::Clock;
 use service::config::{AmqpConfig, SecretUrl};
+use service::store::{Pending, Place};
 use service::telemetry::RelayState;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -118,7 +121,7 @@ async fn what_is_confirmed_while_the_database_is_away_is_not_published_again() {
     let wire = Proxy::before(outbox.database.url());
     let store = open(wire.url()).await;
     let committed = outbox.commit(Kind::Delayed, 20).await;
-    wire.stall_at("DELETE FROM \"outbox\"");
+    wire.stall_at("delete from outbox");
     let relay = Running::start(&store, to(&broker, broker.url()));
     eventually("the wire holds the deletion back", || async { wire.held() > 0 }).await;
     wire.refuse();
@@ -132,6 +135,46 @@ async fn what_is_confirmed_while_the_database_is_away_is_not_published_again() {
     let committed = outbox.commit(Kind::Delayed, 3).await;
     assert_eq!(ids(&broker.take(3).await), committed);
     relay.stop().await;
+}
+
+/// Whoever restores a backup, or has another database take the place of this one, gets rows with the same numbers and other messages.
+#[tokio::test]
+async fn what_is_owed_to_rows_of_before_takes_no_message_of_a_database_wound_back() {
+    let (outbox, broker) = (Outbox::postgres().await, TestBroker::new());
+    let wire = Proxy::before(outbox.database.url());
+    let store = open(wire.url()).await;
+    let before = outbox.commit(Kind::Delayed, 20).await;
+    wire.stall_at("delete from outbox");
+    let relay = Running::start(&store, to(&broker, broker.url()));
+    eventually("the wire holds the deletion back", || async { wire.held() > 0 }).await;
+    wire.refuse();
+    relay.is_at_last(RelayState::Disconnected).await;
+
+    let numbers = outbox.sequences().await;
+    outbox.database.connect().await.execute_unprepared("truncate outbox restart identity").await.unwrap();
+    let after = outbox.commit(Kind::Delayed, 20).await;
+    assert_eq!(outbox.sequences().await, numbers, "the same places, other messages");
+    wire.resume();
+    outbox.is_empty_at_last().await;
+    assert_eq!(everything_in(&broker).await, [before, after].concat());
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn what_became_of_one_message_is_written_to_no_other() {
+    let outbox = Outbox::postgres().await;
+    outbox.commit(Kind::Delayed, 2).await;
+    let now = Clock::system().now();
+    let pending = outbox.store.outbox_pending(i64::MIN, 10, now).await.unwrap();
+    let [first, second] = pending.iter().map(Pending::place).collect::<Vec<_>>()[..] else { panic!("not two: {pending:?}") };
+    let other = Place { message_id: second.message_id, ..first };
+    outbox.store.outbox_refused(other, "returned", now).await.unwrap();
+    outbox.store.outbox_done(&[other]).await.unwrap();
+    assert_eq!(outbox.rows().await.iter().map(|it| it.attempts).collect::<Vec<_>>(), [0, 0]);
+    outbox.store.outbox_refused(first, "returned", now).await.unwrap();
+    outbox.store.outbox_done(&[second, other]).await.unwrap();
+    let left = outbox.rows().await;
+    assert_eq!(left.iter().map(|it| (&*it.message_id, it.attempts)).collect::<Vec<_>>(), [(&*first.message_id.to_string(), 1)]);
 }
 
 #[tokio::test]

@@ -35,13 +35,13 @@ impl Cut {
     async fn new(plan: impl FnOnce(Plan) -> Plan) -> Self {
         let (database, folder) = (TestDatabase::postgres().await, tempfile::tempdir().unwrap());
         let proxy = Proxy::before(database.url());
-        let plan = plan(Plan::on(proxy.url())).with(|config| {
+        let spooling = Plan::on(proxy.url()).with(|config| {
             config.spool.enabled = true;
             folder.path().clone_into(&mut config.spool.path);
             config.spool.patience = Duration::from_millis(500);
             config.spool.set_aside_after = Duration::ZERO;
         });
-        let app = plan.start().await;
+        let app = plan(spooling).start().await;
         // From here on the key is known.
         assert_eq!(app.post_message(&message_for(&person(0))).await.status(), StatusCode::OK);
         Self { app, proxy, folder, database }
@@ -192,7 +192,11 @@ async fn a_key_that_nobody_used_is_not_believed_while_the_database_is_away() {
 
 /// A service whose database refuses a receipt with an error, and whose spool holds that receipt and so many others.
 async fn poisoned(code: &str, others: usize) -> Cut {
-    let cut = Cut::new(|it| it).await;
+    Box::pin(poisoned_by(code, others, |it| it)).await
+}
+
+async fn poisoned_by(code: &str, others: usize, plan: impl FnOnce(Plan) -> Plan) -> Cut {
+    let cut = Cut::new(plan).await;
     let trap = format!(
         "create function refuse() returns trigger language plpgsql as
         $$ begin if new.diagnostic like '%poison%' then raise exception using errcode = '{code}'; end if; return new; end $$;
@@ -209,6 +213,13 @@ async fn poisoned(code: &str, others: usize) -> Cut {
 }
 
 impl Cut {
+    /// Waits until it was tried that often, which would do for one that is at fault.
+    async fn has_failed(&self, times: u32) {
+        let series = "rebound_failures_total{stage=\"spool\"} ";
+        let failures = |page: &str| page.lines().find_map(|it| it.strip_prefix(series)?.parse::<u32>().ok());
+        eventually("it has failed so often", || async { failures(&self.app.metrics().await).is_some_and(|it| it >= times) }).await;
+    }
+
     async fn sets_the_poisoned_one_aside(self, events: i64) {
         eventually("the one that fails is set aside", || async { self.files("failed") == 1 }).await;
         self.drained().await;
@@ -232,6 +243,20 @@ async fn a_receipt_that_fails_as_if_the_database_were_away_holds_nobody_up() {
     cut.sets_the_poisoned_one_aside(12).await;
 }
 
+/// Somebody may hold a lock, or have taken a right away: that others are committed meanwhile proves nothing yet.
+#[tokio::test]
+async fn a_receipt_that_fails_as_if_the_database_were_away_has_its_time() {
+    let patient = |it: Plan| it.with(|config| config.spool.set_aside_after = Duration::from_hours(1));
+    let cut = Box::pin(poisoned_by("57014", 10, patient)).await;
+    eventually("the others are there", || async { cut.events().await == 11 }).await;
+    cut.has_failed(6).await;
+    assert_eq!(cut.files("failed"), 0);
+    cut.database.connect().await.execute_unprepared("drop trigger refuse on event").await.unwrap();
+    cut.drained().await;
+    assert_eq!((cut.events().await, cut.files("new"), cut.files("failed")), (12, 0, 0));
+    cut.app.stop().await;
+}
+
 #[tokio::test]
 async fn a_receipt_that_fails_while_nothing_else_comes_is_set_aside() {
     Box::pin(poisoned("0A000", 0)).await.sets_the_poisoned_one_aside(1).await;
@@ -240,11 +265,7 @@ async fn a_receipt_that_fails_while_nothing_else_comes_is_set_aside() {
 #[tokio::test]
 async fn a_receipt_waits_for_a_database_that_refuses_everybody() {
     let cut = Box::pin(poisoned("42501", 0)).await;
-    let tries = |page: &str| {
-        let series = "rebound_failures_total{stage=\"spool\"} ";
-        page.lines().find_map(|it| it.strip_prefix(series)).is_some_and(|it| it.parse::<u32>().unwrap() >= 7)
-    };
-    eventually("it was tried as often as would do for one", || async { tries(&cut.app.metrics().await) }).await;
+    cut.has_failed(7).await;
     assert_eq!((cut.files("failed"), cut.events().await), (0, 1));
     cut.database.connect().await.execute_unprepared("drop trigger refuse on event").await.unwrap();
     cut.drained().await;

@@ -2,11 +2,12 @@
 //! query of every panel and every rule finds something.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use harness::{OwnPrometheus, Plan, TestApp, TestBroker, TestDatabase, deploy, eventually, eventually_some, yesterday};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use service::config::MailboxConfig;
+use service::config::{MailboxConfig, SmtpConfig};
 
 const DSN: &str = include_str!("../../docs/bounce.eml");
 const RUNBOOK: &str = include_str!("../../docs/runbook.md");
@@ -51,10 +52,26 @@ fn nowhere() -> MailboxConfig {
     MailboxConfig { port: 1, ..MailboxConfig::new("returns", "127.0.0.1", "nobody", "bounces") }
 }
 
+/// An edge that shows a certificate, whose files lie in a folder.
+fn certified(smtp: &mut SmtpConfig, folder: &Path) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = rcgen::CertificateParams::new(vec!["mx.example.com".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let (certificate, private_key) = (folder.join("mx.pem"), folder.join("mx.key"));
+    std::fs::write(&certificate, made.pem()).unwrap();
+    std::fs::write(&private_key, key.serialize_pem()).unwrap();
+    smtp.listen = vec![([127, 0, 0, 1], 0).into()];
+    (smtp.certificate, smtp.private_key) = (Some(certificate), Some(private_key));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_panel_and_every_rule_finds_something() {
     let (database, broker) = (TestDatabase::postgres().await, TestBroker::new());
-    let app = Plan::on(database.url()).with_broker(&broker).with(|it| it.mailboxes = vec![nowhere()]).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan::on(database.url()).with_broker(&broker).with(|it| {
+        it.mailboxes = vec![nowhere()];
+        certified(&mut it.smtp, folder.path());
+    });
+    let app = plan.start().await;
     let prometheus = &OwnPrometheus::watching(app.address()).await;
     load(&app, 0).await;
     let seen = |query: &'static str| async move { prometheus.query(query).await.is_ok_and(|it| !it.is_empty()) };

@@ -17,7 +17,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{TestBroker, eventually};
+use crate::{TestBroker, Visitor, eventually};
 
 /// The topic that the source `ses` listens to.
 pub const TOPIC: &str = "arn:aws:sns:eu-west-1:111122223333:bounces";
@@ -184,6 +184,11 @@ impl TestApp {
     pub async fn post_webhook(&self, source: &str, body: String) -> Response {
         let post = self.client.post(format!("{}/webhooks/{source}", self.address)).header("content-type", "text/plain; charset=UTF-8");
         post.body(body).send().await.expect("an answer")
+    }
+
+    /// Somebody at its console, with the key of all scopes.
+    pub async fn visitor(&self) -> Visitor {
+        Visitor::sign_in(&self.address, &self.key).await
     }
 
     /// Where it listens.

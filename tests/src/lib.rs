@@ -22,6 +22,7 @@ mod proxy;
 mod rabbitmq;
 mod refuser;
 mod replica;
+mod visitor;
 mod wait;
 
 pub use app::{CERTIFICATE_URL, Plan, TOPIC, TestApp, yesterday};
@@ -39,6 +40,7 @@ pub use proxy::Proxy;
 pub use rabbitmq::OwnRabbitMq;
 pub use refuser::Refuser;
 pub use replica::{Installation, Replica};
+pub use visitor::{Sight, Visitor};
 pub use wait::{eventually, eventually_some, free_port};
 
 /// The address of a server that `tests/run` started, or that whoever runs the tests named.

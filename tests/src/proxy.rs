@@ -17,7 +17,8 @@ use url::Url;
 ///
 /// It runs on the runtime of the test and starts by passing everything on. Outages are made with [`refuse`](Self::refuse) (the
 /// server is gone), [`cut`](Self::cut) (connections break, new ones are welcome), [`stall`](Self::stall) (the server hangs) and
-/// [`stall_answers`](Self::stall_answers) (it works and nobody hears of it) and [`slow_down`](Self::slow_down), and ended with [`resume`](Self::resume).
+/// [`stall_answers`](Self::stall_answers) (it works and nobody hears of it), [`swallow`](Self::swallow) (connections lead nowhere, new ones are welcome)
+/// and [`slow_down`](Self::slow_down), and ended with [`resume`](Self::resume).
 ///
 /// To cut a request in its midst without a race: [`stall_at`](Self::stall_at) a word of it, send it, wait until
 /// [`held`](Self::held) counts, cut. To lose the answer of a commit: the same with [`stall_answers_to`](Self::stall_answers_to).
@@ -34,8 +35,16 @@ pub struct Proxy {
 struct Wire {
     mode: Mode,
     cuts: usize,
-    /// The mode that begins when a request with this word in it comes by.
-    next: Option<(&'static str, Mode)>,
+    /// How often connections were swallowed. Those that remember another number are.
+    swallows: usize,
+    /// What happens when a request with this word in it comes by.
+    next: Option<(&'static str, Next)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Next {
+    Begin(Mode),
+    Swallow,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,7 +97,7 @@ impl Proxy {
         url.set_host(Some("127.0.0.1")).expect("such a URL has a host");
         url.set_port(Some(place.address.port())).expect("such a URL has a port");
 
-        let (wire, orders) = watch::channel(Wire { mode, cuts: 0, next: None });
+        let (wire, orders) = watch::channel(Wire { mode, cuts: 0, swallows: 0, next: None });
         let wire = Arc::new(wire);
         let counts = Arc::new(Counts::default());
         // Bound before anyone is told the address, so that the first connection meets the wire as it was asked for.
@@ -97,7 +106,7 @@ impl Proxy {
             place,
             listener,
             (host, port),
-            Hold { orders, wire: Arc::downgrade(&wire), cuts: 0, counts: Arc::clone(&counts) },
+            Hold { orders, wire: Arc::downgrade(&wire), cuts: 0, swallows: 0, counts: Arc::clone(&counts) },
         ));
         Self { url: url.into(), wire, counts, server }
     }
@@ -147,12 +156,23 @@ impl Proxy {
 
     /// Stalls as soon as a request comes by that has the word in it; that request is the first thing held.
     pub fn stall_at(&self, word: &'static str) {
-        self.wire.send_modify(|wire| wire.next = Some((word, Mode::Stall)));
+        self.wire.send_modify(|wire| wire.next = Some((word, Next::Begin(Mode::Stall))));
     }
 
     /// Stalls answers as soon as a request comes by that has the word in it; its answer is the first thing held.
     pub fn stall_answers_to(&self, word: &'static str) {
-        self.wire.send_modify(|wire| wire.next = Some((word, Mode::StallAnswers)));
+        self.wire.send_modify(|wire| wire.next = Some((word, Next::Begin(Mode::StallAnswers))));
+    }
+
+    /// Lets nothing through any more, in either direction and for good, on the connections there are, not even that one side has
+    /// left; new ones are passed on. So does a network that forgets them. What is swallowed counts as held.
+    pub fn swallow(&self) {
+        self.wire.send_modify(|wire| wire.swallows += 1);
+    }
+
+    /// Swallows as soon as a request comes by that has the word in it, that request being the first thing swallowed.
+    pub fn swallow_at(&self, word: &'static str) {
+        self.wire.send_modify(|wire| wire.next = Some((word, Next::Swallow)));
     }
 
     /// Passes everything on again. Bytes that were held back arrive; connections that were broken stay broken.
@@ -161,7 +181,7 @@ impl Proxy {
     }
 
     fn order(&self, mode: Mode, cuts: usize) {
-        self.wire.send_modify(|wire| *wire = Wire { mode, cuts: wire.cuts + cuts, next: None });
+        self.wire.send_modify(|wire| *wire = Wire { mode, cuts: wire.cuts + cuts, next: None, ..*wire });
     }
 }
 
@@ -216,10 +236,10 @@ async fn serve(place: Place, mut listener: Option<TcpListener>, server: Server, 
         tokio::select! {
             changed = hold.orders.changed() => if changed.is_err() { return },
             connection = open.accept() => if let Ok((client, _)) = connection {
-                let Wire { mode, cuts, .. } = *hold.orders.borrow(); // an order may have come while it knocked
+                let Wire { mode, cuts, swallows, .. } = *hold.orders.borrow(); // an order may have come while it knocked
                 if mode != Mode::Refuse {
                     hold.counts.accepted.fetch_add(1, Ordering::SeqCst);
-                    tokio::spawn(join(client, server.clone(), Hold { cuts, ..hold.clone() }));
+                    tokio::spawn(join(client, server.clone(), Hold { cuts, swallows, ..hold.clone() }));
                 }
             }
         }
@@ -232,6 +252,7 @@ struct Hold {
     orders: watch::Receiver<Wire>,
     wire: Weak<watch::Sender<Wire>>,
     cuts: usize,
+    swallows: usize,
     counts: Arc<Counts>,
 }
 
@@ -239,9 +260,15 @@ impl Hold {
     /// Lets the mode begin that waits for a word in this request.
     fn look_at(&self, request: &[u8]) {
         let has = |word: &str| request.windows(word.len()).any(|part| part == word.as_bytes());
-        let Some((_, mode)) = self.orders.borrow().next.filter(|(word, _)| has(word)) else { return };
+        let Some((_, next)) = self.orders.borrow().next.filter(|(word, _)| has(word)) else { return };
         if let Some(wire) = self.wire.upgrade() {
-            wire.send_modify(|wire| *wire = Wire { mode, next: None, ..*wire });
+            wire.send_modify(|wire| {
+                wire.next = None;
+                match next {
+                    Next::Begin(mode) => wire.mode = mode,
+                    Next::Swallow => wire.swallows += 1,
+                }
+            });
         }
     }
 
@@ -255,12 +282,13 @@ impl Hold {
 
     /// Waits while the wire holds this direction back. `false`: it was cut meanwhile, and what was held is lost.
     async fn may_pass(&mut self, way: Way) -> bool {
-        if self.orders.borrow().mode.holds(way) {
+        let (cuts, swallows) = (self.cuts, self.swallows);
+        let holds = |wire: &Wire| wire.mode.holds(way) || wire.swallows != swallows;
+        if holds(&self.orders.borrow()) {
             self.counts.held.fetch_add(1, Ordering::SeqCst);
         }
-        let cuts = self.cuts;
         // An error means that the proxy is gone.
-        self.orders.wait_for(|wire| !wire.mode.holds(way) || wire.cuts != cuts).await.is_ok_and(|wire| wire.cuts == cuts)
+        self.orders.wait_for(|wire| !holds(wire) || wire.cuts != cuts).await.is_ok_and(|wire| wire.cuts == cuts)
     }
 }
 
@@ -295,6 +323,9 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut hold: Hold, w
             break;
         }
     }
+    // Nobody hears on a connection that was swallowed who has left.
+    let (cuts, swallows) = (hold.cuts, hold.swallows);
+    let _ = hold.orders.wait_for(|wire| wire.swallows == swallows || wire.cuts != cuts).await;
     // That one side has said all does not end the other: the half is closed as it was on the other side of the wire.
     let _ = to.shutdown().await;
 }

@@ -121,7 +121,8 @@ impl Log {
     fn keep(&mut self, line: String) {
         if self.listens.is_none() && line.contains("\"started\"") {
             let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-            self.listens = line["listen"].as_str().map(|it| format!("http://{it}"));
+            let (scheme, listens) = (line["scheme"].as_str(), line["listen"].as_str());
+            self.listens = scheme.zip(listens).map(|(scheme, it)| format!("{scheme}://{it}"));
         }
         self.last.push_back(line);
         if self.last.len() > KEPT {
@@ -145,6 +146,12 @@ impl Replica {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Whether one of the last lines of its log holds a text.
+    #[must_use]
+    pub fn said(&self, text: &str) -> bool {
+        self.log.lock().expect("no panic").last.iter().any(|it| it.contains(text))
     }
 
     /// Starts it where it was, once it has ended, with all that it left there. It listens at another address.

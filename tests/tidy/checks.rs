@@ -22,6 +22,7 @@ const RANKS: &[&str] = &[
     "clock",
     "config",
     "telemetry",
+    "tls",
     "listing",
     "store",
     "outbox",
@@ -52,7 +53,7 @@ const LONGEST: usize = 500;
 
 pub(crate) const CHECKS: &[Check] = &[
     Check {
-        rule: "modules of `service` use only modules to their left: config < telemetry < listing < store < outbox < spool < intake < inbound < mailbox < transfer < smtp < http < console < app < cli",
+        rule: "modules of `service` use only modules to their left: config < telemetry < tls < listing < store < outbox < spool < intake < inbound < mailbox < transfer < smtp < http < console < app < cli",
         covers: |path| service(path).is_some_and(|module| !matches!(module, "lib" | "main")),
         find: ranks,
         offenders: &[

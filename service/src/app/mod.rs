@@ -27,7 +27,7 @@ use self::upkeep::{Upkeep, Walk};
 use crate::clock::Clock;
 use crate::config::{API_SOURCE, Config, DatabaseConfig, Engine};
 use crate::console;
-use crate::http::{self, Drain, State};
+use crate::http::{self, Drain, Listener, State};
 use crate::inbound::Fetcher;
 use crate::intake::{self, Committer, Sources};
 use crate::mailbox::Mailboxes;
@@ -36,6 +36,7 @@ use crate::smtp::{Delivery, Smtp, SmtpError};
 use crate::spool::{Found, Presence, Role, Spool, SpoolError};
 use crate::store::{Announces, Connect, Identity, Store, StoreError};
 use crate::telemetry::{self, MailProtocol, Stage, Telemetry};
+use crate::tls::{Certificate, CertificateError};
 use crate::transfer::Transfers;
 
 pub use pepper::PepperError;
@@ -78,6 +79,9 @@ pub enum AppError {
         #[source]
         source: std::io::Error,
     },
+    /// A certificate that is to be shown.
+    #[error("TLS cannot be spoken")]
+    Certificate(#[from] CertificateError),
     /// The mail edge cannot open.
     #[error("mail cannot be taken in")]
     Smtp(#[from] SmtpError),
@@ -96,7 +100,7 @@ const ENDING: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct App {
     state: State,
-    listener: TcpListener,
+    listener: Listener,
     smtp: Option<Smtp>,
     committer: Committer,
     relay: Relay,
@@ -111,6 +115,7 @@ impl App {
     /// When the service cannot start; the error says which key is to blame.
     pub async fn build(config: Config, clock: Clock) -> Result<Self, AppError> {
         let telemetry = telemetry_of(&config);
+        let certificate = config.http.tls.identity().map(|it| Certificate::open(it, Stage::Http, &telemetry, &clock)).transpose()?;
         let spool = open_spool(&config, Role::Keeper, &telemetry, &clock)?;
         let store = Arc::new(open_store(&config).await?);
         let config = Arc::new(config);
@@ -136,7 +141,7 @@ impl App {
         let mailboxes = Mailboxes::new(&config, store.clone(), &intake, &sources, &telemetry, &clock);
         watch_pool(&telemetry, &store, config.database.max_connections);
         let listen = |source| AppError::Listen { address: config.http.listen, source };
-        let listener = TcpListener::bind(config.http.listen).map_err(listen)?;
+        let listener = Listener { socket: TcpListener::bind(config.http.listen).map_err(listen)?, certificate };
         let delivery = Delivery { intake: intake.clone(), sources: sources.clone(), telemetry: telemetry.clone(), clock: clock.clone() };
         let smtp = Smtp::bind(&config, delivery)?;
         let transfers = Transfers::new(store.clone(), rules.clone(), telemetry.clone(), nudge.clone(), clock.clone());
@@ -163,7 +168,7 @@ impl App {
     /// Never: the listener is bound.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap_or(self.state.config.http.listen)
+        self.listener.socket.local_addr().unwrap_or(self.state.config.http.listen)
     }
 
     /// The ports on which it takes mail, by protocol.
@@ -197,7 +202,7 @@ impl App {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
         let Self { state, listener, smtp, committer, relay, reloader, mailboxes } = self;
         let (telemetry, store) = (state.telemetry.clone(), state.store.clone());
-        let address = listener.local_addr().unwrap_or(state.config.http.listen);
+        let (address, scheme) = (listener.socket.local_addr().unwrap_or(state.config.http.listen), listener.scheme());
         let engine = if state.config.database.engine() == Some(Engine::Postgres) { "postgres" } else { "sqlite" };
         let (fetches, commits, publishes) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         // Cancelled when a loop ends, by a panic too: a service that cannot commit or publish must not look alive.
@@ -223,7 +228,7 @@ impl App {
         let receiving = guarded(&ended, mail.clone().keep(smtp));
         let (drain, limits) = (state.drain.clone(), state.config.http.clone());
         let pages = console::pages(&state.config);
-        let server = http::serve(state, listener, pages).map_err(AppError::Serve)?;
+        let server = http::serve(state, listener, pages, commits.clone()).map_err(AppError::Serve)?;
         let stopping = tokio::spawn({
             let (telemetry, handle, mail, fetches) = (telemetry.clone(), server.handle(), mail.clone(), fetches.clone());
             async move {
@@ -237,7 +242,7 @@ impl App {
                 leave(&drain, &mail, handle, lead, limits.shutdown_timeout).await;
             }
         });
-        telemetry.service_started(address, engine);
+        telemetry.service_started(address, scheme, engine);
         let served = server.await;
         stopping.abort();
         mail.end.cancel();

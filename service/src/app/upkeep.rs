@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -16,10 +17,12 @@ use crate::transfer::Transfers;
 
 /// How often.
 const EVERY: Duration = Duration::from_hours(1);
+/// How often it is looked whether somebody has begun what nobody ends.
+const RESUMED: Duration = Duration::from_mins(1);
 /// How often the lists are read again, which another process may have changed.
 const LISTS: Duration = Duration::from_secs(10);
 /// Receipts of one step.
-const RECEIPTS: u64 = 200;
+const RECEIPTS: u64 = 500;
 /// Addresses of one step.
 const SUBJECTS: u64 = 100;
 /// Rows of imports of one step.
@@ -54,26 +57,41 @@ pub(super) struct Walk {
 impl Upkeep {
     /// Works until told to stop, the first time at once.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(EVERY);
-        let mut lists = tokio::time::interval(LISTS);
-        lists.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = ticks.tick() => self.once(&stop).await,
+        let store = self.store.clone();
+        // Beside the rest, which may take its time where much is old.
+        let refreshing = async {
+            let mut lists = tokio::time::interval(LISTS);
+            lists.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while stop.run_until_cancelled(lists.tick()).await.is_some() {
                 // An outage is told by whoever needs the database; what was read before stays.
-                _ = lists.tick() => drop(self.store.lists().await),
+                drop(store.lists().await);
             }
-        }
+        };
+        let (transfers, telemetry) = (self.transfers.clone(), self.telemetry.clone());
+        // Until an import is undone altogether, lists go on to say some of what it said.
+        let resuming = async {
+            let mut ticks = tokio::time::interval(RESUMED);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+                if let Err(error) = transfers.resume().await {
+                    telemetry.failed(Stage::Store, "going on with undoing imports", &error);
+                }
+            }
+        };
+        let keeping = async {
+            let mut ticks = tokio::time::interval(EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+                self.once(&stop).await;
+            }
+        };
+        tokio::join!(refreshing, resuming, keeping);
     }
 
     async fn once(&mut self, stop: &CancellationToken) {
         let insecure = self.sources.insecure();
         if !insecure.is_empty() {
             self.telemetry.insecure(&insecure.iter().map(String::as_str).collect::<Vec<_>>());
-        }
-        if let Err(error) = self.transfers.resume().await {
-            self.telemetry.failed(Stage::Store, "going on with undoing imports", &error);
         }
         if let Err(error) = self.store.forget_tokens(self.clock.now()).await {
             self.telemetry.failed(Stage::Store, "forgetting old tokens", &error);

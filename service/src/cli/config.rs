@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::app;
 use crate::cli::{Exit, Output, setup};
+use crate::tls;
 
 /// Looks at the configuration.
 #[derive(Debug, clap::Args)]
@@ -14,7 +15,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Checks the configuration, rules and policy included, and prints what is in effect, secrets hidden.
+    /// Checks the configuration, rules, policy and certificates included, and prints what is in effect, secrets hidden.
     Check {
         /// How to print it.
         #[arg(long, value_enum, default_value_t = Output::Text)]
@@ -28,6 +29,9 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     let config = setup::load(config)?;
     app::policies(&config).map_err(app::AppError::Policy)?;
     app::load_rules(&config)?;
+    for files in [config.http.tls.identity(), config.smtp.identity()].into_iter().flatten() {
+        tls::inspect(&files).map_err(app::AppError::Certificate)?;
+    }
     let page = config.redacted();
     let view: serde_json::Value = toml::from_str(&page)?;
     format.tell(&view, || page)?;

@@ -219,6 +219,7 @@ fn told(error: &anyhow::Error) -> Exit {
 fn is_configuration(error: &anyhow::Error) -> bool {
     let of_app = |it: &AppError| match it {
         AppError::Pepper(_) | AppError::Policy(_) | AppError::RulesFile { .. } | AppError::Rules(_) | AppError::Spool(_) => true,
+        AppError::Certificate(_) => true,
         AppError::Smtp(error) => matches!(error, SmtpError::Certificate(_)),
         AppError::Store(_) | AppError::Listen { .. } | AppError::Serve(_) | AppError::Unfinished => false,
     };

@@ -15,7 +15,7 @@ section! {
         pub max_connections: u32 = 10,
         /// Connections kept open when idle.
         pub min_connections: u32 = 1,
-        /// Time to wait for a free connection of the pool.
+        /// Time to wait for a free connection of the pool, and for one that is given back to answer.
         pub acquire_timeout: Duration = Duration::from_secs(5),
         /// Time to wait for a new connection.
         pub connect_timeout: Duration = Duration::from_secs(5),

@@ -1,10 +1,12 @@
 //! The HTTP edge: where it listens and what it bears.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::certificate::{self, CertificateFiles};
 use super::problem::Checks;
 use super::read::section;
 use super::values::Size;
@@ -40,6 +42,37 @@ section! {
         pub rate_limit: u32 = 0,
         /// Proxies whose `Forwarded` and `X-Forwarded-…` headers are believed.
         pub trusted_proxies: Vec<IpNet> = Vec::new(),
+        section "[http.tls]"
+        /// How the connections are protected.
+        pub tls: HttpTlsConfig,
+    }
+}
+
+section! {
+    /// `[http.tls]`: HTTPS in place of HTTP, where it has a certificate.
+    pub struct HttpTlsConfig {
+        /// PEM file of the certificate with its chain.
+        pub certificate: Option<PathBuf> = None,
+        /// PEM file of its private key.
+        pub private_key: Option<PathBuf> = None,
+        /// For how long a browser may ask this host by HTTPS only, on every port (RFC 6797); zero for not saying so.
+        pub hsts: Duration = Duration::ZERO,
+    }
+}
+
+impl HttpTlsConfig {
+    /// The files of certificate and key, where there are both: then HTTPS is spoken.
+    #[must_use]
+    pub fn identity(&self) -> Option<CertificateFiles> {
+        CertificateFiles::of("http.tls", self.certificate.as_deref(), self.private_key.as_deref())
+    }
+
+    fn validate(&self, checks: &mut Checks) {
+        certificate::validate("http.tls", self.certificate.as_deref(), self.private_key.as_deref(), checks);
+        if !self.hsts.is_zero() && self.certificate.is_none() {
+            let remedy = "name certificate and private_key, or leave it to the proxy that has them";
+            checks.problem("http.tls.hsts", None, "has browsers insist on HTTPS, which is not spoken here", remedy);
+        }
     }
 }
 
@@ -69,5 +102,31 @@ impl HttpConfig {
         checks.positive("http.import_timeout", self.import_timeout);
         checks.within("http.max_check", self.max_check, 1..=10_000_000);
         checks.within("http.rate_limit", self.rate_limit as usize, 0..=1_000_000);
+        self.tls.validate(checks);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{load, problems};
+
+    #[test]
+    fn a_certificate_needs_its_key_and_browsers_are_told_to_insist_only_on_what_is_spoken() {
+        let both = "[http.tls]\ncertificate = \"a.pem\"\nprivate_key = \"a.key\"\nhsts = \"365d\"\n";
+        let config = load(both, &[]).unwrap();
+        assert!(config.http.tls.identity().is_some());
+        assert!(config.redacted().contains("\n[http.tls]\ncertificate = \"a.pem\"\nprivate_key = \"a.key\"\nhsts = \"365d\"\n"));
+        let by_variables = [("REBOUND__HTTP__TLS__CERTIFICATE", "b.pem"), ("REBOUND__HTTP__TLS__PRIVATE_KEY", "b.key")];
+        assert_eq!(load("", &by_variables).unwrap().http.tls.identity().unwrap().certificate.to_str(), Some("b.pem"));
+        for (text, key) in [
+            ("[http.tls]\ncertificate = \"a.pem\"\n", "http.tls.private_key"),
+            ("[http.tls]\nprivate_key = \"a.key\"\n", "http.tls.certificate"),
+            ("[http.tls]\nhsts = \"1d\"\n", "http.tls.hsts"),
+            ("[http.tls]\ncertficate = \"a.pem\"\n", "did you mean http.tls.certificate"),
+        ] {
+            let told = problems(text, &[]);
+            assert!(told.contains(key), "{text}: {told}");
+        }
+        assert!(load("", &[]).unwrap().http.tls.identity().is_none());
     }
 }

@@ -7,6 +7,7 @@
 //! place that reads the environment.
 
 mod amqp;
+mod certificate;
 mod console;
 mod database;
 mod fetch;
@@ -37,10 +38,11 @@ mod values;
 use std::collections::HashSet;
 
 pub use self::amqp::AmqpConfig;
+pub use self::certificate::CertificateFiles;
 pub use self::console::ConsoleConfig;
 pub use self::database::{DatabaseConfig, Engine};
 pub use self::fetch::FetchConfig;
-pub use self::http::HttpConfig;
+pub use self::http::{HttpConfig, HttpTlsConfig};
 pub use self::identity::IdentityConfig;
 pub use self::intake::IntakeConfig;
 pub use self::list::{Honoured, ListConfig, ListName};

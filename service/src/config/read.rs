@@ -336,27 +336,35 @@ pub(super) fn plain(key: &str) -> String {
 
 /// Declares a section whose keys all have defaults: each field is a key of the same name, with its default beside it.
 macro_rules! section {
-    ($(#[$doc:meta])* pub struct $name:ident { $($(#[$fdoc:meta])* pub $field:ident: $type:ty = $default:expr,)+ }) => {
+    ($(#[$doc:meta])* pub struct $name:ident {
+        $($(#[$fdoc:meta])* pub $field:ident: $type:ty = $default:expr,)+
+        $(section $heading:literal $(#[$sdoc:meta])* pub $inner:ident: $section:ty,)*
+    }) => {
         $(#[$doc])*
         #[derive(Debug, Clone)]
         pub struct $name {
             $($(#[$fdoc])* pub $field: $type,)+
+            $($(#[$sdoc])* pub $inner: $section,)*
         }
 
         impl Default for $name {
             fn default() -> Self {
-                Self { $($field: $default,)+ }
+                Self { $($field: $default,)+ $($inner: <$section>::default(),)* }
             }
         }
 
         impl $crate::config::read::Section for $name {
             fn read(reader: &mut $crate::config::read::Reader<'_>) -> Option<Self> {
                 let default = Self::default();
-                Some(Self { $($field: reader.get(stringify!($field), default.$field),)+ })
+                Some(Self {
+                    $($field: reader.get(stringify!($field), default.$field),)+
+                    $($inner: reader.section(stringify!($inner)).unwrap_or_default(),)*
+                })
             }
 
             fn show(&self, page: &mut $crate::config::show::Page) {
                 $(page.key(stringify!($field), &self.$field);)+
+                $(page.section($heading, &self.$inner);)*
             }
         }
     };

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::certificate::{self, CertificateFiles};
 use super::problem::Checks;
 use super::read::section;
 use super::values::{Scalar, Size};
@@ -99,8 +100,8 @@ impl SmtpConfig {
 
     /// The files of certificate and key, where there are both.
     #[must_use]
-    pub fn identity(&self) -> Option<(&Path, &Path)> {
-        self.certificate.as_deref().zip(self.private_key.as_deref())
+    pub fn identity(&self) -> Option<CertificateFiles> {
+        CertificateFiles::of("smtp", self.certificate.as_deref(), self.private_key.as_deref())
     }
 
     pub(super) fn validate(&self, checks: &mut Checks) {
@@ -115,11 +116,7 @@ impl SmtpConfig {
             }
             _ => {}
         }
-        match (&self.certificate, &self.private_key) {
-            (Some(_), None) => checks.problem("smtp.private_key", None, "is missing", "name the file of the certificate's key"),
-            (None, Some(_)) => checks.problem("smtp.certificate", None, "is missing", "name the file of the key's certificate"),
-            _ => {}
-        }
+        certificate::validate("smtp", self.certificate.as_deref(), self.private_key.as_deref(), checks);
         checks.size("smtp.max_message", self.max_message, Size(64 << 10)..=Size(1 << 30));
         checks.size("smtp.max_bytes", self.max_bytes, self.max_message..=Size(1 << 40));
         // RFC 5321 section 4.5.3.1.8 asks for 100 at least.

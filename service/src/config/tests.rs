@@ -267,7 +267,7 @@ source[0].provider (environment variable REBOUND__SOURCE__0__NAMEE): is missing;
 source[0].list (environment variable REBOUND__SOURCE__0__NAMEE): is missing; write for example list = "acme.weekly"
 http.lisen (rebound.toml line 4): is not a key that is known; did you mean http.listen? Else remove it
 http.url (rebound.toml line 5): is not a key that is known; did you mean database.url? Else remove it
-http.zzz (rebound.toml line 6): is not a key that is known; remove it, or write one of header_timeout, import_timeout, keep_alive, listen, max_body, max_check, max_import, max_webhook_body, rate_limit, request_timeout, shutdown_lead, shutdown_timeout, trusted_proxies, workers
+http.zzz (rebound.toml line 6): is not a key that is known; remove it, or write one of header_timeout, import_timeout, keep_alive, listen, max_body, max_check, max_import, max_webhook_body, rate_limit, request_timeout, shutdown_lead, shutdown_timeout, tls, trusted_proxies, workers
 database.uri (environment variable REBOUND__DATABASE__URI): is not a key that is known; did you mean database.url? Else remove it
 amqp.zzz (rebound.toml line 8): is not a key that is known; remove it, or write one of backoff_max, backoff_min, batch, confirm_timeout, connect_timeout, declare, exchange, in_flight, poll_interval, publish_timeout, queue, url
 policy.mailbox_ful (rebound.toml line 11): is not a key that is known; did you mean policy.mailbox_full? Else remove it
@@ -441,7 +441,7 @@ fn a_whole_error_lists_every_problem() {
     insta::assert_snapshot!(error, @"
 the configuration cannot be used:
   - http.workers = -1 (rebound.toml line 2): must be a whole number, 0 or more; write for example 10
-  - http.zzz (rebound.toml line 3): is not a key that is known; remove it, or write one of header_timeout, import_timeout, keep_alive, listen, max_body, max_check, max_import, max_webhook_body, rate_limit, request_timeout, shutdown_lead, shutdown_timeout, trusted_proxies, workers
+  - http.zzz (rebound.toml line 3): is not a key that is known; remove it, or write one of header_timeout, import_timeout, keep_alive, listen, max_body, max_check, max_import, max_webhook_body, rate_limit, request_timeout, shutdown_lead, shutdown_timeout, tls, trusted_proxies, workers
 ");
 }
 

@@ -9,7 +9,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use maud::{Markup, html};
 use time::OffsetDateTime;
 
-use crate::console::elements::{Tone, badge, choice, done, empty, kind_badge, moment, octets, token_field, words};
+use crate::console::elements::{Tone, badge, choice, done, empty, kind_badge, moment, number, octets, token_field, words};
 use crate::console::events::quoted;
 use crate::console::form::{Fields, Form};
 use crate::console::page::{Page, Place, nothing, see};
@@ -22,6 +22,9 @@ use crate::http::views::SuppressionView;
 use crate::http::{Problem, ProblemKind, State, addresses, parameters};
 use crate::store::{List, Scope, SubjectId};
 use crate::telemetry::Erased;
+
+/// Chapters of a story that a page tells, the newest.
+const CHAPTERS: usize = 300;
 
 /// The page where one asks for an address.
 pub(super) async fn get_look_up(visit: Visit) -> Page {
@@ -176,6 +179,7 @@ fn standing(causes: &[&SuppressionView]) -> Markup {
             strong { (words(it.cause.as_str())) }
             @if let Some(reason) = it.reason { " (" (words(reason.as_str())) ")" }
             " on " (it.list.as_deref().unwrap_or_default())
+            @if let Some(at) = it.expires_at { ", until " (moment(at.0)) }
         }
         ". "
     }
@@ -188,9 +192,9 @@ fn causes(visit: &Visit, address: &Address, causes: &[SuppressionView]) -> Marku
             div.scroll tabindex="0" role="group" aria-labelledby="causes" {
                 table {
                     thead { tr {
-                        th scope="col" { "Cause" } th scope="col" { "List" } th scope="col" { "State" } th scope="col" { "Since" }
-                        th scope="col" { "Until" } th scope="col" { "Note" }
+                        th scope="col" { "Cause" } th scope="col" { "List" } th scope="col" { "State" }
                         @if visit.may(Scope::Write) { th scope="col" { span.hidden { "Release" } } }
+                        th scope="col" { "Since" } th scope="col" { "Until" } th scope="col" { "Note" }
                     } }
                     tbody { @for it in causes { (cause(visit, address, it)) } }
                 }
@@ -215,9 +219,6 @@ fn cause(visit: &Visit, address: &Address, it: &SuppressionView) -> Markup {
                 @if it.provisional { " " (badge(Tone::Watch, "provisional")) }
                 @if it.overrides_consent { " " (badge(Tone::Watch, "overrides consent")) }
             }
-            td.nowrap { (moment(it.since.0)) }
-            td.nowrap { @match (it.released_at, it.expires_at) { (Some(at), _) | (None, Some(at)) => (moment(at.0)), (None, None) => "for good" } }
-            td { @if let Some(note) = &it.note { (shown(note)) } }
             @if visit.may(Scope::Write) {
                 td {
                     @if it.holds {
@@ -231,6 +232,9 @@ fn cause(visit: &Visit, address: &Address, it: &SuppressionView) -> Markup {
                     }
                 }
             }
+            td.nowrap { (moment(it.since.0)) }
+            td.nowrap { @match (it.released_at, it.expires_at) { (Some(at), _) | (None, Some(at)) => (moment(at.0)), (None, None) => "for good" } }
+            td { @if let Some(note) = &it.note { (shown(note)) } }
         }
     }
 }
@@ -262,7 +266,10 @@ fn told(visit: &Visit, story: &StoryView) -> Markup {
         @if story.story.is_empty() {
             (empty("Nothing happened yet.", &html! { "Bounces, complaints, releases and imports about this address will stand here." }))
         } @else {
-            ol.story { @for it in story.story.iter().rev() { (chapter(visit, it)) } }
+            ol.story { @for it in story.story.iter().rev().take(CHAPTERS) { (chapter(visit, it)) } }
+            @if story.story.len() > CHAPTERS {
+                p.quiet { "The newest " (CHAPTERS) " of " (number(story.story.len() as u64)) " things that happened. " code { "rebound why" } " and the API tell all." }
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ const SIZE: (u32, u32) = (860, 240);
 #[derive(Debug, Clone)]
 pub(super) struct Series {
     /// What it is called.
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// How much of it there was in each piece of time.
     pub(super) values: Vec<u64>,
 }
@@ -137,7 +137,8 @@ mod tests {
     #[test]
     fn a_chart_says_what_it_is_and_brings_no_style() {
         let labels: Vec<String> = (0..24).map(|it| format!("{it:02}:00")).collect();
-        let series = [Series { name: "hard", values: (0..24).collect() }, Series { name: "soft", values: vec![1; 24] }];
+        let series =
+            [Series { name: "hard".to_owned(), values: (0..24).collect() }, Series { name: "soft".to_owned(), values: vec![1; 24] }];
         let chart = stacked("Bounces", &labels, &series).into_string();
         for part in ["<title id=\"chart-title\">Bounces</title>", "<desc", "role=\"img\"", "#C00001", "#C00002", "</svg>", "<table>"] {
             assert!(chart.contains(part), "{part} in {chart}");
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn nothing_can_be_drawn_too() {
-        let chart = stacked("Bounces", &["00:00".to_owned()], &[Series { name: "hard", values: vec![0] }]).into_string();
+        let chart = stacked("Bounces", &["00:00".to_owned()], &[Series { name: "hard".to_owned(), values: vec![0] }]).into_string();
         assert!(chart.contains("0 in all"), "{chart}");
         assert_eq!([0, 4, 6, 11, 51, u64::MAX].map(ceiling), [5, 5, 10, 20, 100, u64::MAX]);
     }

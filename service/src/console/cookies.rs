@@ -1,9 +1,11 @@
-//! Cookies: how they are named and what they may do. Away from the loopback address they are `Secure` and bound to the host by
+//! Cookies: how they are named and what they may do. Over TLS, and away from the loopback address, they are `Secure` and bound to the host by
 //! their prefix (RFC 6265bis section 4.1.3), so that neither a plain connection nor a neighbouring domain reads or sets one.
 
 use actix_web::HttpRequest;
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
+
+use crate::http::edge::{host, is_protected};
 
 /// Which cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,17 +49,11 @@ impl Jar {
     }
 }
 
-/// Whether cookies go over encrypted connections only: unless the browser itself runs on this machine and asks for it by a name of the
-/// loopback address. A proxy on this machine passes on the name under which it is known.
+/// Whether cookies go over encrypted connections only: unless the browser itself runs on this machine and asks for it, without TLS, by a
+/// name of the loopback address. A proxy on this machine passes on the name under which it is known.
 pub(super) fn is_secure(request: &HttpRequest) -> bool {
     let is_near = request.peer_addr().is_some_and(|it| it.ip().to_canonical().is_loopback());
-    !(is_near && is_loopback(host(request)))
-}
-
-/// The host that was asked for, with its port.
-pub(super) fn host(request: &HttpRequest) -> &str {
-    let named = request.headers().get(actix_web::http::header::HOST).and_then(|it| it.to_str().ok());
-    named.or_else(|| request.uri().authority().map(actix_web::http::uri::Authority::as_str)).unwrap_or_default()
+    is_protected(request) || !(is_near && is_loopback(host(request)))
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -7,7 +7,7 @@ use aws_lc_rs::constant_time;
 use data_encoding::BASE64URL_NOPAD;
 use url::Url;
 
-use crate::console::cookies::host;
+use crate::http::edge::host;
 use crate::http::{Problem, ProblemKind};
 use crate::store::sha256;
 

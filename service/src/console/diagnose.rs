@@ -117,16 +117,27 @@ fn found(it: &Finding) -> Markup {
     }
 }
 
-/// Where something is documented; a link if it is one.
+/// Where something is documented: links and what is said of them.
 pub(super) fn documented(source: &str) -> Markup {
     html! {
-        @if source.starts_with("https://") { a href=(source) rel="noreferrer noopener" { (source) } } @else { (source) }
+        @for word in source.split_whitespace() {
+            @if word.starts_with("https://") { a href=(word) rel="noreferrer noopener" { (word) } } @else { (word) }
+            " "
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_something_is_documented_is_linked_and_nothing_else() {
+        let shown = documented("https://github.com/zone-eu/zone-mta config/bounces.txt").into_string();
+        let link = "<a href=\"https://github.com/zone-eu/zone-mta\" rel=\"noreferrer noopener\">https://github.com/zone-eu/zone-mta</a>";
+        assert_eq!(shown, format!("{link} config/bounces.txt "));
+        assert_eq!(documented("RFC 3463").into_string(), "RFC 3463 ");
+    }
 
     #[test]
     fn a_message_is_told_from_a_reply() {

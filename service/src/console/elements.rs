@@ -37,7 +37,7 @@ pub(super) fn moment(at: OffsetDateTime) -> Markup {
     let at = at.to_offset(UtcOffset::UTC);
     let (date, hour, minute) = (at.date(), at.hour(), at.minute());
     let exact = format!("{date}T{hour:02}:{minute:02}:{:02}Z", at.second());
-    html! { time datetime=(exact) title=(exact) { (date) " " (format!("{hour:02}:{minute:02}")) } }
+    html! { time datetime=(exact) title=(exact) { span.nowrap { (date) } " " (format!("{hour:02}:{minute:02}")) } }
 }
 
 /// How long ago it was, and when.
@@ -83,6 +83,11 @@ pub(super) fn octets(count: u64) -> String {
 /// A count of things.
 pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", number(count), if count == 1 { one } else { many })
+}
+
+/// The same of what is counted up to a limit.
+pub(super) fn at_least(count: u64, limit: u64, one: &str, many: &str) -> String {
+    format!("{}{}", if count >= limit { "at least " } else { "" }, counted(count, one, many))
 }
 
 /// How a thing stands: a colour, which the word makes plain.
@@ -138,7 +143,12 @@ pub(super) fn address_link(address: Option<&str>, subject: &str) -> Markup {
     html! {
         a.address href={ "/console/address/" (subject) } {
             @match address {
-                Some(address) => (shown(address)),
+                Some(address) => {
+                    // Where there is no room for all of it, it goes on at its domain.
+                    @let (local, domain) = address.split_at(address.rfind('@').unwrap_or_default());
+                    @if !local.is_empty() { (shown(local)) wbr; }
+                    (shown(domain))
+                },
                 None => em { "erased" },
             }
         }
@@ -172,15 +182,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_address_may_break_before_its_domain() {
+        let text = |address: Option<&str>| {
+            let link = address_link(address, "00").into_string();
+            link.trim_start_matches("<a class=\"address\" href=\"/console/address/00\">").trim_end_matches("</a>").to_owned()
+        };
+        assert_eq!(text(Some("jane@example.org")), "<bdi>jane</bdi><wbr><bdi>@example.org</bdi>");
+        assert_eq!(text(Some("@example.org")), "<bdi>@example.org</bdi>");
+        assert_eq!(text(None), "<em>erased</em>");
+    }
+
+    #[test]
     fn numbers_and_times_read_well() {
         assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]);
         let lengths = [-5, 59, 60, 3599, 3600, 172_799, 172_800].map(|it| since(time::Duration::seconds(it)));
         assert_eq!(lengths, ["0 s", "59 s", "1 min", "59 min", "1 h", "47 h", "2 days"]);
+        assert_eq!([0, 1, 9, 10].map(|it| at_least(it, 10, "mail", "mails")), ["0 mails", "1 mail", "9 mails", "at least 10 mails"]);
         assert_eq!([12, 4096, 3 << 20].map(octets), ["12 B", "4 KiB", "3 MiB"]);
         let at = time::macros::datetime!(2026-11-22 09:05:07 +1);
         assert_eq!(
             moment(at).into_string(),
-            "<time datetime=\"2026-11-22T08:05:07Z\" title=\"2026-11-22T08:05:07Z\">2026-11-22 08:05</time>"
+            "<time datetime=\"2026-11-22T08:05:07Z\" title=\"2026-11-22T08:05:07Z\"><span class=\"nowrap\">2026-11-22</span> 08:05</time>"
         );
     }
 }

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use time::OffsetDateTime;
 
 use crate::console::address::act;
-use crate::console::elements::{Tone, address_link, badge, choice, day, done, empty, token_field, words};
+use crate::console::elements::{Tone, address_link, badge, choice, day, done, empty, number, token_field, words};
 use crate::console::form::{Asked, Fields, Form};
 use crate::console::page::{Page, Place, see};
 use crate::console::session::Visit;
@@ -18,7 +18,7 @@ use crate::http::keys::Caller;
 use crate::http::views::Names;
 use crate::http::{Problem, State, parameters, suppressions};
 use crate::listing::Format;
-use crate::store::{BadCursor, List, Scope, StandingFilter, StandingPlace, StandingRow, Whence};
+use crate::store::{BadCursor, ENTRIES_LOOKED_AT, List, Scope, StandingFilter, StandingPage, StandingPlace, StandingRow, Whence};
 
 /// Entries on one page.
 const ON_A_PAGE: u64 = 50;
@@ -44,9 +44,8 @@ async fn page(state: &State, visit: &Visit, list: &Arc<List>, fields: &Fields, s
         return Err(BadCursor.into());
     }
     let now = state.clock.now();
-    let found = state.store.standing_after(list, filter, after, ON_A_PAGE, now).await?;
-    let next = found.last().filter(|_| found.len() as u64 == ON_A_PAGE).map(|it| it.place().to_string());
-    let names = Names::look_up(&state.store, found.iter().map(|it| it.suppression.list)).await?;
+    let found = state.store.browse_standing(list, filter, after, ON_A_PAGE, now).await?;
+    let names = Names::look_up(&state.store, found.items.iter().map(|it| it.suppression.list)).await?;
     let here = format!("/console/lists/{}", list.name);
     let content = html! {
         @if let Some(said) = said { (done(said)) }
@@ -60,7 +59,7 @@ async fn page(state: &State, visit: &Visit, list: &Arc<List>, fields: &Fields, s
         (table(&found, &names, now))
         nav.pages aria-label="Pages" {
             @if after.is_some() { a.button href={ (here) "?" (fields.with("after", "")) } { "First" } }
-            @if let Some(next) = next { a.button href={ (here) "?" (fields.with("after", &next)) } rel="next" { "Next" } }
+            @if let Some(next) = found.next { a.button href={ (here) "?" (fields.with("after", &next.to_string())) } rel="next" { "Next" } }
         }
     };
     Ok(Page::new(visit, Place::Lists, &list.name, &content))
@@ -102,18 +101,20 @@ fn search(visit: &Visit, here: &str, fields: &Fields) -> Markup {
     }
 }
 
-fn table(found: &[StandingRow], names: &Names, now: OffsetDateTime) -> Markup {
+fn table(found: &StandingPage, names: &Names, now: OffsetDateTime) -> Markup {
     html! {
-        @if found.is_empty() {
+        @if found.items.is_empty() && found.next.is_some() {
+            (empty("Nothing here fits so far.", &html! { "One page looks through " (number(ENTRIES_LOOKED_AT)) " entries; \"Next\" goes on below." }))
+        } @else if found.items.is_empty() {
             (empty("Nothing stands here.", &html! { "Entries come from bounces and complaints by themselves; or add an address, or import a list." }))
         } @else {
             div.card.scroll tabindex="0" role="group" aria-label="Entries" {
                 table {
                     thead { tr {
-                        th scope="col" { "Address" } th scope="col" { "Cause" } th scope="col" { "Reason" } th scope="col" { "On" }
-                        th scope="col" { "State" } th scope="col" { "Since" } th scope="col" { "Until" } th scope="col" { "Note" }
+                        th scope="col" { "Address" } th scope="col" { "Cause" } th scope="col" { "State" } th scope="col" { "On" }
+                        th scope="col" { "Since" } th scope="col" { "Until" } th scope="col" { "Note" }
                     } }
-                    tbody { @for it in found { (row(it, names, now)) } }
+                    tbody { @for it in &found.items { (row(it, names, now)) } }
                 }
             }
         }
@@ -125,9 +126,7 @@ fn row(row: &StandingRow, names: &Names, now: OffsetDateTime) -> Markup {
     html! {
         tr {
             th scope="row" { (address_link(row.address.as_deref(), &row.subject.to_string())) }
-            td.nowrap { (words(it.cause.as_str())) }
-            td { @if let Some(reason) = it.reason { (words(reason.as_str())) } }
-            td { (names.of(it.list).unwrap_or_default()) }
+            td.nowrap { (words(it.cause.as_str())) @if let Some(reason) = it.reason { br; small { (words(reason.as_str())) } } }
             td {
                 @match (it.holds_at(now), it.cause) {
                     (true, Cause::ManualAllow) => (badge(Tone::Good, "allows")),
@@ -136,6 +135,7 @@ fn row(row: &StandingRow, names: &Names, now: OffsetDateTime) -> Markup {
                 }
                 @if it.provisional { " " (badge(Tone::Watch, "provisional")) }
             }
+            td { (names.of(it.list).unwrap_or_default()) }
             td.nowrap { (day(it.since)) }
             td.nowrap { @match (it.released_at, it.expires_at) { (Some(at), _) | (None, Some(at)) => (day(at)), (None, None) => "for good" } }
             td { @if let Some(note) = &it.note { (shown(note)) } }

@@ -11,7 +11,7 @@ use bounce::report::Report;
 use maud::{Markup, html};
 use time::OffsetDateTime;
 
-use crate::console::elements::{Tone, ago, badge, counted, empty, words};
+use crate::console::elements::{Tone, ago, badge, counted, empty, number, words};
 use crate::console::events::quoted;
 use crate::console::form::Asked;
 use crate::console::numbers::{Span, visible};
@@ -68,10 +68,10 @@ pub(super) async fn get_faults(state: web::Data<State>, visit: Visit, caller: Ca
         @if groups.is_empty() {
             (empty("Nobody complains of your sending.", &html! { "Blocks, listings and failed authentication will show up here, by cause." }))
         }
-        @for (at, (key, group)) in groups.iter().enumerate() { (told(at, key, group, now)) }
+        @for (at, (key, group)) in groups.iter().enumerate() { (told(at, key, group, span, now)) }
         p.quiet {
-            "Looked for among the newest " (EVENTS_LOOKED_AT) " events"
-            @if is_cut { "; of what was found, the newest " (LOOKED_AT) " are shown" }
+            "Looked for among the newest " (number(EVENTS_LOOKED_AT)) " events"
+            @if is_cut { "; of what was found, the newest " (number(LOOKED_AT)) " are shown" }
             "."
         }
     };
@@ -139,7 +139,7 @@ fn block_list(event: &Event, rules: &Rules) -> Option<String> {
     classify(&report, rules).block_list
 }
 
-fn told(at: usize, (fault, reason, list): &Key, group: &Group, now: OffsetDateTime) -> Markup {
+fn told(at: usize, (fault, reason, list): &Key, group: &Group, span: Span, now: OffsetDateTime) -> Markup {
     let meaning = MeaningView::of(*reason);
     let receivers = group.by_count();
     let title = format!("cause-{at}");
@@ -163,11 +163,11 @@ fn told(at: usize, (fault, reason, list): &Key, group: &Group, now: OffsetDateTi
             p {
                 "Receivers: "
                 @for (domain, count) in receivers.iter().take(NAMED) {
-                    a href={ "/console/events?reason=" (reason) "&domain=" (domain) } { (shown(domain)) } " (" (count) ") "
+                    a href={ "/console/events?reason=" (reason) "&domain=" (domain) "&span=" (span) } { (shown(domain)) } " (" (count) ") "
                 }
                 @if receivers.len() > NAMED { "and " (receivers.len() - NAMED) " more" }
             }
-            p.links { a href={ "/console/events?reason=" (reason) } { "All of these events" } " " a href={ "/console/events/" (group.event) } { "The newest one" } }
+            p.links { a href={ "/console/events?reason=" (reason) "&span=" (span) } { "All of these events" } " " a href={ "/console/events/" (group.event) } { "The newest one" } }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Lists on their way in: a file with a look at what it would do before it does it, how imports are, and undoing one.
 
+use std::time::Instant;
+
 use actix_multipart::Multipart;
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bounce::policy::Cause;
 use bytes::{Bytes, BytesMut};
@@ -14,6 +17,7 @@ use crate::console::form::{Asked, Fields, Form, TOKEN};
 use crate::console::page::{Page, Place, see};
 use crate::console::session::Visit;
 use crate::console::shown::shown;
+use crate::console::uploads::{KEPT_FOR, Upload, Uploads};
 use crate::http::imports::{self, Wanted};
 use crate::http::keys::Caller;
 use crate::http::{Limit, Problem, ProblemKind, State, spool_stream};
@@ -64,6 +68,7 @@ struct Sent {
 /// Takes a file and begins to look at it, or to import it.
 pub(super) async fn post_import(
     state: web::Data<State>,
+    uploads: web::Data<Uploads>,
     visit: Visit,
     caller: Caller,
     path: web::Path<String>,
@@ -73,8 +78,52 @@ pub(super) async fn post_import(
     let list = caller.list(&state.store, &path).await?;
     let room = state.transfers.room()?;
     let Sent { file, format, cause, mode } = sent(&state, &visit, &request, payload).await?;
+    let again = if mode == ImportMode::Preview { Some(file.again().map_err(Problem::internal)?) } else { None };
     let (import, _) = imports::order(&state, &caller, Wanted { list, file, format, cause, mode }, room).await?;
+    if let Some(file) = again {
+        uploads.keep(import.id, visit.mark(), Upload { file, format, cause }, Instant::now());
+        uploads.let_go_in_time();
+    }
     Ok(see(&format!("/console/imports/{}", import.id)))
+}
+
+/// Imports what was previewed, where its file is still kept here.
+pub(super) async fn post_confirm(
+    state: web::Data<State>,
+    uploads: web::Data<Uploads>,
+    visit: Visit,
+    caller: Caller,
+    path: web::Path<String>,
+    _form: Form,
+) -> Result<HttpResponse, Problem> {
+    let preview = imports::import(&state, &caller, &path).await?;
+    if !has_been_seen(&preview) {
+        return Err(Problem::new(ProblemKind::Conflict, "there is no preview here that has come to its end"));
+    }
+    let room = state.transfers.room()?;
+    let Some(Upload { file, format, cause }) = uploads.take(preview.id, visit.mark(), Instant::now()) else {
+        let content = html! { div.card { (choose_again(&preview, &uploads)) } };
+        return Ok(Page::new(&visit, Place::Imports, "Nothing was imported", &content).with(StatusCode::GONE).answer());
+    };
+    let wanted = Wanted { list: preview.list, file, format, cause, mode: ImportMode::Real };
+    let (import, _) = imports::order(&state, &caller, wanted, room).await?;
+    Ok(see(&format!("/console/imports/{}", import.id)))
+}
+
+/// Whether it is a preview that tells all that an import would do.
+fn has_been_seen(import: &Import) -> bool {
+    import.mode == ImportMode::Preview && import.state == ImportState::Completed
+}
+
+/// What is said of a file that is not there any more.
+fn choose_again(preview: &Import, uploads: &Uploads) -> Markup {
+    html! {
+        p {
+            "The file is not kept here any more. A previewed file of up to " (octets(uploads.most())) " is kept for " (KEPT_FOR.as_secs() / 60) " minutes, "
+            "by the process that it was sent to and for whoever sent it, and is imported once. Choose it again to import it."
+        }
+        div.actions { a.button href={ "/console/lists/" (preview.list.name) "/import" } { "Choose the file again" } }
+    }
 }
 
 async fn sent(state: &State, visit: &Visit, request: &HttpRequest, payload: web::Payload) -> Result<Sent, Problem> {
@@ -177,25 +226,34 @@ fn state_badge(it: &Import) -> Markup {
 }
 
 /// One import: how far it is, what it did, and what it did not take.
-pub(super) async fn get_import(state: web::Data<State>, visit: Visit, caller: Caller, path: web::Path<String>) -> Result<Page, Problem> {
+pub(super) async fn get_import(
+    state: web::Data<State>,
+    uploads: web::Data<Uploads>,
+    visit: Visit,
+    caller: Caller,
+    path: web::Path<String>,
+) -> Result<Page, Problem> {
     let import = imports::import(&state, &caller, &path).await?;
     let refused = state.store.refused_lines(import.id, 0, REFUSED_LINES).await?;
     let counts = &import.counts;
-    let verb = if import.mode == ImportMode::Preview { "Would be " } else { "" };
+    let (added, updated) = match import.mode {
+        ImportMode::Preview => ("Would be added", "Would be updated"),
+        ImportMode::Real => ("Added", "Updated"),
+    };
     let content = html! {
         div.card {
             p.lead { (state_badge(&import)) " into " a href={ "/console/lists/" (import.list.name) } { (import.list.name) } }
             @if let Some(error) = &import.error { p.wrong role="alert" { (shown(error)) } }
             dl.facts {
-                dt { (verb) "added" } dd { (number(counts.added)) }
-                dt { (verb) "updated" } dd { (number(counts.updated)) }
+                dt { (added) } dd { (number(counts.added)) }
+                dt { (updated) } dd { (number(counts.updated)) }
                 dt { "Unchanged" } dd { (number(counts.unchanged)) }
                 dt { "Refused lines" } dd { (number(counts.refused)) }
                 dt { "Read" } dd { (octets(import.done)) " of " (octets(import.size)) ", " (import.format) }
                 dt { "By" } dd { (shown(&import.actor)) ", " (moment(import.created_at)) }
                 @if let Some(by) = &import.undone_by { dt { "Undone by" } dd { (shown(by)) } }
             }
-            (next_step(&visit, &import))
+            (next_step(&visit, &import, &uploads))
         }
         @if !refused.is_empty() {
             section.card aria-labelledby="refused" {
@@ -219,14 +277,17 @@ const fn is_done(import: &Import) -> bool {
     !matches!(import.state, ImportState::Running | ImportState::Undoing)
 }
 
-fn next_step(visit: &Visit, import: &Import) -> Markup {
-    let list = &import.list;
+fn next_step(visit: &Visit, import: &Import, uploads: &Uploads) -> Markup {
     html! {
         @match (import.mode, is_done(import)) {
             (_, false) => p.quiet { "This page loads itself again until it is done." },
-            (ImportMode::Preview, true) => p {
-                "Nothing was written. To do it, choose the same file again and press Import. "
-                a.button href={ "/console/lists/" (list.name) "/import" } { "Import it" }
+            (ImportMode::Preview, true) => {
+                p { "Nothing was written." }
+                @if visit.may(Scope::Write) {
+                    @if has_been_seen(import) && uploads.has(import.id, visit.mark(), Instant::now()) {
+                        form method="post" action={ "/console/imports/" (import.id) "/confirm" } { (token_field(visit)) button.primary type="submit" { "Import it" } }
+                    } @else { (choose_again(import, uploads)) }
+                }
             },
             (ImportMode::Real, true) => {
                 @if import.state == ImportState::Completed && visit.may(Scope::Write) {

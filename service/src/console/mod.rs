@@ -25,6 +25,7 @@ mod routes;
 mod session;
 mod shown;
 mod sign_in;
+mod uploads;
 mod waiting;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use actix_web::web;
 use crate::config::Config;
 use crate::console::numbers::Numbers;
 use crate::console::sign_in::SignIns;
+use crate::console::uploads::Uploads;
 use crate::http::Pages;
 
 /// The pages, to be installed beside the API; none if the configuration says so.
@@ -43,8 +45,9 @@ pub(crate) fn pages(config: &Config) -> Pages {
     }
     let sign_ins = web::Data::new(SignIns::new(config.console.sign_ins_a_minute));
     let numbers = web::Data::new(Numbers::new());
+    let uploads = web::Data::new(Uploads::new(config.http.max_import.bytes() as u64 / uploads::SHARE));
     Arc::new(move |it| {
-        it.app_data(sign_ins.clone()).app_data(numbers.clone());
+        it.app_data(sign_ins.clone()).app_data(numbers.clone()).app_data(uploads.clone());
         routes::configure(it);
     })
 }

@@ -8,19 +8,34 @@ use time::OffsetDateTime;
 
 use crate::config::{API_SOURCE, SourceConfig};
 use crate::console::chart::{Series, stacked};
-use crate::console::elements::{Tone, ago, badge, bar, counted, empty, number, since, words};
+use crate::console::elements::{Tone, ago, at_least, badge, bar, counted, empty, number, since, words};
 use crate::console::form::Asked;
 use crate::console::numbers::{Counted, Numbers, Span, visible};
-use crate::console::page::{Page, Place};
+use crate::console::page::{Page, Place, capital};
 use crate::console::session::Visit;
 use crate::console::shown::shown;
 use crate::http::keys::Caller;
 use crate::http::{Problem, State};
-use crate::store::{OutboxState, RECEIVERS_AMONG, ReceiptState, SOURCES_AMONG, SourceFigure, UNREAD_UP_TO};
+use crate::store::{OUTBOX_UP_TO, OutboxState, RECEIVERS_AMONG, ReceiptState, SOURCES_AMONG, SourceFigure, UNREAD_UP_TO};
 use crate::telemetry::{RelayState, SpoolFigures};
 
 /// Posts that nothing proved, from which on they are worth a word; strays are none.
 const UNPROVED_FROM: u64 = 20;
+
+/// Reasons that have bars of their own.
+const OWN_BARS: usize = 3;
+
+bounce::vocabulary! {
+    /// What the bars tell.
+    #[derive(Default)]
+    pub enum By, "division" {
+        /// What happened.
+        #[default]
+        Type = "type",
+        /// Why it bounced.
+        Reason = "reason",
+    }
+}
 
 /// What only a key that sees everything sees.
 struct Pipeline {
@@ -41,25 +56,25 @@ pub(super) async fn get_overview(
     caller: Caller,
     asked: Asked,
 ) -> Result<Page, Problem> {
-    let span = asked.0.word("span")?.unwrap_or(Span::Day);
+    let (span, by) = (asked.0.word("span")?.unwrap_or(Span::Day), asked.0.word("by")?.unwrap_or_default());
     let now = state.clock.now();
     let counted = numbers.of(span, &caller, &state.store, now).await?;
-    let quarantined = state.store.unread_count(&[ReceiptState::Quarantined], &visible(&caller)).await?;
-    let unrecognised = state.store.unread_count(&[ReceiptState::Unrecognised], &visible(&caller)).await?;
+    let quarantined = state.store.unread_count(ReceiptState::Quarantined, &visible(&caller)).await?;
+    let unrecognised = state.store.unread_count(ReceiptState::Unrecognised, &visible(&caller)).await?;
     let pipeline = if caller.confined_to().is_none() { Some(pipeline(&state).await?) } else { None };
     let content = html! {
         (attention(quarantined, unrecognised, &counted, pipeline.as_ref(), now))
-        (spans(span))
-        (tiles(&counted))
+        (spans(span, by))
+        (tiles(span, &counted))
         div.card {
-            (chart(span, &counted))
+            (chart(span, by, &counted))
             @if counted.missing() > 0 {
                 p.wrong role="status" { "There was no time to count all: the oldest " (counted.missing()) " of " (counted.window.pieces) " bars are missing. Load the page again to go on." }
             }
         }
         div.columns {
-            section.card aria-labelledby="reasons" { h2 #reasons { "Top reasons" } (reasons(&counted)) }
-            section.card aria-labelledby="receivers" { h2 #receivers { "Top receivers" } (receivers(&counted)) }
+            section.card aria-labelledby="reasons" { h2 #reasons { "Top reasons" } (reasons(span, &counted)) }
+            section.card aria-labelledby="receivers" { h2 #receivers { "Top receivers" } (receivers(span, &counted)) }
         }
         @if let Some(it) = &pipeline {
             section.card aria-labelledby="sources" { h2 #sources { "Sources" } (sources(&state, it, now)) }
@@ -74,7 +89,7 @@ async fn pipeline(state: &State) -> Result<Pipeline, Problem> {
     let names = state.config.sources.iter().map(|it| it.name.as_str()).chain([API_SOURCE]);
     Ok(Pipeline {
         unproved: names.filter_map(|it| unproved(state, it, &sources)).collect(),
-        outbox: state.store.outbox_state().await?,
+        outbox: state.store.outbox_glance().await?,
         relay: *state.relay.borrow(),
         spool: state.telemetry.spool_figures(),
         database_away: state.intake.presence().is_some_and(|(it, _)| !it.is_there()),
@@ -101,9 +116,9 @@ impl Counted {
         })
     }
 
-    fn over_time(&self, which: impl Fn(Kind, Option<BounceType>) -> bool) -> Vec<u64> {
+    fn over_time(&self, which: impl Fn(Kind, Option<BounceType>, Option<Reason>) -> bool) -> Vec<u64> {
         let mut values = vec![0; usize::from(self.window.pieces)];
-        for (piece, it) in self.figures().filter(|it| which(it.1.kind, it.1.bounce_type)) {
+        for (piece, it) in self.figures().filter(|it| which(it.1.kind, it.1.bounce_type, it.1.reason)) {
             if let Some(value) = values.get_mut(piece) {
                 *value += it.count;
             }
@@ -113,10 +128,7 @@ impl Counted {
 }
 
 fn attention(quarantined: u64, unrecognised: u64, counted_: &Counted, pipeline: Option<&Pipeline>, now: OffsetDateTime) -> Markup {
-    let many = |count: u64, what: &str| {
-        let more = if count >= UNREAD_UP_TO { "at least " } else { "" };
-        format!("{more}{}", counted(count, what, &format!("{what}s")))
-    };
+    let unread = |count: u64| at_least(count, UNREAD_UP_TO, "receipt", "receipts");
     let mut items: Vec<(Tone, &str, String, &str)> = Vec::new();
     if let Some(it) = pipeline {
         if it.database_away {
@@ -135,8 +147,11 @@ fn attention(quarantined: u64, unrecognised: u64, counted_: &Counted, pipeline: 
             items.push((Tone::Watch, "refused", text, "/console#sources"));
         }
         if let Some(oldest) = it.outbox.oldest.filter(|at| now - *at > time::Duration::minutes(5)) {
-            let text =
-                format!("{} in the outbox, the oldest for {}.", counted(it.outbox.depth, "message", "messages"), since(now - oldest));
+            let text = format!(
+                "{} in the outbox, the oldest for {}.",
+                at_least(it.outbox.depth, OUTBOX_UP_TO, "message", "messages"),
+                since(now - oldest)
+            );
             items.push((Tone::Watch, "outbox", text, "/console/quarantine#outbox"));
         }
         if let Some(spool) = it.spool.filter(|it| it.entries > 0) {
@@ -149,10 +164,10 @@ fn attention(quarantined: u64, unrecognised: u64, counted_: &Counted, pipeline: 
         }
     }
     if quarantined > 0 {
-        items.push((Tone::Bad, "quarantine", format!("{} in quarantine.", many(quarantined, "receipt")), "/console/quarantine"));
+        items.push((Tone::Bad, "quarantine", format!("{} in quarantine.", unread(quarantined)), "/console/quarantine"));
     }
     if unrecognised > 0 {
-        items.push((Tone::Watch, "unrecognised", format!("{} not understood.", many(unrecognised, "receipt")), "/console/quarantine"));
+        items.push((Tone::Watch, "unrecognised", format!("{} not understood.", unread(unrecognised)), "/console/quarantine"));
     }
     let senders = counted_.senders();
     if senders > 0 {
@@ -170,32 +185,32 @@ fn attention(quarantined: u64, unrecognised: u64, counted_: &Counted, pipeline: 
     }
 }
 
-fn spans(span: Span) -> Markup {
+fn spans(span: Span, by: By) -> Markup {
     html! {
         nav.switch aria-label="Time span" {
-            @for it in Span::ALL { a href={ "/console?span=" (it) } aria-current=[(*it == span).then_some("true")] { (it.words()) } }
+            @for it in Span::ALL { a href={ "/console?span=" (it) "&by=" (by) } aria-current=[(*it == span).then_some("true")] { (it.words()) } }
         }
     }
 }
 
-fn tiles(counted: &Counted) -> Markup {
+fn tiles(span: Span, counted: &Counted) -> Markup {
     let tile = |name: &str, count: u64, place: &str, about: &str| {
-        html! { a.tile href=(place) { span.name { (name) } span.count { (number(count)) } span.quiet { (about) } } }
+        html! { a.tile href={ (place) "span=" (span) } { span.name { (name) } span.count { (number(count)) } span.quiet { (about) } } }
     };
     let hard = counted.count(|kind, kind_of, _| kind == Kind::Bounce && kind_of == Some(BounceType::Hard));
     let soft = counted.count(|kind, kind_of, _| kind == Kind::Bounce && kind_of != Some(BounceType::Hard));
     html! {
         div.tiles {
-            (tile("Hard bounces", hard, "/console/events?kind=bounce&bounce_type=hard", "the address fails for good"))
-            (tile("Soft bounces", soft, "/console/events?kind=bounce&bounce_type=soft", "it may work another day"))
-            (tile("Complaints", counted.count(|it, _, _| it == Kind::Complaint), "/console/events?kind=complaint", "marked as spam"))
-            (tile("Unsubscribes", counted.count(|it, _, _| it == Kind::Unsubscribe), "/console/events?kind=unsubscribe", "asked to get no more"))
-            (tile("Sender faults", counted.senders(), "/console/faults", "for you to mend"))
+            (tile("Hard bounces", hard, "/console/events?kind=bounce&bounce_type=hard&", "the address fails for good"))
+            (tile("Soft bounces", soft, "/console/events?kind=bounce&bounce_type=soft&", "it may work another day"))
+            (tile("Complaints", counted.count(|it, _, _| it == Kind::Complaint), "/console/events?kind=complaint&", "marked as spam"))
+            (tile("Unsubscribes", counted.count(|it, _, _| it == Kind::Unsubscribe), "/console/events?kind=unsubscribe&", "asked to get no more"))
+            (tile("Sender faults", counted.senders(), "/console/faults?", "for you to mend"))
         }
     }
 }
 
-fn chart(span: Span, counted: &Counted) -> Markup {
+fn chart(span: Span, by: By, counted: &Counted) -> Markup {
     let label = |piece: u16| {
         let at = counted.window.begin(piece);
         match span {
@@ -205,22 +220,53 @@ fn chart(span: Span, counted: &Counted) -> Markup {
         }
     };
     let labels: Vec<String> = (0..counted.window.pieces).map(label).collect();
-    let series = [
-        Series { name: "Hard", values: counted.over_time(|kind, it| kind == Kind::Bounce && it == Some(BounceType::Hard)) },
-        Series { name: "Soft", values: counted.over_time(|kind, it| kind == Kind::Bounce && it != Some(BounceType::Hard)) },
-        Series { name: "Complaints", values: counted.over_time(|kind, _| kind == Kind::Complaint) },
-        Series { name: "Other", values: counted.over_time(|kind, _| !matches!(kind, Kind::Bounce | Kind::Complaint)) },
-    ];
-    stacked(&format!("Events of the last {}", span.words()), &labels, &series)
+    let (title, series) = match by {
+        By::Type => (format!("Events of the last {}", span.words()), by_type(counted)),
+        By::Reason => (format!("Bounces of the last {}, by reason", span.words()), by_reason(counted)),
+    };
+    html! {
+        nav.switch aria-label="What the bars tell" {
+            @for it in By::ALL {
+                a href={ "/console?span=" (span) "&by=" (it) } aria-current=[(*it == by).then_some("true")] { "By " (it) }
+            }
+        }
+        (stacked(&title, &labels, &series))
+    }
 }
 
-fn reasons(counted: &Counted) -> Markup {
-    let mut reasons: Vec<(Reason, u64)> = Reason::ALL
-        .iter()
-        .map(|reason| (*reason, counted.count(|kind, _, it| kind == Kind::Bounce && it == Some(*reason))))
-        .filter(|it| it.1 > 0)
-        .collect();
+fn by_type(counted: &Counted) -> Vec<Series> {
+    let series = |name: &str, values| Series { name: name.to_owned(), values };
+    let hard = Some(BounceType::Hard);
+    vec![
+        series("Hard", counted.over_time(|kind, it, _| kind == Kind::Bounce && it == hard)),
+        series("Soft", counted.over_time(|kind, it, _| kind == Kind::Bounce && it != hard)),
+        series("Complaints", counted.over_time(|kind, _, _| kind == Kind::Complaint)),
+        series("Other", counted.over_time(|kind, _, _| !matches!(kind, Kind::Bounce | Kind::Complaint))),
+    ]
+}
+
+/// The most frequent reasons, and the others together.
+fn by_reason(counted: &Counted) -> Vec<Series> {
+    let top: Vec<Reason> = top_reasons(counted).into_iter().map(|it| it.0).take(OWN_BARS).collect();
+    let own = top.iter().map(|reason| Series {
+        name: capital(&words(reason.as_str())),
+        values: counted.over_time(|kind, _, it| kind == Kind::Bounce && it == Some(*reason)),
+    });
+    let is_other = |it: Option<Reason>| it.is_none_or(|it| !top.contains(&it));
+    let others = Series { name: "Other".to_owned(), values: counted.over_time(|kind, _, it| kind == Kind::Bounce && is_other(it)) };
+    own.chain([others]).collect()
+}
+
+/// The reasons of bounces, the most frequent first.
+fn top_reasons(counted: &Counted) -> Vec<(Reason, u64)> {
+    let count = |reason: Reason| counted.count(|kind, _, it| kind == Kind::Bounce && it == Some(reason));
+    let mut reasons: Vec<(Reason, u64)> = Reason::ALL.iter().map(|it| (*it, count(*it))).filter(|it| it.1 > 0).collect();
     reasons.sort_by_key(|it| std::cmp::Reverse(it.1));
+    reasons
+}
+
+fn reasons(span: Span, counted: &Counted) -> Markup {
+    let mut reasons = top_reasons(counted);
     reasons.truncate(10);
     let most = reasons.first().map_or(0, |it| it.1);
     html! {
@@ -233,7 +279,7 @@ fn reasons(counted: &Counted) -> Markup {
                     tbody {
                         @for (reason, count) in &reasons {
                             tr {
-                                th scope="row" { a href={ "/console/events?kind=bounce&reason=" (reason) } { (words(reason.as_str())) } }
+                                th scope="row" { a href={ "/console/events?kind=bounce&reason=" (reason) "&span=" (span) } { (words(reason.as_str())) } }
                                 td { (fault_badge(reason.fault())) }
                                 td.number { (number(*count)) }
                                 td.graph { (bar(*count, most)) }
@@ -251,7 +297,7 @@ pub(super) fn fault_badge(fault: Fault) -> Markup {
     badge(if fault.is_senders() { Tone::Watch } else { Tone::Plain }, if fault.is_senders() { "you" } else { fault.as_str() })
 }
 
-fn receivers(counted_: &Counted) -> Markup {
+fn receivers(span: Span, counted_: &Counted) -> Markup {
     let most = counted_.receivers.first().map_or(0, |it| it.1);
     html! {
         @if counted_.receivers.is_empty() {
@@ -263,7 +309,7 @@ fn receivers(counted_: &Counted) -> Markup {
                     tbody {
                         @for (domain, count) in counted_.receivers.iter() {
                             tr {
-                                th scope="row" { a href={ "/console/events?kind=bounce&domain=" (domain) } { (shown(domain)) } }
+                                th scope="row" { a href={ "/console/events?kind=bounce&domain=" (domain) "&span=" (span) } { (shown(domain)) } }
                                 td.number { (number(*count)) }
                                 td.graph { (bar(*count, most)) }
                             }
@@ -288,8 +334,8 @@ fn sources(state: &State, pipeline: &Pipeline, now: OffsetDateTime) -> Markup {
             div.scroll tabindex="0" role="group" aria-labelledby="sources" {
                 table {
                     thead { tr {
-                        th scope="col" { "Source" } th scope="col" { "Provider" } th scope="col" { "List" }
-                        th.number scope="col" { "Receipts" } th scope="col" { "Last" } th scope="col" { "Refused since start" }
+                        th scope="col" { "Source" } th.number scope="col" { "Receipts" } th scope="col" { "Last" }
+                        th scope="col" { "Refused since start" } th scope="col" { "Provider" } th scope="col" { "List" }
                     } }
                     tbody {
                         @for it in &state.config.sources { (source(state, &it.name, Some(it), of(&it.name), now)) }
@@ -308,15 +354,15 @@ fn source(state: &State, name: &str, config: Option<&SourceConfig>, figure: Opti
     html! {
         tr {
             th scope="row" { a href={ "/console/events?source=" (name) } { (name) } }
-            @match config {
-                Some(it) => { td { (it.provider) } td { (it.list) } },
-                None => { td { span.quiet { @if name == API_SOURCE { "handed in" } @else { "not configured now" } } } td {} },
-            }
             td.number { (number(figure.map_or(0, |it| it.receipts))) }
             td { @match figure { Some(it) => (ago(it.last, now)), None => span.quiet { "nothing lately" } } }
             td {
                 @if refused.is_empty() { span.quiet { "none" } }
                 @for (why, count) in &refused { (badge(Tone::Watch, &format!("{} {}", number(*count), words(why.as_str())))) " " }
+            }
+            @match config {
+                Some(it) => { td { (it.provider) } td { (it.list) } },
+                None => { td { span.quiet { @if name == API_SOURCE { "handed in" } @else { "not configured now" } } } td {} },
             }
         }
     }
@@ -333,7 +379,7 @@ fn pipes(it: &Pipeline, now: OffsetDateTime) -> Markup {
         dl.facts {
             dt { "Broker" } dd { (badge(tone, it.relay.as_str())) " " (broker) }
             dt { "Outbox" }
-            dd { (counted(it.outbox.depth, "message waits", "messages wait")) @if let Some(at) = it.outbox.oldest { ", the oldest for " (since(now - at)) } }
+            dd { (at_least(it.outbox.depth, OUTBOX_UP_TO, "message waits", "messages wait")) @if let Some(at) = it.outbox.oldest { ", the oldest for " (since(now - at)) } }
             dt { "Spool" }
             dd {
                 @match it.spool {

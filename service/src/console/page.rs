@@ -215,7 +215,7 @@ fn own_path(url: &url::Url) -> String {
     let path = url.path();
     // What only a form leads to cannot be asked for anew.
     let is_ours = path == "/console" || path.starts_with("/console/");
-    let is_act = ["/act", "/erase", "/retry", "/add", "/remove", "/undo"].iter().any(|it| path.ends_with(it));
+    let is_act = ["/act", "/erase", "/retry", "/add", "/remove", "/undo", "/confirm"].iter().any(|it| path.ends_with(it));
     if !is_ours || is_act {
         return String::new();
     }

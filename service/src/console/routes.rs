@@ -62,6 +62,7 @@ pub(super) const ROUTES: &[Entry] = &[
     upload("/console/lists/{list}/import", WRITE, || web::to(imports::post_import)),
     get("/console/imports", READ, || web::to(imports::get_imports)),
     get("/console/imports/{id}", READ, || web::to(imports::get_import)),
+    post("/console/imports/{id}/confirm", WRITE, || web::to(imports::post_confirm)),
     post("/console/imports/{id}/undo", WRITE, || web::to(imports::post_undo)),
     get("/console/diagnose", READ, || web::to(diagnose::get_diagnose)),
     post("/console/diagnose", READ, || web::to(diagnose::post_diagnose)),

@@ -16,7 +16,7 @@ use crate::console::page::Theme;
 use crate::http::State;
 use crate::http::keys::{Caller, Keys, require_met};
 use crate::http::{Problem, ProblemKind};
-use crate::store::{Scope, SessionLife};
+use crate::store::{Scope, SessionLife, sha256};
 
 /// What a secret of ours looks like: 32 random octets in base64url.
 const SECRET_LENGTH: usize = 43;
@@ -43,6 +43,11 @@ impl Visit {
         csrf::proves(token, &self.secret)
     }
 
+    /// What the session is known by to whoever keeps something for it.
+    pub(super) fn mark(&self) -> Mark {
+        Mark::of(&self.secret)
+    }
+
     /// Whether the visitor may do something of this scope.
     pub(super) fn may(&self, scope: Scope) -> bool {
         self.caller.as_ref().is_some_and(|it| it.allows(scope))
@@ -56,6 +61,17 @@ impl FromRequest for Visit {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let visit = request.extensions().get::<Self>().cloned();
         ready(visit.ok_or_else(|| Problem::new(ProblemKind::Forbidden, "this page is for nobody")))
+    }
+}
+
+/// What a session is known by to whoever keeps something for it: a hash, by which nobody enters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark(pub(super) [u8; 32]);
+
+impl Mark {
+    /// That of the session with this secret.
+    pub(super) fn of(secret: &str) -> Self {
+        Self(sha256(&[secret.as_bytes()]))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -17,7 +18,8 @@ use crate::console::cookies::{Jar, is_secure};
 use crate::console::elements::token_field;
 use crate::console::form::{Asked, Form};
 use crate::console::page::{Page, Place, see};
-use crate::console::session::{Visit, life, new_secret};
+use crate::console::session::{Mark, Visit, life, new_secret};
+use crate::console::uploads::Uploads;
 use crate::http::keys::{KEY_LENGTH, require_met};
 use crate::http::{Problem, State};
 use crate::store::Scope;
@@ -138,8 +140,14 @@ fn own(next: &str) -> Option<&str> {
 }
 
 /// Signs out: the session ends, wherever its cookie is.
-pub(super) async fn post_sign_out(state: web::Data<State>, request: HttpRequest, _form: Form) -> Result<HttpResponse, Problem> {
+pub(super) async fn post_sign_out(
+    state: web::Data<State>,
+    uploads: web::Data<Uploads>,
+    request: HttpRequest,
+    _form: Form,
+) -> Result<HttpResponse, Problem> {
     if let Some(secret) = Jar::Session.read(&request) {
+        uploads.forget(Mark::of(&secret), Instant::now());
         state.store.close_session(&secret).await?;
     }
     let mut answer = see("/console/sign-in");

@@ -2,6 +2,7 @@
 
 mod access;
 mod forms;
+mod imports;
 mod pages;
 mod sessions;
 

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::console::elements::{Tone, ago, badge, counted, done, empty, moment, number, octets, token_field};
+use crate::console::elements::{Tone, ago, at_least, badge, counted, done, empty, moment, number, octets, token_field};
 use crate::console::form::{Asked, Form};
 use crate::console::numbers::visible;
 use crate::console::page::{Page, Place};
@@ -15,7 +15,7 @@ use crate::http::addresses::unconfined;
 use crate::http::keys::Caller;
 use crate::http::{Problem, ProblemKind, State};
 use crate::intake::{Chosen as ChosenReceipts, Reprocess, Summary};
-use crate::store::{Chosen, ReceiptId, ReceiptState, Scope, Selection, UnreadReceipt, Waiting};
+use crate::store::{Chosen, OUTBOX_UP_TO, ReceiptId, ReceiptState, Scope, Selection, UnreadReceipt, Waiting};
 
 const ON_A_PAGE: u64 = 50;
 const STATES: [ReceiptState; 2] = [ReceiptState::Quarantined, ReceiptState::Unrecognised];
@@ -30,7 +30,7 @@ async fn page(state: &State, visit: &Visit, caller: &Caller, before: Option<Rece
     let found = state.store.unread_receipts(&STATES, &visible(caller), before, ON_A_PAGE).await?;
     let next = found.last().filter(|_| found.len() as u64 == ON_A_PAGE).map(|it| it.id);
     let outbox = match caller.confined_to() {
-        None => Some((state.store.outbox_count(&Chosen::All).await?, state.store.outbox_list(&Chosen::Refused(1), ON_A_PAGE).await?)),
+        None => Some((state.store.outbox_glance().await?.depth, state.store.outbox_refusals(ON_A_PAGE).await?)),
         Some(_) => None,
     };
     let now = state.clock.now();
@@ -98,9 +98,9 @@ fn receipt(visit: &Visit, caller: &Caller, it: &UnreadReceipt) -> Markup {
 
 fn messages(visit: &Visit, waiting: u64, refused: &[Waiting], now: OffsetDateTime) -> Markup {
     html! {
-        p { (counted(waiting, "message waits", "messages wait")) " for the broker." }
+        p { (at_least(waiting, OUTBOX_UP_TO, "message waits", "messages wait")) " for the broker." }
         @if refused.is_empty() {
-            (empty("The broker refused none of them.", &html! { "A message that comes back or is not confirmed stands here with what the broker said." }))
+            (empty(if waiting < OUTBOX_UP_TO { "The broker refused none of them." } else { "The broker refused none of the oldest." }, &html! { "A message that comes back or is not confirmed stands here with what the broker said." }))
         } @else {
             div.card.scroll tabindex="0" role="group" aria-label="Refused messages" {
                 table {

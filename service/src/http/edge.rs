@@ -6,8 +6,8 @@ use std::panic::AssertUnwindSafe;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Version};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 use bounce::esp::Provider;
@@ -53,6 +53,10 @@ pub(super) struct Poster(pub(super) &'static dyn Provider);
 /// Paths that are answered to the end.
 const OPERATION: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
+/// Octets of a head. Those of HTTP/1 the framework holds to as many; of HTTP/2 it lets 16 MiB through, which would lie there for as
+/// long as a body may take that never comes.
+const HEAD: usize = 128 << 10;
+
 /// A handler ended in a panic. The hook has logged it.
 #[derive(Debug, thiserror::Error)]
 #[error("a handler panicked")]
@@ -70,6 +74,9 @@ pub(crate) async fn admit(
     let Some(state) = held.app_data::<web::Data<State>>().cloned() else {
         return Ok(request.error_response(Problem::internal(Panicked)));
     };
+    if held.version() == Version::HTTP_2 && is_overlong(&held) {
+        return Ok(request.error_response(Problem::new(ProblemKind::InvalidRequest, "the head of the request is too large")));
+    }
     let under_way = match state.drain.begin() {
         Some(it) => Some(it),
         None if OPERATION.contains(&request.path()) => None,
@@ -105,6 +112,12 @@ pub(crate) async fn admit(
         None => problem,
     };
     Ok(ServiceResponse::from_err(problem, held))
+}
+
+/// Whether a head has more octets than are taken.
+fn is_overlong(request: &HttpRequest) -> bool {
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    request.uri().path_and_query().map_or(0, |it| it.as_str().len()) + fields.sum::<usize>() > HEAD
 }
 
 /// What is told to whoever comes too late, so that it comes again: elsewhere, or when the service is back.
@@ -149,17 +162,33 @@ pub(super) async fn answer(request: ServiceRequest, next: Next<impl MessageBody 
         }
         None => response,
     };
-    let leaving = response.request().app_data::<web::Data<State>>().is_some_and(|it| it.drain.is_leaving());
+    let state = response.request().app_data::<web::Data<State>>().cloned();
+    let leaving = state.as_ref().is_some_and(|it| it.drain.is_leaving());
+    let hsts = state.map(|it| it.config.http.tls.hsts.as_secs()).filter(|it| *it > 0 && is_protected(response.request()));
     if leaving {
         // Whoever keeps the connection for its next request would send it here again.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(hsts) = hsts.and_then(|it| HeaderValue::from_str(&format!("max-age={it}")).ok()) {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts);
+    }
     if let Some(id) = id.and_then(|it| HeaderValue::from_str(it.as_str()).ok()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
     Ok(response)
+}
+
+/// Whether the connection itself is protected by TLS. What a proxy in front has is not known here.
+pub(crate) fn is_protected(request: &HttpRequest) -> bool {
+    request.app_config().secure()
+}
+
+/// The host that was asked for, with its port: of HTTP/2 it is a part of the address (RFC 9113 section 8.3.1).
+pub(crate) fn host(request: &HttpRequest) -> &str {
+    let named = request.headers().get(header::HOST).and_then(|it| it.to_str().ok());
+    named.or_else(|| request.uri().authority().map(actix_web::http::uri::Authority::as_str)).unwrap_or_default()
 }
 
 /// The problem that an error is. Those of the framework say no more than their status.

@@ -37,6 +37,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::Compress;
 use actix_web::{App, HttpServer, web};
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 
 use crate::clock::Clock;
@@ -46,6 +47,7 @@ use crate::inbound::Fetcher;
 use crate::intake::{Intake, RulesInForce, Sources};
 use crate::store::Store;
 use crate::telemetry::{RelayState, RequestSpan, Telemetry};
+use crate::tls::Certificate;
 use crate::transfer::Transfers;
 
 pub(crate) use body::{Limit, media_type, read, spool_stream};
@@ -88,16 +90,36 @@ pub struct State {
 /// Time that connections have to end in which no request is under way any more, in seconds.
 const GOODBYE: u64 = 2;
 
+/// Connections of one worker that may be in the midst of their TLS handshake. Whoever opens a connection and says nothing takes one
+/// for as long as the head of a request may take, so there are many.
+const HANDSHAKES: usize = 4096;
+
+/// Where it is served.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    /// Bound.
+    pub(crate) socket: TcpListener,
+    /// With one HTTPS is spoken, else HTTP.
+    pub(crate) certificate: Option<Arc<Certificate>>,
+}
+
+impl Listener {
+    /// What is spoken.
+    pub(crate) const fn scheme(&self) -> &'static str {
+        if self.certificate.is_some() { "https" } else { "http" }
+    }
+}
+
 /// What else is served beside the API: a module of pages installs its routes.
 pub(crate) type Pages = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
 
 /// Serves on a listener until its handle is told to stop. Who does that lets the requests under way come to their end first; see
 /// [`Drain`].
-/// Signals are the caller's.
+/// Signals are the caller's. The files of the certificate are watched until `stop`.
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub(crate) fn serve(state: State, listener: TcpListener, pages: Pages) -> std::io::Result<Server> {
+pub(crate) fn serve(state: State, listener: Listener, pages: Pages, stop: CancellationToken) -> std::io::Result<Server> {
     let config = state.config.http.clone();
     let data = Data::new(state);
     let mut server = HttpServer::new(move || {
@@ -111,11 +133,21 @@ pub(crate) fn serve(state: State, listener: TcpListener, pages: Pages) -> std::i
     .disable_signals()
     .client_request_timeout(config.header_timeout)
     .keep_alive(config.keep_alive)
+    .tls_handshake_timeout(config.header_timeout)
+    .max_connection_rate(HANDSHAKES)
     .shutdown_timeout(GOODBYE);
     if config.workers > 0 {
         server = server.workers(config.workers);
     }
-    Ok(server.listen(listener)?.run())
+    let server = match listener.certificate {
+        Some(certificate) => {
+            let tls = certificate.server().map_err(std::io::Error::other)?;
+            tokio::spawn(certificate.watch(stop));
+            server.listen_rustls_0_23(listener.socket, tls)?
+        }
+        None => server.listen(listener.socket)?,
+    };
+    Ok(server.run())
 }
 
 /// What every worker shares.

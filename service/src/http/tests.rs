@@ -145,9 +145,10 @@ impl Bench {
     }
 
     pub(crate) fn serve(state: State, key: String, stop: CancellationToken, pages: fn(&Config) -> Pages) -> Self {
-        let listener = TcpListener::bind(state.config.http.listen).unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(serve(state.clone(), listener, pages(&state.config)).unwrap());
+        let socket = TcpListener::bind(state.config.http.listen).unwrap();
+        let base = format!("http://{}", socket.local_addr().unwrap());
+        let listener = Listener { socket, certificate: None };
+        tokio::spawn(serve(state.clone(), listener, pages(&state.config), stop.clone()).unwrap());
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { base, http, state, key, stop, pages }
     }

@@ -8,7 +8,7 @@ use bounce::esp::Answer;
 
 use crate::http::State;
 use crate::http::body::{self, Limit};
-use crate::http::edge::Poster;
+use crate::http::edge::{self, Poster};
 use crate::http::problem::{Problem, ProblemKind, ProblemView};
 use crate::http::schemas::{AnyJson, RawBody};
 use crate::inbound::{Door, Post};
@@ -76,8 +76,8 @@ fn url_of(state: &State, request: &HttpRequest) -> String {
         let seen = request.connection_info();
         return format!("{}://{}{target}", seen.scheme(), seen.host());
     }
-    let host = request.headers().get("host").and_then(|it| it.to_str().ok()).unwrap_or_default();
-    format!("http://{host}{target}")
+    let scheme = if edge::is_protected(request) { "https" } else { "http" };
+    format!("{scheme}://{}{target}", edge::host(request))
 }
 
 fn response(answer: Answer) -> HttpResponse {

@@ -107,6 +107,14 @@ pub struct Spooled {
 }
 
 impl Spooled {
+    /// The same once more, to be read when nobody reads this one any more: the place in the file is one.
+    ///
+    /// # Errors
+    /// When the system has no handle left.
+    pub fn again(&self) -> io::Result<Self> {
+        Ok(Self { file: self.file.try_clone()?, digest: self.digest, size: self.size, encoding: self.encoding })
+    }
+
     /// The octets from the first on. One reader at a time: the place in the file is one.
     pub(super) fn input(&self) -> io::Result<Input> {
         let mut file = self.file.try_clone()?;
@@ -221,7 +229,9 @@ mod tests {
         let spooled = spooled(b"jane@example.org\n");
         assert_eq!(spooled.size, 17);
         assert_eq!(spooled.digest, sha256(b"jane@example.org\n"));
-        for _ in 0..2 {
+        let again = spooled.again().unwrap();
+        assert_eq!((again.digest, again.size, again.encoding), (spooled.digest, spooled.size, spooled.encoding));
+        for spooled in [&spooled, &again, &spooled] {
             let (mut text, input) = (String::new(), spooled.input().unwrap());
             spooled.text(&input).read_to_string(&mut text).unwrap();
             assert_eq!((text.as_str(), input.position()), ("jane@example.org\n", 17));

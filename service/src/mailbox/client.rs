@@ -145,6 +145,11 @@ impl Client {
         Ok(selected)
     }
 
+    /// Opens a folder for reading only (RFC 3501, section 6.3.2): nothing in it changes.
+    pub(super) async fn examine(&mut self, name: &str) -> Result<(), MailboxError> {
+        self.run("EXAMINE", &format!("EXAMINE {}", folder(name)), drop).await
+    }
+
     /// Makes sure that there is a folder of that name.
     pub(super) async fn ensure_folder(&mut self, name: &str) -> Result<(), MailboxError> {
         let name = folder(name);

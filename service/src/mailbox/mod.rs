@@ -13,6 +13,7 @@ mod connect;
 mod error;
 mod folder;
 mod name;
+mod probe;
 mod sweep;
 mod token;
 mod wire;
@@ -31,6 +32,8 @@ use crate::config::{Config, MailboxConfig};
 use crate::intake::{Intake, Sources};
 use crate::store::{ActiveLock, Store};
 use crate::telemetry::Telemetry;
+
+pub use self::probe::{Trouble, probe};
 
 /// How often it is looked whether this process is the one that fetches.
 const LOOK: Duration = Duration::from_secs(2);

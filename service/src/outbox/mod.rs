@@ -24,7 +24,7 @@ use self::link::{Link, LinkError};
 use self::window::{Outcome, Publisher, Refused};
 use crate::clock::Clock;
 use crate::config::{AmqpConfig, SecretUrl};
-use crate::store::{ActiveLock, Pending, Store, StoreError};
+use crate::store::{ActiveLock, Pending, Place, Store, StoreError};
 use crate::telemetry::{RelayState, Stage, Telemetry};
 
 pub use self::backoff::Backoff;
@@ -55,6 +55,8 @@ enum RelayError {
     Link(#[from] LinkError),
     #[error("the connection to the database that holds the relay's lock is gone")]
     LockLost,
+    #[error("the database did not say within {0:?} who is the active relay (amqp.confirm_timeout)")]
+    NotAsked(Duration),
     #[error("the database did not take what became of messages within {0:?} (amqp.confirm_timeout)")]
     TooSlow(Duration),
 }
@@ -68,10 +70,11 @@ enum Ended {
 }
 
 /// What the broker said and the table does not know yet. It outlives connections, so that a message confirmed just before
-/// the database went away is not published again when it is back.
+/// the database went away is not published again when it is back. The database that is back may not be the one that went: what
+/// is owed names message and row.
 #[derive(Debug, Default)]
 struct Owed {
-    done: Vec<i64>,
+    done: Vec<Place>,
     refused: Vec<Refused>,
 }
 
@@ -81,17 +84,17 @@ impl Owed {
         self.refused.extend(outcome.refused);
     }
 
-    fn sequences(&self) -> Vec<i64> {
-        self.done.iter().copied().chain(self.refused.iter().map(|it| it.sequence)).collect()
+    fn places(&self) -> Vec<Place> {
+        self.done.iter().copied().chain(self.refused.iter().map(|it| it.place)).collect()
     }
 }
 
 /// Rows that were read and that the table may still hold as they were. They are not to be published again.
 #[derive(Debug, Default)]
 struct Known {
-    rows: HashSet<i64>,
+    rows: HashSet<Place>,
     /// Settled since the last reading began, which may have seen them as they were before.
-    settled: Vec<i64>,
+    settled: Vec<Place>,
 }
 
 impl Known {
@@ -104,11 +107,50 @@ impl Known {
 
     /// Leaves those that were not read before.
     fn retain_new(&mut self, page: &mut Vec<Pending>) {
-        page.retain(|it| self.rows.insert(it.sequence));
+        page.retain(|it| self.rows.insert(it.place()));
     }
 
-    fn settled(&mut self, sequences: Vec<i64>) {
-        self.settled.extend(sequences);
+    fn settled(&mut self, places: Vec<Place>) {
+        self.settled.extend(places);
+    }
+}
+
+/// Where in the table the next page is read.
+///
+/// Rows that are gone cost as much to pass as others until they are vacuumed, so the table is read from its start only now and then. Meanwhile
+/// it is read from a place that was passed some time ago: what was numbered since is found whenever it is committed, and the
+/// rest, which took longer or was put off, from the start.
+#[derive(Debug)]
+struct Place {
+    /// The row behind which the next page begins.
+    after: i64,
+    /// When reading last began at the start.
+    begun: Instant,
+    /// The last row seen by the time before that, by that time, and by now.
+    seen: [i64; 3],
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { after: i64::MIN, begun: Instant::now(), seen: [i64::MIN; 3] }
+    }
+
+    /// The row behind which to read now.
+    fn next(&mut self, often: Duration) -> i64 {
+        if self.begun.elapsed() >= often {
+            let [_, begun, now] = self.seen;
+            self.seen = [begun, now, now];
+            self.begun = Instant::now();
+            self.after = i64::MIN;
+        }
+        self.after
+    }
+
+    /// Goes on behind a full page, and begins again behind another.
+    fn read(&mut self, last: Option<i64>, is_full: bool) {
+        let [before, _, now] = &mut self.seen;
+        *now = (*now).max(last.unwrap_or(i64::MIN));
+        self.after = last.filter(|_| is_full).unwrap_or(*before);
     }
 }
 
@@ -173,7 +215,9 @@ impl Relay {
     /// Publishes as the active relay, if no other is, until something fails.
     async fn lead(&self, url: &SecretUrl, owed: &mut Owed, backoff: &mut Backoff, stop: &CancellationToken) -> Result<Ended, RelayError> {
         self.settle(owed).await?;
-        let Some(mut lock) = self.store.relay_lock().await? else { return Ok(Ended::Standby) };
+        let limit = self.config.confirm_timeout;
+        let locking = tokio::time::timeout(limit, self.store.relay_lock()).await;
+        let Some(mut lock) = locking.map_err(|_| RelayError::NotAsked(limit))?? else { return Ok(Ended::Standby) };
         self.enter(RelayState::Disconnected);
         let Some(link) = stop.run_until_cancelled(Link::open(url, &self.config)).await else { return Ok(Ended::Stopped) };
         let link = link?;
@@ -218,8 +262,8 @@ impl Relay {
         Ok(Ended::Stopped)
     }
 
-    /// Reads ahead what is to be published. It goes through the table page by page, and begins again from its start when it
-    /// has come to the end, and now and then before: rows may appear behind it, for they are numbered before they are committed.
+    /// Reads ahead what is to be published. It goes through the table page by page, and begins again when it has come to the
+    /// end, and now and then before: rows may appear behind it, for they are numbered before they are committed.
     async fn read(
         &self,
         lock: &mut ActiveLock,
@@ -228,7 +272,7 @@ impl Relay {
         rows: mpsc::Sender<Vec<Pending>>,
         halt: &CancellationToken,
     ) -> Result<(), RelayError> {
-        let (mut after, mut begun) = (i64::MIN, Instant::now());
+        let mut place = Place::new();
         while !halt.is_cancelled() {
             // Listens before it reads, so that no nudge falls between the two.
             let nudged = self.nudge.notified();
@@ -237,7 +281,7 @@ impl Relay {
 
             link.check()?;
             locked(known).begin_reading();
-            let limit = self.config.batch as u64;
+            let (after, limit) = (place.next(self.config.poll_interval), self.config.batch as u64);
             // A connection that the network has swallowed answers nothing at all, to neither of the two.
             let asked = async { tokio::join!(lock.holds(), self.store.outbox_pending(after, limit, self.clock.now())) };
             let Ok((true, page)) = tokio::time::timeout(self.config.confirm_timeout, asked).await else {
@@ -246,17 +290,12 @@ impl Relay {
             let mut page = page?;
             let (is_full, last) = (page.len() >= self.config.batch, page.last().map(|it| it.sequence));
             locked(known).retain_new(&mut page);
-            let is_news = !page.is_empty();
-            if is_news {
+            if !page.is_empty() {
                 let Some(room) = self.room(lock, &rows).await? else { return Ok(()) };
                 room.send(page);
             }
-            let goes_on = is_full && begun.elapsed() < self.config.poll_interval;
-            (after, begun) = match last {
-                Some(last) if goes_on => (last, begun),
-                _ => (i64::MIN, Instant::now()),
-            };
-            if !is_full && !is_news {
+            place.read(last, is_full);
+            if !is_full {
                 tokio::select! {
                     () = nudged => {}
                     _ = paused(self.config.poll_interval, halt) => {}
@@ -292,7 +331,7 @@ impl Relay {
             while let Ok(more) = outcomes.try_recv() {
                 owed.take(more);
             }
-            let sequences = owed.sequences();
+            let places = owed.places();
             if let Err(error) = self.settle(owed).await {
                 // What is still in flight is owed too; it is not published again when the database is back.
                 halt.cancel();
@@ -301,7 +340,7 @@ impl Relay {
                 }
                 return Err(error);
             }
-            locked(known).settled(sequences);
+            locked(known).settled(places);
             backoff.reset();
         }
         Ok(())
@@ -322,7 +361,7 @@ impl Relay {
         }
         while let Some(it) = owed.refused.last() {
             let not_before = self.clock.now() + backoff::put_off(it.attempts);
-            self.store.outbox_refused(it.sequence, &it.why, not_before).await?;
+            self.store.outbox_refused(it.place, &it.why, not_before).await?;
             owed.refused.pop();
         }
         Ok(())
@@ -355,4 +394,45 @@ impl Relay {
 /// Lets time pass; `None` if told to stop meanwhile.
 async fn paused(pause: Duration, stop: &CancellationToken) -> Option<()> {
     stop.run_until_cancelled(tokio::time::sleep(pause)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_hours(1);
+    const NOW: Duration = Duration::ZERO;
+
+    #[test]
+    fn pages_follow_each_other_until_one_is_not_full() {
+        let mut place = Place::new();
+        assert_eq!(place.next(LONG), i64::MIN);
+        place.read(Some(10), true);
+        assert_eq!(place.next(LONG), 10);
+        place.read(Some(15), false);
+        assert_eq!(place.next(LONG), i64::MIN, "nothing was passed long ago");
+    }
+
+    #[test]
+    fn what_was_numbered_since_the_last_look_but_one_is_in_reach() {
+        let mut place = Place::new();
+        place.read(Some(10), false);
+        assert_eq!(place.next(NOW), i64::MIN, "the start is due");
+        place.read(Some(20), false);
+        assert!(place.next(LONG) < 10, "what is numbered below 10 may have been committed just now");
+        assert_eq!(place.next(NOW), i64::MIN);
+        place.read(Some(30), false);
+        assert_eq!(place.next(LONG), 10);
+        place.read(None, false);
+        assert_eq!(place.next(LONG), 10);
+    }
+
+    #[test]
+    fn a_long_table_is_begun_again_before_its_end() {
+        let mut place = Place::new();
+        place.read(Some(500), true);
+        assert_eq!(place.next(NOW), i64::MIN);
+        place.read(Some(500), true);
+        assert_eq!(place.next(LONG), 500);
+    }
 }

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::AmqpConfig;
 use crate::outbox::link::{Link, LinkError, message_id};
-use crate::store::Pending;
+use crate::store::{Pending, Place};
 use crate::telemetry::{Published, Stage, Telemetry};
 
 /// Messages that are decided together, at most.
@@ -33,7 +33,7 @@ const GROUP: usize = 100;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
     /// Confirmed and routed.
-    pub(super) done: Vec<i64>,
+    pub(super) done: Vec<Place>,
     /// Returned or nacked.
     pub(super) refused: Vec<Refused>,
 }
@@ -41,7 +41,7 @@ pub(super) struct Outcome {
 /// A message that the broker does not want, now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused {
-    pub(super) sequence: i64,
+    pub(super) place: Place,
     /// Refusals before this one.
     pub(super) attempts: i32,
     pub(super) why: String,
@@ -353,7 +353,7 @@ impl Books {
                     Published::Nacked
                 }
                 (None, Answer::Ack) if window == Window::Whole || carried == Carried::Nothing => {
-                    decided.outcome.done.push(message.sequence);
+                    decided.outcome.done.push(message.place());
                     Published::Confirmed
                 }
                 (None, Answer::Ack) => Published::Failed,
@@ -364,7 +364,7 @@ impl Books {
 }
 
 fn refused(message: &Pending, why: &str) -> Refused {
-    Refused { sequence: message.sequence, attempts: message.attempts, why: why.to_owned() }
+    Refused { place: message.place(), attempts: message.attempts, why: why.to_owned() }
 }
 
 #[cfg(test)]

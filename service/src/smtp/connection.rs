@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::Delivery;
 use super::gate::Pass;
 use super::reply::Reply;
 use super::session::{Next, Session, Terms, Tls};
-use super::tls::Certificate;
 use crate::telemetry::{MailProtocol, SmtpRefused};
 
 /// Octets read at once.
@@ -30,7 +31,8 @@ const UNIT: usize = 1024;
 pub(super) struct House {
     pub(super) terms: Arc<Terms>,
     pub(super) times: Times,
-    pub(super) certificate: Option<Arc<Certificate>>,
+    /// Speaks TLS after STARTTLS, where that is offered.
+    pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) delivery: Delivery,
     /// Room for messages under way, in units.
     pub(super) room: Arc<Semaphore>,
@@ -83,7 +85,7 @@ struct Connection<'a> {
 
 /// Serves one connection to its end.
 pub(super) async fn serve(house: &House, protocol: MailProtocol, wire: Box<dyn Wire>, pass: Pass) {
-    let tls = if house.certificate.is_some() { Tls::Offered } else { Tls::None };
+    let tls = if house.tls.is_some() { Tls::Offered } else { Tls::None };
     let now = Instant::now();
     let connection = Connection {
         house,
@@ -195,11 +197,11 @@ impl Connection<'_> {
     /// Speaks TLS from here on. What came in plain after the command is forgotten: it may be anybody's.
     async fn secure(mut self) -> io::Result<Self> {
         self.input.clear();
-        let Some(certificate) = &self.house.certificate else {
+        let Some(tls) = self.house.tls.clone() else {
             Reply::TLS_UNAVAILABLE.write(&mut self.replies);
             return Ok(self);
         };
-        let shaken = timeout(self.house.times.command, certificate.acceptor().accept(self.wire)).await;
+        let shaken = timeout(self.house.times.command, TlsAcceptor::from(tls).accept(self.wire)).await;
         match shaken.map_err(io::Error::from).and_then(|it| it) {
             Ok(wire) => {
                 self.wire = Box::new(wire);

@@ -14,7 +14,6 @@ mod mail;
 mod reply;
 mod route;
 mod session;
-mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,17 +23,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Endpoint, SmtpConfig};
-use crate::telemetry::MailProtocol;
+use crate::telemetry::{MailProtocol, Stage};
+use crate::tls::{Certificate, CertificateError};
 
 use self::connection::{House, Times};
 use self::gate::{Gate, Limits};
 use self::listen::Listener;
 use self::route::Routes;
 use self::session::Terms;
-use self::tls::Certificate;
 
 pub use self::delivery::Delivery;
-pub use self::tls::CertificateError;
 
 /// Why the edge cannot open.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +57,7 @@ pub struct Smtp {
     listeners: Vec<Listener>,
     gate: Gate,
     house: Arc<House>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Smtp {
@@ -77,7 +76,8 @@ impl Smtp {
             let bound = Listener::bind(protocol, &endpoint);
             listeners.push(bound.map_err(|source| SmtpError::Listen { endpoint, source })?);
         }
-        let certificate = smtp.identity().map(Certificate::open).transpose()?.map(Arc::new);
+        let certificate = smtp.identity().map(|it| Certificate::open(it, Stage::Smtp, &delivery.telemetry, &delivery.clock)).transpose()?;
+        let tls = certificate.as_ref().map(Certificate::server).transpose()?.map(Arc::new);
         // A quarter of all, and one message at least.
         let room_of_address = connection::units((smtp.max_bytes.bytes() / 4).max(smtp.max_message.bytes()));
         let limits =
@@ -85,12 +85,12 @@ impl Smtp {
         let house = House {
             terms: Arc::new(terms(smtp, Routes::new(&config.sources))),
             times: Times { command: smtp.command_timeout, text: smtp.data_timeout, session: smtp.session_timeout },
-            certificate,
+            tls,
             delivery,
             room: connection::room(smtp.max_bytes.bytes()),
             stop: CancellationToken::new(),
         };
-        Ok(Some(Self { listeners, gate: Gate::new(limits, Instant::now()), house: Arc::new(house) }))
+        Ok(Some(Self { listeners, gate: Gate::new(limits, Instant::now()), house: Arc::new(house), certificate }))
     }
 
     /// The ports it listens on, by protocol.
@@ -101,10 +101,10 @@ impl Smtp {
 
     /// Serves until told to stop, and then until the messages under way are done; no longer than until it is told to end.
     pub async fn run(self, stop: CancellationToken, end: CancellationToken) {
-        let Self { listeners, gate, house } = self;
+        let Self { listeners, gate, house, certificate } = self;
         let (telemetry, tasks) = (house.delivery.telemetry.clone(), TaskTracker::new());
-        if let Some(certificate) = &house.certificate {
-            tasks.spawn(certificate.clone().watch(telemetry.clone(), house.stop.clone()));
+        if let Some(certificate) = certificate {
+            tasks.spawn(certificate.watch(house.stop.clone()));
         }
         for listener in listeners {
             telemetry.smtp_listens(listener.protocol(), &listener.endpoint());

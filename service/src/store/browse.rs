@@ -1,21 +1,18 @@
-//! Looking through what was recorded, the newest first: events by what they say, and receipts that wait to be understood. A page looks
-//! at so many rows and no more, however few of them fit; where it ended, the next one goes on.
-
-use std::sync::Arc;
+//! Looking through what was recorded, the newest first: events by what they say. A page looks at so many rows and no more, however few
+//! of them fit; where it ended, the next one goes on.
 
 use bounce::classify::reason::Reason;
 use bounce::kind::{Attribution, BounceType, Kind};
-use entity::{event, receipt, subject};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait as _, Select};
+use entity::event;
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait as _, QueryFilter, QueryOrder, QuerySelect, Select};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::store::error::{StoreError, bad_row};
+use crate::store::error::StoreError;
 use crate::store::feed::Visible;
-use crate::store::figures::standing_since;
-use crate::store::ids::{EventId, ListId, ReceiptId, SubjectId};
-use crate::store::lists::List;
-use crate::store::record::{Event, ReceiptState};
+use crate::store::figures::{domain_of_event, standing_since};
+use crate::store::ids::{EventId, SubjectId};
+use crate::store::record::Event;
 use crate::store::{Store, Who, rows};
 
 /// Rows that one page looks at.
@@ -50,30 +47,6 @@ pub struct EventPage {
     /// Where the next page goes on, if there may be one.
     pub next: Option<EventId>,
 }
-
-/// A receipt that was not understood, without its body.
-#[derive(Debug, Clone)]
-pub struct UnreadReceipt {
-    /// Its id.
-    pub id: ReceiptId,
-    /// Name of its source.
-    pub source: String,
-    /// The list it was taken in for.
-    pub list: Arc<List>,
-    /// When it was accepted.
-    pub received_at: OffsetDateTime,
-    /// Content type as announced.
-    pub media_type: String,
-    /// Octets as received.
-    pub size: u64,
-    /// What became of it.
-    pub state: ReceiptState,
-    /// Why.
-    pub error: Option<String>,
-}
-
-/// Id, source, list, time, media type, size, state and error of a receipt.
-type UnreadRow = (Uuid, String, Uuid, OffsetDateTime, String, i64, String, Option<String>);
 
 impl Store {
     /// The last event of a range that is looked at, if there are more than that.
@@ -112,8 +85,7 @@ impl Store {
             query = query.filter(column.eq(word));
         }
         if let Some(domain) = &filter.domain {
-            let there = subject::Entity::find().select_only().column(subject::Column::Id).filter(subject::Column::Domain.eq(domain));
-            query = query.filter(C::SubjectId.in_subquery(there.into_query()));
+            query = query.filter(domain_of_event().eq(domain.as_str()));
         }
         let found = query.order_by_desc(C::Id).limit(limit + 1).all(&self.db).await?;
         let more = found.len() as u64 > limit;
@@ -144,45 +116,5 @@ impl Store {
     /// When the database is away.
     pub async fn address_of(&self, subject: SubjectId) -> Result<Option<String>, StoreError> {
         Ok(self.subjects([subject].into_iter()).await?.remove(&subject).and_then(|it| it.address))
-    }
-
-    /// Receipts in some states whose bytes are kept, the newest first.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn unread_receipts(
-        &self,
-        states: &[ReceiptState],
-        visible: &Visible,
-        before: Option<ReceiptId>,
-        limit: u64,
-    ) -> Result<Vec<UnreadReceipt>, StoreError> {
-        use receipt::Column as C;
-        let mut query = receipt::Entity::find()
-            .select_only()
-            .columns([C::Id, C::Source, C::ListId, C::ReceivedAt, C::MediaType, C::Size, C::State, C::Error])
-            .filter(C::State.is_in(states.iter().map(|it| it.as_str())))
-            .filter(C::Body.is_not_null());
-        if let Some(lists) = self.visible_lists(visible).await? {
-            query = query.filter(C::ListId.is_in(lists.iter().map(|it| it.0)));
-        }
-        if let Some(before) = before {
-            query = query.filter(C::Id.lt(before.0));
-        }
-        let found: Vec<UnreadRow> = query.order_by_desc(C::Id).limit(limit).into_tuple().all(&self.db).await?;
-        let mut receipts = Vec::with_capacity(found.len());
-        for (id, source, list, received_at, media_type, size, state, error) in found {
-            receipts.push(UnreadReceipt {
-                id: ReceiptId(id),
-                source,
-                list: self.list_by_id(ListId(list)).await?,
-                received_at,
-                media_type,
-                size: u64::try_from(size).map_err(|it| bad_row("receipt", it))?,
-                state: rows::word("receipt", &state)?,
-                error,
-            });
-        }
-        Ok(receipts)
     }
 }

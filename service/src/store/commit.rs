@@ -16,7 +16,7 @@ use crate::store::history::{History, Origin, Taken};
 use crate::store::ids::{EventId, ListId, ReceiptId, SubjectId};
 use crate::store::messages::{Message, Whereabouts, event_recorded, suppression_changed};
 use crate::store::record::{Event, Incoming, Keep, SuppressionChange};
-use crate::store::{Store, copies, erased, load, rows, tokens};
+use crate::store::{Store, copies, erased, load, overlong, rows, tokens};
 
 /// Keys looked for by one statement, below the 32,766 parameters that SQLite takes.
 const KEYS_PER_STATEMENT: usize = 10_000;
@@ -97,8 +97,11 @@ impl Commit<'_> {
         let erased = erased::settle(self.tx, &mut subjects, named.iter().copied()).await?;
         let batch = &*erased::scrubbed(batch, &erased, &self.store.identity);
         let (first_ids, inserted) = self.insert_receipts(batch).await?;
-        let mut histories = load::histories_beside(self.tx, &self.store.lists, &pairs, &subjects, &strangers).await?;
-        let mut written = Written::default();
+        let unmoved = overlong::unmoved(self.store, self.tx, batch, &pairs, &strangers).await?;
+        let moved = pairs.difference(&unmoved).copied().collect();
+        let mut histories = load::histories_beside(self.tx, &self.store.lists, &moved, &subjects, &strangers).await?;
+        histories.extend(unmoved.iter().map(|it| (*it, load::empty(*it, &subjects))));
+        let mut written = Written { unmoved, ..Written::default() };
         let mut accepted = Vec::with_capacity(batch.len());
         let mut seen = BTreeSet::new();
         for incoming in batch {
@@ -203,8 +206,10 @@ impl Commit<'_> {
                 }
                 Taken::Known(_) => continue,
             }
-            touched.insert(pair, self.store.policies.of(&fact.list.name));
-            said.push(id);
+            if !written.unmoved.contains(&pair) {
+                touched.insert(pair, self.store.policies.of(&fact.list.name));
+            }
+            said.push((pair, id));
         }
         for delivery in &incoming.deliveries {
             let pair = (delivery.list.boundary, identity.subject(&delivery.address));
@@ -216,7 +221,6 @@ impl Commit<'_> {
             written.delivered.insert(pair);
             touched.insert(pair, self.store.policies.of(&delivery.list.name));
         }
-        let spoken: Vec<Pair> = touched.keys().copied().collect();
         let mut changes = Vec::new();
         for (pair, policy) in touched {
             if let Some(history) = histories.get_mut(&pair) {
@@ -227,9 +231,8 @@ impl Commit<'_> {
                 *revision = history.revision;
             }
         }
-        let known: HashMap<EventId, &Event> =
-            spoken.iter().filter_map(|it| histories.get(it)).flat_map(|it| &it.events).map(|it| (it.id, it)).collect();
-        let events = said.iter().filter_map(|it| known.get(it).copied().cloned()).collect();
+        let event = |(pair, id): &(Pair, EventId)| histories.get(pair)?.events.iter().find(|it| it.id == *id).cloned();
+        let events = said.iter().filter_map(event).collect();
         Ok(Said { events, fresh, changes })
     }
 
@@ -338,6 +341,8 @@ struct Said {
 /// What the transaction has to write.
 #[derive(Default)]
 struct Written {
+    /// Of whom nothing but what comes now was read, for nothing of it changes what lists say.
+    unmoved: BTreeSet<Pair>,
     new: BTreeSet<EventId>,
     improved: BTreeSet<EventId>,
     gone: BTreeMap<EventId, EventId>,

@@ -19,9 +19,6 @@ use crate::store::lists::{List, Lists};
 use crate::store::policies::Policies;
 use crate::store::{Store, dialect};
 
-/// How long a connection that was used is taken to be there still.
-const PROVEN_FOR: Duration = Duration::from_secs(1);
-
 /// How to reach the database.
 #[derive(Debug, Clone)]
 pub struct Connect {
@@ -65,13 +62,14 @@ impl Store {
     /// # Errors
     /// When the URL cannot be used at all.
     pub async fn connect(options: &Connect, identity: Identity, policies: Policies) -> Result<Self, StoreError> {
+        let slots = Arc::new(dialect::Slots::default());
         let mut connect = ConnectOptions::new(options.url.expose_secret());
         connect
             .max_connections(options.max_connections)
             .min_connections(options.min_connections)
             .acquire_timeout(options.acquire_timeout)
-            // Asking a connection whether it is there costs as much as a short statement; one just used needs no question.
-            .test_before_acquire_if_idle_for(PROVEN_FOR)
+            // Where a connection may be gone, its place in the pool sees to it that it is there.
+            .test_before_acquire(false)
             .connect_timeout(options.connect_timeout)
             .connect_lazy(true)
             .sqlx_logging(false);
@@ -82,10 +80,13 @@ impl Store {
             });
         } else {
             connect.statement_timeout(options.statement_timeout).set_application_name("rebound");
-            connect.map_sqlx_postgres_opts(|it| it.options(dialect::SESSION)).map_sqlx_postgres_pool_opts(dialect::durable);
+            let (remembering, of, limit) = (slots.clone(), slots.clone(), options.acquire_timeout);
+            connect.map_sqlx_postgres_opts(move |it| remembering.remember(it.options(dialect::SESSION)));
+            connect.map_sqlx_postgres_pool_opts(move |it| of.clone().of(it, limit));
         }
         let db = Database::connect(connect).await?;
-        Ok(Self { db, identity, policies, announces: options.announces, lists: Lists::default(), standings: Standings::default() })
+        let (announces, lists, standings) = (options.announces, Lists::default(), Standings::default());
+        Ok(Self { db, slots, identity, policies, announces, lists, standings })
     }
 
     /// Brings the schema up to date. Replicas that start at once wait for one another.
@@ -175,6 +176,7 @@ impl Store {
 
     /// Closes every connection.
     pub async fn close(&self) {
+        self.slots.close();
         // Closing can only fail for connections that are gone already.
         let _ = self.db.clone().close().await;
     }

@@ -2,6 +2,7 @@
 
 mod bulk;
 pub(super) mod server;
+mod slots;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use sea_orm::{
 use crate::store::error::StoreError;
 
 pub(super) use bulk::{Known, among, delete, insert, insert_missing, set};
+pub(super) use slots::Slots;
 
 /// Key of the advisory lock around migrations: "rebound" and 1, in hex.
 const MIGRATION_LOCK: i64 = 0x0072_6562_6f75_0001;
@@ -30,14 +32,6 @@ pub(super) const SESSION: [(&str, &str); 4] = [
     ("tcp_keepalives_interval", "5"),
     ("tcp_keepalives_count", "3"),
 ];
-
-/// Where commits would be answered before they are on any disk, they wait for that of the server. What a server does beyond that, it does.
-const DURABLE: &str = "select set_config('synchronous_commit', 'local', false) where current_setting('synchronous_commit') = 'off'";
-
-/// Connections on which a commit is on the disk when it returns, whatever the default of the server, the database or the user.
-pub(super) fn durable(options: sqlx::pool::PoolOptions<sqlx::Postgres>) -> sqlx::pool::PoolOptions<sqlx::Postgres> {
-    options.after_connect(|connection, _| Box::pin(async move { sqlx::Executor::execute(connection, DURABLE).await.map(|_| ()) }))
-}
 
 /// Settings of the server that are off and without which a crash loses what was committed. A client cannot change them.
 pub(super) async fn risks(db: &DatabaseConnection) -> Result<Vec<String>, StoreError> {
@@ -79,6 +73,15 @@ pub(super) async fn position(tx: &DatabaseTransaction) -> Result<i64, StoreError
         }
     };
     number(tx, sql, "position").await
+}
+
+/// Tells Postgres that this transaction finds rows by key alone, as [`position`] does, for one that writes nothing into the feeds.
+pub(super) async fn by_key_alone(tx: &DatabaseTransaction) -> Result<(), StoreError> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        let sql = "set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off";
+        tx.execute_unprepared(sql).await?;
+    }
+    Ok(())
 }
 
 /// The first place that a transaction still running may yet fill; only what stands before it may be served.

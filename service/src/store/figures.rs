@@ -3,23 +3,21 @@
 
 use bounce::classify::reason::{Fault, Reason};
 use bounce::kind::{BounceType, Kind};
-use entity::{event, receipt, subject};
+use entity::{event, receipt};
 use sea_orm::sea_query::{Alias, Expr, Func, Order, Query};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait as _, EntityTrait, ExprTrait as _, QueryFilter, QueryOrder, QuerySelect};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::store::error::{StoreError, bad_row};
+use crate::store::error::StoreError;
 use crate::store::feed::Visible;
-use crate::store::record::{Event, ReceiptState};
+use crate::store::record::Event;
 use crate::store::{Store, Who, rows};
 
 /// Events among which receivers are counted, the newest.
 pub const RECEIVERS_AMONG: u64 = 20_000;
 /// Receipts among which sources are counted, the newest.
 pub const SOURCES_AMONG: u64 = 10_000;
-/// Receipts that wait are counted up to this.
-pub const UNREAD_UP_TO: u64 = 1000;
 /// How much later than its id an event may say that it came: clocks of replicas differ.
 const SLACK: time::Duration = time::Duration::HOUR;
 
@@ -51,6 +49,11 @@ pub struct SourceFigure {
 pub(super) fn first_id(at: OffsetDateTime) -> Uuid {
     let millis = u128::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
     Uuid::from_u128(millis << 80)
+}
+
+/// The domain of whom an event is about, looked up for each event that is asked: a join would rather read every subject there is.
+pub(super) fn domain_of_event() -> Expr {
+    Expr::cust("(select subject.domain from subject where subject.id = event.subject_id)")
 }
 
 /// Events that stand, of a time and of the lists that somebody may see.
@@ -114,22 +117,20 @@ impl Store {
     /// When the database is away.
     pub async fn receivers(&self, since: OffsetDateTime, visible: &Visible, limit: u64) -> Result<Vec<(String, u64)>, StoreError> {
         use event::Column as C;
+        let (it, domain, count) = (Alias::new("it"), Alias::new("domain"), Alias::new("count"));
         let newest = Query::select()
-            .column(C::SubjectId)
+            .expr_as(domain_of_event(), domain.clone())
             .from(event::Entity)
             .cond_where(self.newest_since(since, visible).await?.add(C::Kind.eq(Kind::Bounce.as_str())))
             .order_by(C::Id, Order::Desc)
             .limit(RECEIVERS_AMONG)
             .to_owned();
-        let (it, count) = (Alias::new("it"), Alias::new("count"));
-        let domain = (subject::Entity, subject::Column::Domain);
         let query = Query::select()
-            .column(domain)
+            .column(domain.clone())
             .expr_as(Expr::cust("count(*)"), count.clone())
-            .from_subquery(newest, it.clone())
-            .inner_join(subject::Entity, Expr::col((subject::Entity, subject::Column::Id)).equals((it, C::SubjectId)))
-            .and_where(Expr::col(domain).ne(""))
-            .add_group_by([Expr::col(domain)])
+            .from_subquery(newest, it)
+            .and_where(Expr::col(domain.clone()).ne(""))
+            .group_by_col(domain.clone())
             .order_by(count, Order::Desc)
             .order_by(domain, Order::Asc)
             .limit(limit)
@@ -181,26 +182,6 @@ impl Store {
         let events = found.into_iter().map(|it| rows::event_from_row(it, Vec::new())).collect::<Result<Vec<_>, _>>()?;
         let subjects = self.subjects(events.iter().map(|it| it.subject)).await?;
         Ok(events.into_iter().map(|it| (subjects.get(&it.subject).cloned().unwrap_or_default(), it)).map(|(a, it)| (it, a)).collect())
-    }
-
-    /// How many receipts with their bytes are in these states, counted up to [`UNREAD_UP_TO`].
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn unread_count(&self, states: &[ReceiptState], visible: &Visible) -> Result<u64, StoreError> {
-        use receipt::Column as C;
-        let lists = self.visible_lists(visible).await?;
-        let mut some = receipt::Entity::find()
-            .select_only()
-            .column(C::Id)
-            .filter(C::State.is_in(states.iter().map(|it| it.as_str())))
-            .filter(C::Body.is_not_null())
-            .limit(UNREAD_UP_TO);
-        if let Some(lists) = lists {
-            some = some.filter(C::ListId.is_in(lists.iter().map(|it| it.0)));
-        }
-        let found: Vec<Uuid> = some.into_tuple().all(&self.db).await?;
-        u64::try_from(found.len()).map_err(|it| bad_row("receipt", it))
     }
 }
 

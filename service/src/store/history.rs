@@ -237,7 +237,7 @@ impl History {
             key: it.fact_key(),
             list: it.list.key(),
             matter: Matter::Event {
-                kind: it.meant(),
+                kind: meant(&it.testimony),
                 bounce_type: it.testimony.bounce_type,
                 reason: it.testimony.reason,
                 weight: it.weight,
@@ -287,15 +287,6 @@ impl Event {
         self.keys.first().copied().unwrap_or(FactKey([0; 16]))
     }
 
-    /// What it means to lists: an ESP that did not try because the person had left, or had complained, says just that.
-    const fn meant(&self) -> Kind {
-        match (self.testimony.kind, self.testimony.feedback_type) {
-            (Kind::Suppressed, Some(FeedbackType::OptOut | FeedbackType::OptOutList)) => Kind::Unsubscribe,
-            (Kind::Suppressed, Some(FeedbackType::Abuse)) => Kind::Complaint,
-            (kind, _) => kind,
-        }
-    }
-
     /// Whether it may do anything.
     pub(super) fn counts(&self) -> bool {
         self.weight > Weight::None
@@ -339,6 +330,15 @@ impl Event {
             && (self.occurred_at, self.received_at) == (other.occurred_at, other.received_at)
             && self.attribution == other.attribution
             && self.weight == other.weight
+    }
+}
+
+/// What a testimony means to lists: an ESP that did not try because the person had left, or had complained, says just that.
+pub(super) const fn meant(said: &Testimony) -> Kind {
+    match (said.kind, said.feedback_type) {
+        (Kind::Suppressed, Some(FeedbackType::OptOut | FeedbackType::OptOutList)) => Kind::Unsubscribe,
+        (Kind::Suppressed, Some(FeedbackType::Abuse)) => Kind::Complaint,
+        (kind, _) => kind,
     }
 }
 

@@ -39,26 +39,7 @@ pub(super) async fn histories_beside(
     subjects: &HashMap<SubjectId, subject::Model>,
     strangers: &BTreeSet<SubjectId>,
 ) -> Result<Histories, StoreError> {
-    let mut histories: Histories = pairs
-        .iter()
-        .map(|&(boundary, subject)| {
-            let revision = subjects.get(&subject).map_or(0, |it| it.revision);
-            let empty = History {
-                boundary,
-                subject,
-                revision,
-                events: Vec::new(),
-                deliveries: Vec::new(),
-                acts: Vec::new(),
-                suppressions: Vec::new(),
-                vanished: Vec::new(),
-                dropped: BTreeSet::new(),
-                told: BTreeSet::new(),
-                is_stale: false,
-            };
-            ((boundary, subject), empty)
-        })
-        .collect();
+    let mut histories: Histories = pairs.iter().map(|it| (*it, empty(*it, subjects))).collect();
     let ids: BTreeSet<SubjectId> = pairs.iter().map(|it| it.1).filter(|it| !strangers.contains(it)).collect();
     let ids: Vec<Value> = ids.into_iter().map(|it| it.0.to_vec().into()).collect();
     for chunk in ids.chunks(KEYS_PER_STATEMENT) {
@@ -71,6 +52,23 @@ pub(super) async fn histories_beside(
 }
 
 type Histories = BTreeMap<(ListId, SubjectId), History>;
+
+/// A history of which nothing was read.
+pub(super) fn empty((boundary, subject): (ListId, SubjectId), subjects: &HashMap<SubjectId, subject::Model>) -> History {
+    History {
+        boundary,
+        subject,
+        revision: subjects.get(&subject).map_or(0, |it| it.revision),
+        events: Vec::new(),
+        deliveries: Vec::new(),
+        acts: Vec::new(),
+        suppressions: Vec::new(),
+        vanished: Vec::new(),
+        dropped: BTreeSet::new(),
+        told: BTreeSet::new(),
+        is_stale: false,
+    }
+}
 
 async fn read_events(db: &impl ConnectionTrait, subjects: &[Value], histories: &mut Histories) -> Result<(), StoreError> {
     let found = event::Entity::find()

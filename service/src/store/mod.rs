@@ -29,7 +29,9 @@ mod load;
 mod lookup;
 mod messages;
 mod outbox;
+mod overlong;
 mod policies;
+mod quarantine;
 mod receipts;
 mod record;
 mod release;
@@ -45,10 +47,12 @@ mod tokens;
 mod unread;
 mod waiting;
 
+use std::sync::Arc;
+
 use sea_orm::DatabaseConnection;
 
 pub use acts::{ActRequest, Acted};
-pub use browse::{EVENTS_LOOKED_AT, EventFilter, EventPage, UnreadReceipt};
+pub use browse::{EVENTS_LOOKED_AT, EventFilter, EventPage};
 pub use check::{Answer, Blocked};
 pub use commit::Accepted;
 pub use connect::{Announces, Connect, PoolState};
@@ -58,7 +62,7 @@ pub use erase::{Erasing, Erasure, ErasureRequest};
 pub use error::StoreError;
 pub use export::{ExportPage, Extent};
 pub use feed::{BadCursor, Cursor, Feed, Page, Visible, Who};
-pub use figures::{Figure, RECEIVERS_AMONG, SOURCES_AMONG, SourceFigure, UNREAD_UP_TO};
+pub use figures::{Figure, RECEIVERS_AMONG, SOURCES_AMONG, SourceFigure};
 pub use identity::{Identity, sha256};
 pub use ids::{ChangeId, EventId, ImportId, KeyId, ListId, ReceiptId, SubjectId};
 pub use import::{ImportRow, ImportStep};
@@ -67,8 +71,9 @@ pub use keys::{ApiKey, NewKey, Scope, key_name};
 pub use lists::List;
 pub use lookup::{Known, SubjectHistory};
 pub use messages::{EVENT_RECORDED, EVENT_WITHDRAWN, IMPORT_COMPLETED, IMPORT_UNDONE, SUBJECT_ERASED, SUPPRESSION_CHANGED};
-pub use outbox::{OutboxState, Pending};
+pub use outbox::{OutboxState, Pending, Place};
 pub use policies::Policies;
+pub use quarantine::{UNREAD_LOOKED_AT, UNREAD_UP_TO, UnreadReceipt};
 pub use receipts::{Selection, StoredReceipt};
 pub use record::{
     Change, Event, Incoming, IncomingDelivery, IncomingFact, IncomingToken, Keep, ReceiptState, Suppression, SuppressionChange, Testimony,
@@ -78,15 +83,16 @@ pub use reprocess::{Difference, Foresight, Reprocessed, Reprocessing, Said};
 pub use retain::{Outgrown, Step};
 pub use rows::{kept, without_nul};
 pub use sessions::SessionLife;
-pub use standing::{StandingFilter, StandingPlace, StandingRow, Whence};
+pub use standing::{ENTRIES_LOOKED_AT, StandingFilter, StandingPage, StandingPlace, StandingRow, Whence};
 pub use story::{Chapter, Happening, RawReceipt, ReceiptBrief, Story};
 pub use unread::UnreadStep;
-pub use waiting::{Chosen, Waiting};
+pub use waiting::{Chosen, OUTBOX_UP_TO, Waiting};
 
 /// The database, with what is needed to read it: the pepper, the policy and the tree of lists.
 #[derive(Debug)]
 pub struct Store {
     db: DatabaseConnection,
+    slots: Arc<dialect::Slots>,
     identity: Identity,
     policies: Policies,
     announces: Announces,

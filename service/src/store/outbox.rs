@@ -13,6 +13,16 @@ use crate::store::{ActiveLock, Store, dialect, rows};
 /// Rows removed by one statement.
 const DONE_PER_STATEMENT: usize = 5000;
 
+/// A row of the outbox and the message in it. The number alone says too little: it is given again where a database is restored or
+/// wound back, or another one stands behind the same URL, and what became of one message must never be written to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The number of the row.
+    pub sequence: i64,
+    /// The message in it.
+    pub message_id: Uuid,
+}
+
 /// More than the relay ever puts a message off.
 const FAR_AHEAD: time::Duration = time::Duration::minutes(10);
 
@@ -33,6 +43,14 @@ pub struct Pending {
     pub attempts: i32,
     /// When it was written.
     pub created_at: OffsetDateTime,
+}
+
+impl Pending {
+    /// The row with the message in it.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        Place { sequence: self.sequence, message_id: self.message_id }
+    }
 }
 
 /// How full the outbox is.
@@ -70,14 +88,14 @@ impl Store {
         Ok(found.all(&self.db).await?.into_iter().map(pending).collect())
     }
 
-    /// Removes messages that the broker has confirmed and routed.
+    /// Removes messages that the broker has confirmed and routed, and none that has meanwhile taken the place of one.
     ///
     /// # Errors
     /// When the database is away; the messages will then be published again.
-    pub async fn outbox_done(&self, sequences: &[i64]) -> Result<(), StoreError> {
-        for chunk in sequences.chunks(DONE_PER_STATEMENT) {
-            let done = dialect::among(&self.db, outbox::Column::Sequence, chunk.iter().map(|it| (*it).into()));
-            outbox::Entity::delete_many().filter(done).exec(&self.db).await?;
+    pub async fn outbox_done(&self, done: &[Place]) -> Result<(), StoreError> {
+        for chunk in done.chunks(DONE_PER_STATEMENT) {
+            let keys = chunk.iter().map(|it| vec![it.sequence.into(), it.message_id.into()]).collect();
+            dialect::delete(&self.db, &[outbox::Column::Sequence, outbox::Column::MessageId], keys).await?;
         }
         Ok(())
     }
@@ -86,12 +104,13 @@ impl Store {
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn outbox_refused(&self, sequence: i64, error: &str, not_before: OffsetDateTime) -> Result<(), StoreError> {
+    pub async fn outbox_refused(&self, place: Place, error: &str, not_before: OffsetDateTime) -> Result<(), StoreError> {
         outbox::Entity::update_many()
             .col_expr(outbox::Column::Attempts, Expr::col(outbox::Column::Attempts).add(1))
             .col_expr(outbox::Column::LastError, Expr::value(rows::without_nul(error)))
             .col_expr(outbox::Column::NotBefore, Expr::value(rows::kept(not_before)))
-            .filter(outbox::Column::Sequence.eq(sequence))
+            .filter(outbox::Column::Sequence.eq(place.sequence))
+            .filter(outbox::Column::MessageId.eq(place.message_id))
             .exec(&self.db)
             .await?;
         Ok(())

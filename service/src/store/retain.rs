@@ -26,6 +26,9 @@ use crate::store::{Store, copies, dialect, load, receipts, rows};
 
 /// Rows and parameters of one statement.
 const ROWS_PER_STATEMENT: usize = 500;
+/// Addresses that one statement looks at, however few of them have something old: of most of those that stand on lists for years
+/// nothing goes, and the time of a statement is limited.
+const LOOKED_AT: u64 = 2000;
 
 /// How far the walk through all addresses has come, and what went in the last step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,17 +56,20 @@ impl Store {
     /// When the database is away; nothing of the step is then done.
     pub async fn let_go_of_receipts(&self, states: &[ReceiptState], before: OffsetDateTime, limit: u64) -> Result<usize, StoreError> {
         let tx = dialect::begin(&self.db).await?;
-        let old: Vec<Uuid> = receipt::Entity::find()
-            .select_only()
-            .column(receipt::Column::Id)
-            .filter(receipt::Column::State.is_in(states.iter().map(|it| it.as_str())))
-            .filter(receipt::Column::ReceivedAt.lt(rows::kept(before)))
-            .filter(receipt::Column::Body.is_not_null())
-            .order_by_asc(receipt::Column::ReceivedAt)
-            .limit(limit)
-            .into_tuple()
-            .all(&tx)
-            .await?;
+        dialect::by_key_alone(&tx).await?;
+        let mut old: Vec<Uuid> = Vec::new();
+        // One state after the other: of several at once the index does not tell the oldest, and all that are old would be sorted.
+        for state in states {
+            let next = receipt::Entity::find()
+                .select_only()
+                .column(receipt::Column::Id)
+                .filter(receipt::Column::State.eq(state.as_str()))
+                .filter(receipt::Column::ReceivedAt.lt(rows::kept(before)))
+                .filter(receipt::Column::Body.is_not_null())
+                .order_by_asc(receipt::Column::ReceivedAt)
+                .limit(limit.saturating_sub(old.len() as u64));
+            old.extend(next.into_tuple::<Uuid>().all(&tx).await?);
+        }
         let mut removed = 0;
         for chunk in old.chunks(ROWS_PER_STATEMENT) {
             let chunk: Vec<ReceiptId> = chunk.iter().copied().map(ReceiptId).collect();
@@ -87,12 +93,11 @@ impl Store {
     ) -> Result<Step, StoreError> {
         let (before, now) = (rows::kept(before), rows::kept(now));
         let mut step = Step::default();
-        let subjects = self.with_something_old(before, after, limit, now).await?;
-        if subjects.len() as u64 == limit {
-            step.next = subjects.last().copied();
-        }
+        let (subjects, end) = self.with_something_old(before, after, limit, now).await?;
+        step.next = if subjects.len() as u64 == limit { subjects.last().copied() } else { end };
         for subject in subjects {
             let tx = dialect::begin(&self.db).await?;
+            dialect::by_key_alone(&tx).await?;
             let work = Work { store: self, tx: &tx, subject, before, now };
             let gone = work.run().await?;
             tx.commit().await?;
@@ -103,14 +108,20 @@ impl Store {
     }
 
     /// The next addresses with old events, those left out that decide what holds (they would be looked at in vain for ever), or
-    /// of which nothing is known any more.
+    /// of which nothing is known any more. Tells too where those end that were looked at, unless that is the end of all.
     async fn with_something_old(
         &self,
         before: OffsetDateTime,
         after: Option<SubjectId>,
         limit: u64,
         now: OffsetDateTime,
-    ) -> Result<Vec<SubjectId>, StoreError> {
+    ) -> Result<(Vec<SubjectId>, Option<SubjectId>), StoreError> {
+        let tx = dialect::begin(&self.db).await?;
+        dialect::by_key_alone(&tx).await?;
+        let from = Condition::all().add_option(after.map(|it| subject::Column::Id.gt(it.0.to_vec())));
+        let ids =
+            || subject::Entity::find().select_only().column(subject::Column::Id).filter(from.clone()).order_by_asc(subject::Column::Id);
+        let end: Option<Vec<u8>> = ids().offset(LOOKED_AT - 1).into_tuple().one(&tx).await?;
         let old = of_subject(event::Entity, event::Column::SubjectId)
             .and_where(event::Column::ReceivedAt.lt(before))
             .and_where(Expr::exists(deciding(now)).not())
@@ -123,19 +134,14 @@ impl Store {
         let delivered =
             of_subject(delivery::Entity, delivery::Column::SubjectId).and_where(delivery::Column::OccurredAt.gte(before)).to_owned();
         let unknown = [known, standing, said, delivered].into_iter().fold(Condition::all(), |all, it| all.add(Expr::exists(it).not()));
-        let mut query = subject::Entity::find().select_only().column(subject::Column::Id);
-        if let Some(after) = after {
-            query = query.filter(subject::Column::Id.gt(after.0.to_vec()));
+        let mut query = ids().filter(subject::Column::CreatedAt.lt(before)).filter(Condition::any().add(Expr::exists(old)).add(unknown));
+        if let Some(end) = &end {
+            query = query.filter(subject::Column::Id.lte(end.clone()));
         }
-        let found: Vec<Vec<u8>> = query
-            .filter(subject::Column::CreatedAt.lt(before))
-            .filter(Condition::any().add(Expr::exists(old)).add(unknown))
-            .order_by_asc(subject::Column::Id)
-            .limit(limit)
-            .into_tuple()
-            .all(&self.db)
-            .await?;
-        found.iter().map(|it| rows::sixteen("subject", it).map(SubjectId)).collect()
+        let found: Vec<Vec<u8>> = query.limit(limit).into_tuple().all(&tx).await?;
+        tx.commit().await?;
+        let id = |it: &Vec<u8>| rows::sixteen("subject", it).map(SubjectId);
+        Ok((found.iter().map(id).collect::<Result<_, _>>()?, end.as_ref().map(id).transpose()?))
     }
 }
 

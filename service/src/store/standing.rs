@@ -19,6 +19,11 @@ use crate::store::record::Suppression;
 use crate::store::release::holding;
 use crate::store::{Store, rows};
 
+/// Rows of a list that one look goes through.
+pub const ENTRIES_LOOKED_AT: u64 = 20_000;
+/// The cause that stands last of a subject's.
+const LAST_CAUSE: Cause = Cause::Unsubscribe;
+
 /// Which rows are wanted; everything that is set must fit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StandingFilter {
@@ -63,12 +68,26 @@ pub struct StandingRow {
     pub suppression: Suppression,
 }
 
+/// Some rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandingPage {
+    /// In the order of the lists, the subjects and the causes.
+    pub items: Vec<StandingRow>,
+    /// Where the next page goes on, if there may be one.
+    pub next: Option<StandingPlace>,
+}
+
 impl StandingFilter {
     fn lists(self, list: &List) -> &[ListId] {
         match self.whence {
             Whence::Lineage => &list.lineage,
             Whence::Own => std::slice::from_ref(&list.id),
         }
+    }
+
+    /// The lists that are left to be read after a place.
+    fn lists_from(self, list: &List, after: Option<StandingPlace>) -> impl Iterator<Item = ListId> {
+        self.lists(list).iter().copied().skip_while(move |it| after.is_some_and(|place| place.list != *it))
     }
 
     /// Whether a place is one of the rows that are read of a list.
@@ -121,24 +140,72 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Vec<StandingRow>, StoreError> {
         let mut found = Vec::new();
-        for list in filter.lists(list).iter().skip_while(|it| after.is_some_and(|place| place.list != **it)) {
+        for list in filter.lists_from(list, after) {
             let left = limit - found.len() as u64;
             if left == 0 {
                 break;
             }
-            let after = after.filter(|it| it.list == *list);
-            let rows = suppression::Entity::find()
-                .filter(wanted(*list, filter, after, now))
-                .order_by_asc(suppression::Column::SubjectId)
-                .order_by_asc(suppression::Column::Cause)
-                .limit(left)
-                .all(&self.db)
-                .await?;
-            for row in rows {
-                let subject = SubjectId(rows::sixteen("suppression", &row.subject_id)?);
-                found.push((subject, rows::suppression_from_row(row)?));
+            let after = after.filter(|it| it.list == list);
+            found.extend(self.standing_of(wanted(list, filter, after, now), left).await?);
+        }
+        self.with_addresses(found).await
+    }
+
+    /// Rows of a list after a place, most `limit` of them, for which no more than [`ENTRIES_LOOKED_AT`] of each list are looked at,
+    /// however few fit: where the look ended, the next one goes on.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn browse_standing(
+        &self,
+        list: &Arc<List>,
+        filter: StandingFilter,
+        after: Option<StandingPlace>,
+        limit: u64,
+        now: OffsetDateTime,
+    ) -> Result<StandingPage, StoreError> {
+        let (mut found, mut next) = (Vec::new(), None);
+        for list in filter.lists_from(list, after) {
+            let after = after.filter(|it| it.list == list);
+            let last = self.last_looked_at_of(list, after).await?;
+            let near = last.map(|it| suppression::Column::SubjectId.lte(it.0.to_vec()));
+            let left = limit + 1 - found.len() as u64;
+            found.extend(self.standing_of(wanted(list, filter, after, now).add_option(near), left).await?);
+            next = last.map(|subject| StandingPlace { list, subject, cause: LAST_CAUSE });
+            if next.is_some() || found.len() as u64 > limit {
+                break;
             }
         }
+        let is_full = found.len() as u64 > limit;
+        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let items = self.with_addresses(found).await?;
+        let next = if is_full { items.last().map(StandingRow::place) } else { next };
+        Ok(StandingPage { items, next })
+    }
+
+    /// The subject with which a look at the rows of a list ends, if there are more than that.
+    async fn last_looked_at_of(&self, list: ListId, after: Option<StandingPlace>) -> Result<Option<SubjectId>, StoreError> {
+        use suppression::Column as C;
+        let from = after.map(|it| C::SubjectId.gte(it.subject.0.to_vec()));
+        let range = suppression::Entity::find().filter(Condition::all().add(C::ListId.eq(list.0)).add_option(from));
+        let last = range.select_only().column(C::SubjectId).order_by_asc(C::SubjectId).offset(ENTRIES_LOOKED_AT - 1).limit(1);
+        let last: Option<Vec<u8>> = last.into_tuple().one(&self.db).await?;
+        last.map(|it| rows::sixteen("suppression", &it).map(SubjectId)).transpose()
+    }
+
+    async fn standing_of(&self, wanted: Condition, limit: u64) -> Result<Vec<(SubjectId, Suppression)>, StoreError> {
+        let found = suppression::Entity::find()
+            .filter(wanted)
+            .order_by_asc(suppression::Column::SubjectId)
+            .order_by_asc(suppression::Column::Cause)
+            .limit(limit)
+            .all(&self.db)
+            .await?;
+        let row = |it: suppression::Model| Ok((SubjectId(rows::sixteen("suppression", &it.subject_id)?), rows::suppression_from_row(it)?));
+        found.into_iter().map(row).collect()
+    }
+
+    async fn with_addresses(&self, found: Vec<(SubjectId, Suppression)>) -> Result<Vec<StandingRow>, StoreError> {
         let subjects = self.subjects(found.iter().map(|it| it.0)).await?;
         let address = |it| subjects.get(&it).and_then(|it| it.address.clone());
         Ok(found.into_iter().map(|(subject, suppression)| StandingRow { address: address(subject), subject, suppression }).collect())
@@ -170,6 +237,11 @@ fn wanted(list: ListId, filter: StandingFilter, after: Option<StandingPlace>, no
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_cause_is_the_last() {
+        assert!(Cause::ALL.iter().all(|it| it.as_str() <= LAST_CAUSE.as_str()));
+    }
 
     #[test]
     fn a_place_survives_the_way_to_the_client_and_back() {

@@ -2,14 +2,16 @@
 //! may be at work on the same rows meanwhile; a row that it removes first is neither listed nor given up any more.
 
 use entity::outbox;
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{Alias, Expr, Order, Query};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait as _, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::store::Store;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, bad_row};
+use crate::store::{OutboxState, Store};
 
+/// Messages that a page counts, and among which it looks for those that were refused: the oldest.
+pub const OUTBOX_UP_TO: u64 = 10_000;
 /// Rows given up at once.
 const AT_ONCE: u64 = 500;
 
@@ -61,6 +63,34 @@ impl Store {
     pub async fn outbox_list(&self, chosen: &Chosen, limit: u64) -> Result<Vec<Waiting>, StoreError> {
         let query = outbox::Entity::find().filter(of(chosen)).order_by_asc(outbox::Column::Sequence);
         Ok(query.limit(limit).all(&self.db).await?.into_iter().map(waiting).collect())
+    }
+
+    /// How full the outbox is, counted up to [`OUTBOX_UP_TO`].
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn outbox_glance(&self) -> Result<OutboxState, StoreError> {
+        use outbox::Column as C;
+        let first =
+            Query::select().column(C::Sequence).from(outbox::Entity).order_by(C::Sequence, Order::Asc).limit(OUTBOX_UP_TO).to_owned();
+        let counted = Query::select().expr(Expr::cust("count(*)")).from_subquery(first, Alias::new("it")).to_owned();
+        let row = self.db.query_one(&counted).await?.ok_or_else(|| bad_row("outbox", "a count gave no row"))?;
+        let depth: i64 = row.try_get_by_index(0)?;
+        let oldest = outbox::Entity::find().select_only().column(C::CreatedAt).order_by_asc(C::Sequence);
+        Ok(OutboxState { depth: u64::try_from(depth).unwrap_or_default(), oldest: oldest.into_tuple().one(&self.db).await? })
+    }
+
+    /// Messages that the broker has returned or refused, among the oldest [`OUTBOX_UP_TO`]: whatever waits longer was tried before.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn outbox_refusals(&self, limit: u64) -> Result<Vec<Waiting>, StoreError> {
+        use outbox::Column as C;
+        let last = outbox::Entity::find().select_only().column(C::Sequence).order_by_asc(C::Sequence).offset(OUTBOX_UP_TO - 1).limit(1);
+        let last: Option<i64> = last.into_tuple().one(&self.db).await?;
+        let among = of(&Chosen::Refused(1)).add_option(last.map(|it| C::Sequence.lte(it)));
+        let query = outbox::Entity::find().filter(among).order_by_asc(C::Sequence).limit(limit);
+        Ok(query.all(&self.db).await?.into_iter().map(waiting).collect())
     }
 
     /// Has these messages tried again at once, whatever the broker said of them. Gives how many had been put off.

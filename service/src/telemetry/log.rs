@@ -16,10 +16,11 @@ use crate::telemetry::chain::{Quotes, scrub_line};
 
 /// Libraries that tell statements, frames and requests at levels below `warn`. What the operator's filter says of them
 /// comes later and so wins. lapin would show every message that is returned, addresses and all, as octets that no scrubbing
-/// finds; what fails in it comes to the relay as an error and is told there. The dispatcher would tell as an error of ours
+/// finds; what fails in it comes to the relay as an error and is told there. The dispatchers would tell as an error of ours
 /// every broken request of a stranger.
 const QUIET: &str = "sqlx=warn,sea_orm=warn,sea_orm_migration=warn,lapin=off,hyper=warn,reqwest=warn,rustls=warn,actix_server=warn,\
-                     actix_http=warn,actix_http::h1::dispatcher=off,actix_web=warn,mio=warn,h2=warn";
+                     actix_http=warn,actix_http::h1::dispatcher=off,actix_http::h2::dispatcher=off,\
+                     actix_web=warn,mio=warn,h2=warn";
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]

@@ -55,6 +55,7 @@ pub(super) struct Metrics {
     pub(super) drained: IntCounterVec,
     pub(super) failures: IntCounterVec,
     pub(super) rules: IntCounterVec,
+    pub(super) certificate_expiry: IntGaugeVec,
     pub(super) outlived: IntCounterVec,
     pub(super) mail: MailMetrics,
 }
@@ -122,6 +123,11 @@ impl Metrics {
             unspooled: it.counters("rebound_spool_refused_total", "Receipts that the spool did not take.", &["why"]),
             drained: it.counters("rebound_spool_drained_total", "Receipts of the spool, by what became of them.", &["outcome"]),
             failures: it.counters("rebound_failures_total", "Failures that were logged, by the stage that handled them.", &["stage"]),
+            certificate_expiry: it.gauges(
+                "rebound_certificate_expiry_timestamp_seconds",
+                "Until when the certificate holds that an edge shows, in Unix seconds.",
+                &["edge"],
+            ),
             rules: it.counters(
                 "rebound_rules_reloads_total",
                 "Times the operator's rules were read again, by what became of it.",

@@ -4,6 +4,7 @@
 //! No address, domain or message id may come in here: the functions take words of closed lists, numbers and ids of our
 //! own. Errors of other libraries go through [`chain()`].
 
+mod certificate;
 mod chain;
 mod log;
 mod mailbox;
@@ -157,8 +158,8 @@ impl Telemetry {
     }
 
     /// The service listens.
-    pub fn service_started(&self, listen: SocketAddr, database: &'static str) {
-        info!(target: "rebound::app", %listen, database, version = env!("CARGO_PKG_VERSION"), "started");
+    pub fn service_started(&self, listen: SocketAddr, scheme: &'static str, database: &'static str) {
+        info!(target: "rebound::app", %listen, scheme, database, version = env!("CARGO_PKG_VERSION"), "started");
     }
 
     /// The service was told to stop.

@@ -12,11 +12,6 @@ impl Telemetry {
         info!(target: "rebound::smtp", protocol = protocol.as_str(), %endpoint, "listening for mail");
     }
 
-    /// Certificate and key were read again.
-    pub fn certificate_loaded(&self) {
-        info!(target: "rebound::smtp", "certificate reloaded");
-    }
-
     /// A connection was taken.
     pub fn smtp_opened(&self, protocol: MailProtocol) {
         self.metrics.mail.smtp_sessions.with_label_values(&[protocol.as_str()]).inc();

@@ -9,7 +9,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Tells of one of everything.
 fn everything(it: &Telemetry) {
-    it.service_started(SocketAddr::from(([127, 0, 0, 1], 8080)), "postgres");
+    it.service_started(SocketAddr::from(([127, 0, 0, 1], 8080)), "http", "postgres");
     it.schema_migrated(3);
     it.rules_loaded("337-0a1b");
     it.rules_refused(&std::io::Error::other("own.toml:7: rule own.gone: its sample holds jane@example.org"));
@@ -46,7 +46,7 @@ fn everything(it: &Telemetry) {
     it.spool_drained(Drained::Held, "jane@example.org", Uuid::nil());
     it.spool_damaged(1);
     it.smtp_listens(MailProtocol::Lmtp, &"127.0.0.1:24");
-    it.certificate_loaded();
+    it.certificate_reloaded(Stage::Smtp, OffsetDateTime::UNIX_EPOCH + SECOND);
     it.smtp_opened(MailProtocol::Smtp);
     it.smtp_closed(MailProtocol::Smtp);
     it.smtp_accepted(MailProtocol::Smtp, 1234);
@@ -82,6 +82,7 @@ rebound_addresses_checked_total counter
 rebound_batches_retried_total counter
 rebound_bounces_by_receiver_total counter
 rebound_build_info gauge
+rebound_certificate_expiry_timestamp_seconds gauge
 rebound_check_duration_seconds histogram
 rebound_database_away gauge
 rebound_database_connections gauge
@@ -145,6 +146,7 @@ rebound_addresses_checked_total{answer="suppressed"} 2
 rebound_batches_retried_total 1
 rebound_bounces_by_receiver_total{bounce_type="hard",fault="recipient",reason="user_unknown",receiver="gmail"} 1
 rebound_build_info{version="0.1.0"} 1
+rebound_certificate_expiry_timestamp_seconds{edge="smtp"} 1
 rebound_check_duration_seconds_sum 1
 rebound_check_duration_seconds_count 1
 rebound_database_away 1
@@ -358,7 +360,7 @@ fn no_label_and_no_line_holds_an_address_or_a_secret() {
         assert!(!text.contains("jane") && !text.contains("s3cret") && !text.contains('@'), "{text}");
     }
     insta::assert_snapshot!(lines.replace(env!("CARGO_PKG_VERSION"), "<version>"), @r#"
-{"level":"INFO","message":"started","listen":"127.0.0.1:8080","database":"postgres","version":"<version>","target":"rebound::app"}
+{"level":"INFO","message":"started","listen":"127.0.0.1:8080","scheme":"http","database":"postgres","version":"<version>","target":"rebound::app"}
 {"level":"INFO","message":"schema is up to date","steps":3,"target":"rebound::store"}
 {"level":"INFO","message":"rules reloaded","version":"337-0a1b","target":"rebound::rules"}
 {"level":"ERROR","message":"rules not reloaded; those in force stay","error":"own.toml:7: rule own.gone: its sample holds [address]","target":"rebound::rules"}
@@ -387,7 +389,7 @@ fn no_label_and_no_line_holds_an_address_or_a_secret() {
 {"level":"WARN","message":"receipt of the spool not recorded","source":"other","outcome":"held","receipt":"00000000-0000-0000-0000-000000000000","target":"rebound::spool"}
 {"level":"ERROR","message":"damage in the spool; the files lie in its folder corrupt","places":1,"target":"rebound::spool"}
 {"level":"INFO","message":"listening for mail","protocol":"lmtp","endpoint":"127.0.0.1:24","target":"rebound::smtp"}
-{"level":"INFO","message":"certificate reloaded","target":"rebound::smtp"}
+{"level":"INFO","message":"certificate reloaded","edge":"smtp","until":"1970-01-01","target":"rebound::tls"}
 {"level":"INFO","message":"message taken","protocol":"smtp","bytes":1234,"target":"rebound::smtp"}
 {"level":"DEBUG","message":"refused","protocol":"smtp","why":"bare_line_end","target":"rebound::smtp"}
 {"level":"ERROR","message":"connecting to the broker failed","stage":"relay","error":"amqp://[redacted] [address]","target":"rebound::failure"}

@@ -4,6 +4,7 @@
 
 mod effect;
 mod fold;
+mod settled;
 mod streak;
 mod table;
 
@@ -14,6 +15,7 @@ use crate::kind::{BounceType, Kind};
 
 pub use effect::{Count, Effect, Ignored, Step};
 pub use fold::{decide, explain};
+pub use settled::{Settled, changes_nothing};
 pub use table::{Policy, PolicyError, Reach, ReasonPolicy};
 
 crate::vocabulary! {

@@ -294,6 +294,39 @@ fn distinct(facts: Vec<Fact>) -> Vec<Fact> {
     facts.into_iter().filter(|it| seen.insert(it.key)).collect()
 }
 
+/// Whether a fact is told to change nothing beside these.
+fn is_told_to_change_nothing(one: &Fact, facts: &[Fact]) -> bool {
+    let standings = decide(facts, ROOT, &hasty());
+    let by = |it: &Standing| facts.iter().find(|fact| fact.key == it.fact && matches!(fact.matter, Matter::Event { .. }));
+    let settled: Vec<Settled<'_>> = standings.iter().filter_map(|it| Some(Settled { standing: it, decided_at: by(it)?.at })).collect();
+    let messages = |it: &Fact| match &it.matter {
+        Matter::Delivery { messages } => messages.clone(),
+        _ => vec![],
+    };
+    let delivered: Vec<FactKey> = facts.iter().flat_map(messages).collect();
+    changes_nothing(one, ROOT, &settled, &delivered, &hasty())
+}
+
+#[test]
+fn what_says_again_what_stands_for_good_changes_nothing() {
+    let held = [bounce(1, day(3), Reason::UserUnknown), delivery(9, day(1), 50)];
+    let told = |it: &Fact, held: &[Fact]| is_told_to_change_nothing(it, held);
+    assert!(told(&bounce(2, day(4), Reason::UserUnknown), &held));
+    assert!(told(&event(2, day(4), Kind::Bounce, Reason::DomainUnknown, Weight::Provisional), &held), "another reason");
+    assert!(!told(&bounce(2, day(2), Reason::UserUnknown), &held), "it may decide in place of the later one");
+    assert!(!told(&bounce(50, day(4), Reason::UserUnknown), &held), "its message was not delivered after all");
+    assert!(!told(&bounce(2, day(4), Reason::MailboxFull), &held), "another cause");
+    assert!(!told(&event(2, day(4), Kind::Complaint, Reason::Undetermined, Weight::Full), &held), "another cause");
+    assert!(told(&event(2, day(4), Kind::Delayed, Reason::MailboxFull, Weight::Full), &held), "no failure");
+    assert!(told(&event(2, day(4), Kind::Complaint, Reason::Undetermined, Weight::None), &held), "no weight");
+    let released = [held.as_slice(), &[act(3, day(3), ROOT, Act::Release)]].concat();
+    assert!(!told(&bounce(2, day(4), Reason::UserUnknown), &released));
+    let unsure = [event(1, day(3), Kind::Bounce, Reason::UserUnknown, Weight::Provisional)];
+    assert!(!told(&event(2, day(3) + Duration::HOUR, Kind::Bounce, Reason::UserUnknown, Weight::Provisional), &unsure));
+    let listed = [imported(1, day(3), ROOT, entry(Cause::Hard))];
+    assert!(!told(&bounce(2, day(4), Reason::UserUnknown), &listed), "evidence takes the place of an import");
+}
+
 /// Reasons of which a few days of chance make blocks, by [`hasty`].
 const OFTEN: &[Reason] = &[Reason::MailboxFull, Reason::ServerError, Reason::UserUnknown, Reason::DomainUnknown, Reason::RecipientRefused];
 
@@ -370,6 +403,29 @@ proptest! {
             let still = after.iter().find(|it| it.list == held.list && it.cause == held.cause && it.released_at.is_none());
             let end = |it: &Standing| it.expires_at.unwrap_or(PrimitiveDateTime::MAX.assume_utc());
             prop_assert!(still.is_some_and(|it| end(it) >= end(held) && (held.provisional || !it.provisional)), "{held:?}\n{still:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_told_to_change_nothing_changes_nothing(
+        facts in prop::collection::vec(any_fact(), 0..30).prop_map(distinct),
+        one in any_fact(),
+        late in any::<bool>(),
+        confirmed in any::<bool>(),
+    ) {
+        let mut facts: Vec<Fact> = facts.into_iter().map(of_few_reasons).collect();
+        if confirmed {
+            facts.push(bounce(240, day(5), Reason::UserUnknown));
+        }
+        let mut one = Fact { key: FactKey([251; 16]), ..of_few_reasons(one) };
+        if late {
+            one.at += Duration::days(20);
+        }
+        // About every third one is.
+        if is_told_to_change_nothing(&one, &facts) {
+            let before = decide(&facts, ROOT, &hasty());
+            facts.push(one);
+            prop_assert_eq!(decide(&facts, ROOT, &hasty()), before);
         }
     }
 

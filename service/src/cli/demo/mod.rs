@@ -86,7 +86,8 @@ async fn start(listen: SocketAddr, stop: &CancellationToken) -> anyhow::Result<D
     let mut app = App::build(config(listen, &folder, &token, amazon.topic())?, clock.clone()).await?;
     let known = app.state().fetcher.clone().with_certificates([amazon.certificate()]);
     app.state_mut().fetcher = known;
-    let scopes = [Scope::Read, Scope::Write, Scope::Ingest];
+    // With every scope: whoever tries the console shall find all of its pages.
+    let scopes = [Scope::Read, Scope::Write, Scope::Ingest, Scope::Admin];
     let key = app.state().store.create_key("demo", &scopes, None, None, clock.now()).await?;
     let address = app.address();
     let running = tokio::spawn(app.run(stop.clone()));

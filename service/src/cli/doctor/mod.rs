@@ -2,10 +2,13 @@
 //! to do. One file for each thing that is looked at.
 
 mod broker;
+mod certificates;
 mod configuration;
 mod credentials;
 mod database;
 mod finding;
+mod mail;
+mod mailboxes;
 mod ports;
 mod spool;
 
@@ -20,13 +23,13 @@ use crate::cli::page::{BAD, DIM, GOOD, WARN, plain, stdout, styled, wrap};
 use crate::cli::{Exit, Output, setup};
 use crate::clock::Clock;
 
-/// Looks for what is wrong: configuration, database, broker, ports, clock, spool, credentials.
+/// Looks for what is wrong: configuration, database, broker, ports, certificates, mail, mailboxes, clock, spool, credentials.
 ///
 /// Changes nothing. Run it where the service runs, as its user and with its environment.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit code, by the worst finding: 0 nothing is broken (warnings included); 1 something is broken; 75 the database or the \
-broker does not answer; 78 the configuration cannot be used.
+    after_help = "Exit code, by the worst finding: 0 nothing is broken (warnings included); 1 something is broken; 75 the database, the \
+broker or a mailbox does not answer; 78 the configuration cannot be used.
 
 Examples:
   rebound doctor
@@ -68,7 +71,9 @@ async fn look(config: Option<&Path>) -> Vec<Finding> {
     findings.extend(database::look(&config, now).await);
     findings.extend(broker::look(&config.amqp).await);
     findings.push(ports::look(&config.http).await);
-    findings.extend(ports::look_at_mail(&config.smtp).await);
+    findings.extend(certificates::look(&config, now));
+    findings.extend(mail::look(&config).await);
+    findings.extend(mailboxes::look(&config).await);
     findings.extend(spool::look(&config.spool));
     findings.extend(credentials::look(&config));
     findings

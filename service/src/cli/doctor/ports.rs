@@ -1,19 +1,16 @@
-//! The ports that the service listens on: free, or taken by the service itself.
+//! The port that the service listens on: free, or taken by the service itself.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::net::TcpStream;
+use reqwest::tls::TlsInfo;
 
 use super::finding::Finding;
-use crate::config::{Endpoint, HttpConfig, SmtpConfig};
+use crate::config::HttpConfig;
+use crate::tls;
 
 const AREA: &str = "port";
-const MAIL: &str = "mail ports";
-/// Octets of a greeting, RFC 5321 section 4.5.3.1.5.
-const GREETING: usize = 512;
 /// How long a service on this very machine may take to say that it is alive.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -21,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn look(config: &HttpConfig) -> Finding {
     match TcpListener::bind(config.listen) {
         Ok(_) => Finding::ok(AREA, format!("{} is free; no service runs here", config.listen)),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => taken(config.listen).await,
+        Err(error) if error.kind() == ErrorKind::AddrInUse => taken(config).await,
         Err(error) => {
             let remedy = "correct http.listen: an address of this machine, and a port above 1023 or the capability to bind it";
             Finding::unusable(AREA, format!("{} cannot be listened on: {error}", config.listen), remedy)
@@ -29,45 +26,8 @@ pub(super) async fn look(config: &HttpConfig) -> Finding {
     }
 }
 
-/// Looks at those that take mail, if there are any.
-pub(super) async fn look_at_mail(config: &SmtpConfig) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for endpoint in config.listen.iter().copied().map(Endpoint::Tcp).chain(config.lmtp_listen.iter().cloned()) {
-        // A socket in the file system is made anew by each start.
-        let Endpoint::Tcp(listen) = endpoint else { continue };
-        findings.push(match TcpListener::bind(listen) {
-            Ok(_) => Finding::ok(MAIL, format!("{listen} is free; nobody takes mail here")),
-            Err(error) if error.kind() == ErrorKind::AddrInUse => greeted(listen).await,
-            Err(error) => {
-                let remedy = "correct smtp.listen or smtp.lmtp_listen: an address of this machine, and a port above 1023 or the \
-                    capability to bind it (CAP_NET_BIND_SERVICE; docs/smtp.md)";
-                Finding::unusable(MAIL, format!("{listen} cannot be listened on: {error}"), remedy)
-            }
-        });
-    }
-    findings
-}
-
-/// Whether whoever takes mail there greets as we do.
-async fn greeted(listen: SocketAddr) -> Finding {
-    let greeting = tokio::time::timeout(PATIENCE, async {
-        let mut line = String::new();
-        let reader = BufReader::new(TcpStream::connect(near(listen)).await?);
-        tokio::io::AsyncReadExt::take(reader, GREETING as u64).read_line(&mut line).await.map(|_| line)
-    });
-    let line = greeting.await.ok().and_then(Result::ok).unwrap_or_default();
-    if line.starts_with("220 ") && line.trim_end().ends_with(" Rebound") {
-        return Finding::ok(MAIL, format!("{listen}: the service takes mail"));
-    }
-    Finding::broken(
-        MAIL,
-        format!("{listen} is taken by another program"),
-        "end that (`ss -ltnp` names it; a Postfix or Exim?), or set smtp.listen and smtp.lmtp_listen to free ports",
-    )
-}
-
-/// Where a listener is reached from this machine.
-fn near(listen: SocketAddr) -> SocketAddr {
+/// Where a listener of this machine is reached from here.
+pub(super) fn near(listen: SocketAddr) -> SocketAddr {
     let mut near = listen;
     if listen.ip().is_unspecified() {
         near.set_ip(if listen.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
@@ -75,27 +35,50 @@ fn near(listen: SocketAddr) -> SocketAddr {
     near
 }
 
-async fn taken(listen: SocketAddr) -> Finding {
-    match asked(near(listen)).await.as_deref() {
-        Some("ready") => Finding::ok(AREA, format!("{listen}: the service runs and is ready")),
-        Some(status @ ("spooling" | "stopping" | "not_ready")) => Finding::warning(
+async fn taken(config: &HttpConfig) -> Finding {
+    let listen = config.listen;
+    let files = config.tls.identity();
+    let scheme = if files.is_some() { "https" } else { "http" };
+    let Some(said) = asked(&format!("{scheme}://{}", near(listen))).await else {
+        return Finding::broken(
+            AREA,
+            format!("{listen} is taken by another program, or by a service that does not speak {scheme}"),
+            "end that (`ss -ltnp` names it), restart it if http.tls has changed, or set http.listen to a free port",
+        );
+    };
+    let in_files = files.and_then(|it| tls::inspect(&it).ok()).map(|it| it.der);
+    match said.status.as_str() {
+        "ready" if said.certificate != in_files && in_files.is_some() => Finding::warning(
+            AREA,
+            format!("{listen}: the service runs, and shows another certificate than http.tls.certificate holds now"),
+            "wait ten seconds if it was renewed just now; else its log says why it keeps the one before",
+        ),
+        "ready" => Finding::ok(AREA, format!("{listen}: the service runs and is ready")),
+        status => Finding::warning(
             AREA,
             format!("{listen}: the service runs and says {status}"),
             "curl its /readyz, and look at what is said of the database here",
         ),
-        _ => Finding::broken(
-            AREA,
-            format!("{listen} is taken by another program"),
-            "end that (`ss -ltnp` names it), or set http.listen to a free port",
-        ),
     }
 }
 
-/// What a service there says of itself, if it is ours.
-async fn asked(address: SocketAddr) -> Option<String> {
-    let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().redirect(reqwest::redirect::Policy::none()).build().ok()?;
-    let answer: serde_json::Value = client.get(format!("http://{address}/readyz")).send().await.ok()?.json().await.ok()?;
+/// What a service says of itself.
+struct Said {
+    status: String,
+    /// The certificate that it showed.
+    certificate: Option<Vec<u8>>,
+}
+
+/// Asks, and hears nothing but one of ours. Its certificate is for another name than this address, and may be the very thing that is
+/// wrong; no secret is told here.
+async fn asked(base: &str) -> Option<Said> {
+    let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().redirect(reqwest::redirect::Policy::none());
+    let client = client.tls_danger_accept_invalid_certs(true).tls_info(true).build().ok()?;
+    let answer = client.get(format!("{base}/readyz")).send().await.ok()?;
+    let certificate = answer.extensions().get::<TlsInfo>().and_then(|it| it.peer_certificate()).map(<[u8]>::to_vec);
+    let answer: serde_json::Value = answer.json().await.ok()?;
     // Any program may have a status; ours also tells of its database.
     answer["database"].as_str()?;
-    answer["status"].as_str().map(str::to_owned)
+    let status = answer["status"].as_str().filter(|it| matches!(*it, "ready" | "spooling" | "stopping" | "not_ready"))?;
+    Some(Said { status: status.to_owned(), certificate })
 }

@@ -19,9 +19,8 @@ pub(super) struct Figures {
 }
 
 /// Asks the service.
-pub(super) async fn ask(config: &Config, base: &url::Url) -> anyhow::Result<Figures> {
-    let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
-    let mut request = client.get(base.join("metrics")?);
+pub(super) async fn ask(config: &Config, base: &url::Url, client: &reqwest::Client) -> anyhow::Result<Figures> {
+    let mut request = client.get(base.join("metrics")?).timeout(PATIENCE);
     if let Some(token) = &config.telemetry.metrics_token {
         request = request.bearer_auth(token.expose_secret());
     }

@@ -63,15 +63,18 @@ struct SourceView {
 /// Does what was asked.
 pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     let config = setup::load(config)?;
-    let base = match &args.url {
-        Some(url) => url.clone(),
-        None => address_of(&config)?,
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    let (base, client) = match &args.url {
+        Some(url) => (url.clone(), client),
+        // To ourselves, at an address that no certificate is for. Whoever listens there is believed, as without TLS.
+        None => (address_of(&config)?, client.tls_danger_accept_invalid_certs(true)),
     };
+    let client = client.build()?;
     setup::block_on(async {
         match &args.command {
-            Some(Command::Test { name, format }) => try_out::run(&config, name, &base, *format).await,
+            Some(Command::Test { name, format }) => try_out::run(&config, name, &base, &client, *format).await,
             None => {
-                let figures = figures::ask(&config, &base).await;
+                let figures = figures::ask(&config, &base, &client).await;
                 if let Err(error) = &figures {
                     writeln!(
                         io::stderr().lock(),
@@ -95,7 +98,8 @@ fn address_of(config: &Config) -> anyhow::Result<url::Url> {
             if listen.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
         listen.set_ip(local);
     }
-    Ok(url::Url::parse(&format!("http://{listen}/"))?)
+    let scheme = if config.http.tls.identity().is_some() { "https" } else { "http" };
+    Ok(url::Url::parse(&format!("{scheme}://{listen}/"))?)
 }
 
 fn view(source: &SourceConfig, figures: Option<&figures::Figures>) -> SourceView {

@@ -16,7 +16,7 @@ use crate::config::Config;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Posts the sample of a source and tells what was answered.
-pub(super) async fn run(config: &Config, name: &str, base: &url::Url, format: Output) -> anyhow::Result<Exit> {
+pub(super) async fn run(config: &Config, name: &str, base: &url::Url, client: &reqwest::Client, format: Output) -> anyhow::Result<Exit> {
     let Some(source) = config.sources.iter().find(|it| it.name == name) else {
         let known: Vec<_> = config.sources.iter().map(|it| it.name.as_str()).collect();
         bail!("there is no source {name:?}; known are {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") });
@@ -26,7 +26,7 @@ pub(super) async fn run(config: &Config, name: &str, base: &url::Url, format: Ou
         provider.sample(&source.credentials, Clock::system().now()).with_context(|| format!("{name} cannot be tried from here"))?;
     let url = target(base, name, &source.credentials, &sample.query)?;
     let unreached = || format!("{base} cannot be reached; is the service running? try --url");
-    let answer = request(&url, sample, &source.credentials)?.send().await.with_context(unreached)?;
+    let answer = request(client, &url, sample, &source.credentials)?.send().await.with_context(unreached)?;
     let status = answer.status();
     let body = answer.text().await.unwrap_or_default();
     let is_taken = status.is_success();
@@ -53,9 +53,8 @@ fn target(base: &url::Url, name: &str, credentials: &Credentials, query: &str) -
     Ok(url)
 }
 
-fn request(url: &url::Url, sample: Sample, credentials: &Credentials) -> anyhow::Result<RequestBuilder> {
-    let client = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build()?;
-    let mut request = client.request(Method::from_bytes(sample.method.as_bytes())?, url.clone()).body(sample.body);
+fn request(client: &reqwest::Client, url: &url::Url, sample: Sample, credentials: &Credentials) -> anyhow::Result<RequestBuilder> {
+    let mut request = client.request(Method::from_bytes(sample.method.as_bytes())?, url.clone()).timeout(PATIENCE).body(sample.body);
     for (name, value) in sample.headers {
         request = request.header(HeaderName::from_bytes(name.as_bytes())?, value);
     }

@@ -46,6 +46,7 @@ const TABLE: &[Row] = &[
     ("POST", "/console/lists/{list}/import", "/console/lists/acme/import", &[], Some(Write)),
     ("GET", "/console/imports", "/console/imports", &[], Some(Read)),
     ("GET", "/console/imports/{id}", "/console/imports/0199c0de-7a11-7000-8000-000000000001", &[], Some(Read)),
+    ("POST", "/console/imports/{id}/confirm", "/console/imports/0199c0de-7a11-7000-8000-000000000001/confirm", &[], Some(Write)),
     ("POST", "/console/imports/{id}/undo", "/console/imports/0199c0de-7a11-7000-8000-000000000001/undo", &[], Some(Write)),
     ("GET", "/console/diagnose", "/console/diagnose", &[], Some(Read)),
     ("POST", "/console/diagnose", "/console/diagnose", &[("text", "550 5.1.1 User unknown")], Some(Read)),
@@ -133,33 +134,10 @@ async fn no_form_is_answered_that_no_page_of_ours_sent() {
     assert_eq!(admin.get("/console").await.status, 200, "nor was anybody signed out");
 }
 
-fn multipart(fields: &[(&str, &str)]) -> String {
+pub(super) fn multipart(fields: &[(&str, &str)]) -> String {
     let field = |(name, value): &(&str, &str)| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
     let file = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\njane@example.org\r\n";
     format!("{}{file}--b--\r\n", fields.iter().map(field).collect::<String>())
-}
-
-#[tokio::test]
-async fn a_list_is_imported_by_a_form_with_a_look_before() {
-    let bench = bench().await;
-    let writer = Browser::of(&bench, "writer", &[Read, Write], None).await;
-    let page = writer.get("/console/lists/acme.weekly/import").await;
-    for (mode, blocked) in [("preview", None), ("real", Some("import"))] {
-        let request = bench.request("POST", "/console/lists/acme.weekly/import").header("cookie", &writer.cookie);
-        let text = multipart(&[("token", token(&page.text)), ("mode", mode)]);
-        let answered = bench.send(request.header("content-type", "multipart/form-data; boundary=b").body(text)).await;
-        assert_eq!(answered.status, 303, "{answered:?}");
-        let place = answered.header("location").to_owned();
-        loop {
-            let page = writer.get(&place).await;
-            assert_eq!(page.status, 200, "{page:?}");
-            if !page.text.contains("http-equiv=\"refresh\"") {
-                assert!(page.text.contains("completed"), "{}", page.text);
-                break;
-            }
-        }
-        assert_eq!(bench.cause("acme.weekly", "jane@example.org").await.as_deref(), blocked, "{mode}");
-    }
 }
 
 #[tokio::test]

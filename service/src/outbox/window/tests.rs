@@ -38,7 +38,8 @@ impl Books {
 }
 
 fn told(decided: Decided) -> (Vec<i64>, Vec<(i64, String)>) {
-    (decided.outcome.done, decided.outcome.refused.into_iter().map(|it| (it.sequence, it.why)).collect())
+    let done = decided.outcome.done.into_iter().map(|it| it.sequence).collect();
+    (done, decided.outcome.refused.into_iter().map(|it| (it.place.sequence, it.why)).collect())
 }
 
 fn returned(sequence: i64) -> (i64, String) {

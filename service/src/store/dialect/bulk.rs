@@ -60,8 +60,9 @@ where
     Ok(new)
 }
 
-/// Deletes the rows with these values in these columns.
-pub(in crate::store) async fn delete<C>(tx: &DatabaseTransaction, columns: &[C], keys: Vec<Vec<Value>>) -> Result<(), StoreError>
+/// Deletes the rows with these values in these columns. They are found by the first, also outside of transactions that find rows by
+/// key alone.
+pub(in crate::store) async fn delete<C>(db: &impl ConnectionTrait, columns: &[C], keys: Vec<Vec<Value>>) -> Result<(), StoreError>
 where
     C: ColumnTrait,
 {
@@ -69,10 +70,11 @@ where
     let table = first.entity_name().to_string();
     let names = joined(columns.iter().map(|it| it.as_str().to_owned()));
     let never_null = vec![false; columns.len()];
-    for statement in
-        statements(tx.get_database_backend(), &never_null, keys, |source| format!("delete from {table} where ({names}) in ({source})"))
-    {
-        tx.execute_raw(statement).await?;
+    let found = if db.get_database_backend() == DbBackend::Postgres { format!("{} = any($1) and ", first.as_str()) } else { String::new() };
+    for statement in statements(db.get_database_backend(), &never_null, keys, |source| {
+        format!("delete from {table} where {found}({names}) in ({source})")
+    }) {
+        db.execute_raw(statement).await?;
     }
     Ok(())
 }
