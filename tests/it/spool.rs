@@ -41,7 +41,7 @@ impl Cut {
             config.spool.patience = Duration::from_millis(500);
             config.spool.set_aside_after = Duration::ZERO;
         });
-        let app = plan(spooling).start().await;
+        let app = Box::pin(plan(spooling).start()).await;
         // From here on the key is known.
         assert_eq!(app.post_message(&message_for(&person(0))).await.status(), StatusCode::OK);
         Self { app, proxy, folder, database }

@@ -121,7 +121,7 @@ impl Known {
 /// it is read from a place that was passed some time ago: what was numbered since is found whenever it is committed, and the
 /// rest, which took longer or was put off, from the start.
 #[derive(Debug)]
-struct Place {
+struct Bookmark {
     /// The row behind which the next page begins.
     after: i64,
     /// When reading last began at the start.
@@ -130,7 +130,7 @@ struct Place {
     seen: [i64; 3],
 }
 
-impl Place {
+impl Bookmark {
     fn new() -> Self {
         Self { after: i64::MIN, begun: Instant::now(), seen: [i64::MIN; 3] }
     }
@@ -146,11 +146,20 @@ impl Place {
         self.after
     }
 
-    /// Goes on behind a full page, and begins again behind another.
-    fn read(&mut self, last: Option<i64>, is_full: bool) {
-        let [before, _, now] = &mut self.seen;
-        *now = (*now).max(last.unwrap_or(i64::MIN));
-        self.after = last.filter(|_| is_full).unwrap_or(*before);
+    /// Goes on behind a page that was full.
+    fn turn(&mut self, last: i64) {
+        self.see(last);
+        self.after = last;
+    }
+
+    /// Begins again behind one that was not.
+    fn close(&mut self, last: Option<i64>) {
+        self.see(last.unwrap_or(i64::MIN));
+        self.after = self.seen[0];
+    }
+
+    fn see(&mut self, last: i64) {
+        self.seen[2] = self.seen[2].max(last);
     }
 }
 
@@ -272,7 +281,7 @@ impl Relay {
         rows: mpsc::Sender<Vec<Pending>>,
         halt: &CancellationToken,
     ) -> Result<(), RelayError> {
-        let mut place = Place::new();
+        let mut mark = Bookmark::new();
         while !halt.is_cancelled() {
             // Listens before it reads, so that no nudge falls between the two.
             let nudged = self.nudge.notified();
@@ -281,7 +290,7 @@ impl Relay {
 
             link.check()?;
             locked(known).begin_reading();
-            let (after, limit) = (place.next(self.config.poll_interval), self.config.batch as u64);
+            let (after, limit) = (mark.next(self.config.poll_interval), self.config.batch as u64);
             // A connection that the network has swallowed answers nothing at all, to neither of the two.
             let asked = async { tokio::join!(lock.holds(), self.store.outbox_pending(after, limit, self.clock.now())) };
             let Ok((true, page)) = tokio::time::timeout(self.config.confirm_timeout, asked).await else {
@@ -294,7 +303,10 @@ impl Relay {
                 let Some(room) = self.room(lock, &rows).await? else { return Ok(()) };
                 room.send(page);
             }
-            place.read(last, is_full);
+            match last {
+                Some(last) if is_full => mark.turn(last),
+                _ => mark.close(last),
+            }
             if !is_full {
                 tokio::select! {
                     () = nudged => {}
@@ -405,34 +417,34 @@ mod tests {
 
     #[test]
     fn pages_follow_each_other_until_one_is_not_full() {
-        let mut place = Place::new();
-        assert_eq!(place.next(LONG), i64::MIN);
-        place.read(Some(10), true);
-        assert_eq!(place.next(LONG), 10);
-        place.read(Some(15), false);
-        assert_eq!(place.next(LONG), i64::MIN, "nothing was passed long ago");
+        let mut mark = Bookmark::new();
+        assert_eq!(mark.next(LONG), i64::MIN);
+        mark.turn(10);
+        assert_eq!(mark.next(LONG), 10);
+        mark.close(Some(15));
+        assert_eq!(mark.next(LONG), i64::MIN, "nothing was passed long ago");
     }
 
     #[test]
     fn what_was_numbered_since_the_last_look_but_one_is_in_reach() {
-        let mut place = Place::new();
-        place.read(Some(10), false);
-        assert_eq!(place.next(NOW), i64::MIN, "the start is due");
-        place.read(Some(20), false);
-        assert!(place.next(LONG) < 10, "what is numbered below 10 may have been committed just now");
-        assert_eq!(place.next(NOW), i64::MIN);
-        place.read(Some(30), false);
-        assert_eq!(place.next(LONG), 10);
-        place.read(None, false);
-        assert_eq!(place.next(LONG), 10);
+        let mut mark = Bookmark::new();
+        mark.close(Some(10));
+        assert_eq!(mark.next(NOW), i64::MIN, "the start is due");
+        mark.close(Some(20));
+        assert!(mark.next(LONG) < 10, "what is numbered below 10 may have been committed just now");
+        assert_eq!(mark.next(NOW), i64::MIN);
+        mark.close(Some(30));
+        assert_eq!(mark.next(LONG), 10);
+        mark.close(None);
+        assert_eq!(mark.next(LONG), 10);
     }
 
     #[test]
     fn a_long_table_is_begun_again_before_its_end() {
-        let mut place = Place::new();
-        place.read(Some(500), true);
-        assert_eq!(place.next(NOW), i64::MIN);
-        place.read(Some(500), true);
-        assert_eq!(place.next(LONG), 500);
+        let mut mark = Bookmark::new();
+        mark.turn(500);
+        assert_eq!(mark.next(NOW), i64::MIN);
+        mark.turn(500);
+        assert_eq!(mark.next(LONG), 500);
     }
 }
