@@ -60,6 +60,7 @@ async fn what_waits_is_listed_tried_again_and_given_up() {
         assert!(page.contains("returned: 312 NO_ROUTE") && page.contains("2099-01-01") && page.ends_with("\n1 of 1\n"), "{page}");
         assert_eq!(said(folder, &["outbox", "list", "--refused", "4"]), "nothing waits\n");
         assert!(said(folder, &["outbox", "list", "--limit", "1"]).ends_with("\n1 of 2\n"));
+        assert_eq!(json(folder, &[]).as_array().map(Vec::len), Some(2), "whoever says nothing else wants to see it");
 
         // Whom it is about is told only to those who ask.
         assert!(!all.to_string().contains(GONE) && !said(folder, &["outbox", "list"]).contains(GONE));

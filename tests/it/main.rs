@@ -3,6 +3,7 @@
 
 mod checks_together;
 mod cli_classify;
+mod cli_comfort;
 mod cli_demo;
 mod cli_doctor;
 mod cli_erase;

@@ -19,7 +19,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("imports", "rebound imports list\nrebound imports undo 0199c0de-7a11-7000-8000-000000000004"),
     ("export", "rebound export --list acme.weekly --format ndjson -o acme.ndjson"),
-    ("erase", "rebound erase jane@corp.example"),
+    ("erase", "rebound erase jane@corp.example\nrebound erase jane@corp.example --yes --format json"),
     ("why", "rebound why jane@corp.example\nrebound why jane@corp.example --list acme.weekly --format json"),
     ("suppress", "rebound suppress joe@corp.example @evil.example --list acme --note asked --expires 90d"),
     ("allow", "rebound allow vip@corp.example --list acme.weekly"),
@@ -29,18 +29,18 @@ const EXAMPLES: &[(&str, &str)] = &[
          rebound release --list acme --reason user_unknown --domain corp.example --since 2d",
     ),
     ("keys", "rebound keys create newsletter --scope read --list acme\nrebound keys list\nrebound keys revoke newsletter"),
-    ("lists", "rebound lists policy acme.weekly"),
+    ("lists", "rebound lists list\nrebound lists create acme.daily\nrebound lists show acme.weekly\nrebound lists policy acme.weekly"),
     ("sources", "rebound sources\nrebound sources test bounces\nrebound sources --format json"),
     ("migrate", "rebound migrate"),
-    ("outbox", "rebound outbox list\nrebound outbox retry"),
+    ("outbox", "rebound outbox\nrebound outbox retry --refused\nrebound outbox discard --refused 5 --apply"),
     ("reprocess", "rebound reprocess --state unrecognised,quarantined\nrebound reprocess --since 7d --apply"),
     (
         "return-path",
         "rebound return-path mint --list acme.weekly --domain bounces.example.com jane@corp.example\n\
          rebound return-path check b+k2abaujld4xfrsqkxf5qcttj@bounces.example.com --address jane@corp.example",
     ),
-    ("rules", "rebound rules check"),
-    ("config", "rebound config check"),
+    ("rules", "rebound rules check own.toml\nrebound rules explain 550 5.1.1 User unknown"),
+    ("config", "rebound config check\nrebound config check --format json"),
     ("subject-export", "rebound subject-export jane@corp.example"),
 ];
 

@@ -10,6 +10,7 @@ use futures_util::TryStreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
+use crate::cli::import::formats;
 use crate::cli::{Exit, setup};
 use crate::clock::Clock;
 use crate::listing::Format;
@@ -26,7 +27,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "LIST")]
     list: String,
     /// How to write it: csv, ndjson, ses, sendgrid, mailgun, postmark, sparkpost or plain.
-    #[arg(long, value_name = "FORMAT", default_value = "csv")]
+    #[arg(long, value_name = "FORMAT", default_value = "csv", value_parser = formats(), hide_possible_values = true)]
     format: Format,
     /// Write it into this file in place of standard output.
     #[arg(long, short, value_name = "FILE")]

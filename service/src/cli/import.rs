@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bounce::policy::Cause;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::app;
-use crate::cli::{Exit, Output, setup};
+use crate::cli::{Exit, Output, setup, words};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::intake::RulesInForce;
@@ -42,10 +43,10 @@ pub(super) struct Args {
     #[arg(long)]
     dry_run: bool,
     /// How the file is written: csv, ndjson, ses, sendgrid, mailgun, postmark, sparkpost or plain.
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = formats(), hide_possible_values = true)]
     format: Option<Format>,
     /// The cause of rows that name none: import if left out. Naming one also takes bounces that a server blames on the sender.
-    #[arg(long, value_name = "CAUSE")]
+    #[arg(long, value_name = "CAUSE", value_parser = words(Cause::ALL, Cause::as_str), hide_possible_values = true)]
     cause: Option<Cause>,
     /// Write each line that was not taken, with the reason, into this file: one JSON object on a line.
     #[arg(long, value_name = "FILE")]
@@ -53,6 +54,16 @@ pub(super) struct Args {
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
+}
+
+/// A format of lists; `json` is what others call `ndjson`.
+pub(super) fn formats() -> impl TypedValueParser<Value = Format> {
+    let known = |it: &Format| match it {
+        Format::Ndjson => PossibleValue::new(it.as_str()).alias("json"),
+        _ => PossibleValue::new(it.as_str()),
+    };
+    PossibleValuesParser::new(Format::ALL.iter().map(known))
+        .try_map(|given| if given == "json" { Ok(Format::Ndjson) } else { given.parse::<Format>() })
 }
 
 /// Imports.

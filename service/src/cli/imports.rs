@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::cli::import::{ACTOR, ImportView, RefusedLine, transfers};
@@ -46,7 +47,19 @@ enum Command {
     Undo {
         /// Id of the import.
         id: Uuid,
+        /// How to print what was done.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        format: Output,
     },
+}
+
+/// An import that was undone.
+#[derive(Debug, Serialize)]
+struct UndoneView {
+    #[serde(flatten)]
+    import: ImportView,
+    /// Entries that changed by it.
+    changed: u64,
 }
 
 /// Does what was asked.
@@ -77,20 +90,22 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
                 }
                 out.flush()?;
             }
-            Command::Undo { id } => {
+            Command::Undo { id, format } => {
                 let transfers = transfers(&config, store.clone(), clock.clone())?;
                 let import = store.import(ImportId(*id), clock.now()).await?.context("there is no import of this id")?;
                 let import = match store.begin_undo(import.id, ACTOR, clock.now()).await? {
                     Undo::Begun(import) => import,
-                    Undo::Done(_) => {
-                        writeln!(io::stdout().lock(), "it was undone before")?;
+                    Undo::Done(import) => {
+                        format
+                            .tell(&UndoneView { import: ImportView::new(&import), changed: 0 }, || "it was undone before\n".to_owned())?;
                         return Ok(Exit::Success);
                     }
                     Undo::NotNow(import) if import.mode == ImportMode::Preview => bail!("it was a preview; there is nothing to undo"),
                     Undo::NotNow(import) => bail!("it is {}; wait until it has ended", import.state),
                 };
                 let (import, changed) = transfers.take_back(&import).await?;
-                writeln!(io::stdout().lock(), "the import into {} is undone; {changed} entries changed", import.list.name)?;
+                let text = || format!("the import into {} is undone; {changed} entries changed\n", import.list.name);
+                format.tell(&UndoneView { import: ImportView::new(&import), changed }, text)?;
             }
         }
         Ok(Exit::Success)

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::cli::table::table;
-use crate::cli::{Exit, Output, setup};
+use crate::cli::{Exit, Output, setup, words};
 use crate::clock::Clock;
 use crate::config::parse_duration;
 use crate::store::{ApiKey, Scope, Store, key_name};
@@ -38,6 +38,9 @@ enum Command {
         /// Name or prefix of the key.
         #[arg(value_name = "NAME|PREFIX")]
         name: String,
+        /// How to print what was done.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        format: Output,
     },
 }
 
@@ -47,7 +50,7 @@ struct Create {
     #[arg(value_parser = key_name)]
     name: String,
     /// What it may do: read, write, ingest, admin. Several, with commas or by giving this again.
-    #[arg(long, value_name = "SCOPE", required = true, value_delimiter = ',')]
+    #[arg(long, value_name = "SCOPE", required = true, value_delimiter = ',', value_parser = words(Scope::ALL, Scope::as_str), hide_possible_values = true)]
     scope: Vec<Scope>,
     /// Only for this list and those below it.
     #[arg(long, value_name = "LIST")]
@@ -61,6 +64,9 @@ struct Create {
     /// Print the secret and nothing else.
     #[arg(long, short)]
     quiet: bool,
+    /// How to print it: as text the secret alone, as JSON the key with its secret.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    format: Output,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -76,7 +82,7 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
         match &args.command {
             Command::Create(args) => create(&store, args, clock.now()).await,
             Command::List { format } => list(&store, *format, clock.now()).await,
-            Command::Revoke { name } => revoke(&store, name, clock.now()).await,
+            Command::Revoke { name, format } => revoke(&store, name, *format, clock.now()).await,
         }
     })
 }
@@ -98,19 +104,22 @@ async fn create(store: &Store, args: &Create, now: OffsetDateTime) -> anyhow::Re
         store.limit_key(made.key.id, args.rate_limit).await?;
     }
     // The secret alone on standard output, so that a shell can catch it.
-    writeln!(io::stdout().lock(), "{}", made.secret.expose_secret())?;
-    if !args.quiet {
+    let secret = made.secret.expose_secret();
+    let key = ApiKey { rate_limit: args.rate_limit, ..made.key.clone() };
+    args.format.tell(&MadeView { key: view(&key, now), secret }, || format!("{secret}\n"))?;
+    if !args.quiet && args.format == Output::Text {
         let text = format!("Key {} is made. Above is its secret; it is kept nowhere and never shown again.", made.key.name);
         writeln!(io::stderr().lock(), "{text}")?;
     }
     Ok(Exit::Success)
 }
 
-async fn revoke(store: &Store, name: &str, now: OffsetDateTime) -> anyhow::Result<Exit> {
+async fn revoke(store: &Store, name: &str, format: Output, now: OffsetDateTime) -> anyhow::Result<Exit> {
     let Some(key) = store.revoke_key(name, now).await? else {
         bail!("there is no key with the name or prefix {name:?}; see `rebound keys list`");
     };
-    writeln!(io::stdout().lock(), "revoked {} ({}); what still uses it is refused within 30 seconds", key.name, key.prefix)?;
+    format
+        .tell(&view(&key, now), || format!("revoked {} ({}); what still uses it is refused within 30 seconds\n", key.name, key.prefix))?;
     Ok(Exit::Success)
 }
 
@@ -149,6 +158,15 @@ struct KeyView<'a> {
     revoked_at: Option<String>,
     rate_limit: Option<u32>,
     last_used_at: Option<String>,
+}
+
+/// A key that was just made.
+#[derive(Debug, Serialize)]
+struct MadeView<'a> {
+    #[serde(flatten)]
+    key: KeyView<'a>,
+    /// Shown this once.
+    secret: &'a str,
 }
 
 fn view(key: &ApiKey, now: OffsetDateTime) -> KeyView<'_> {

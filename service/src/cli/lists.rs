@@ -38,6 +38,9 @@ enum Command {
         /// Automatic causes that block here, with commas; all if left out.
         #[arg(long, value_name = "CAUSES", value_delimiter = ',', value_parser = automatic)]
         honours: Option<Vec<Cause>>,
+        /// How to print what was done.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        format: Output,
     },
     /// Tells of a list what it honours and how many addresses stand on it.
     Show {
@@ -74,6 +77,20 @@ struct ListView {
     honours: Option<Vec<&'static str>>,
 }
 
+/// A list that was made, or was there.
+#[derive(Debug, Serialize)]
+struct CreatedView {
+    #[serde(flatten)]
+    list: ListView,
+    created: bool,
+}
+
+impl ListView {
+    fn new(it: &List) -> Self {
+        Self { name: it.name.clone(), honours: it.honours.as_ref().map(|it| it.iter().map(|it| it.as_str()).collect()) }
+    }
+}
+
 /// Does what was asked.
 pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     let config = setup::load(config)?;
@@ -81,12 +98,14 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     setup::block_on(async {
         let store = setup::store(&config, &clock).await?;
         match &args.command {
-            Command::Create { name, honours } => {
+            Command::Create { name, honours, format } => {
                 let known = store.lists().await?.iter().any(|it| it.name == *name);
                 if !known || honours.is_some() {
                     store.ensure_list(name, honours.as_deref(), clock.now()).await?;
                 }
-                writeln!(io::stdout().lock(), "{name} {}", if known { "is there already" } else { "is made" })?;
+                let list = store.list(name).await?;
+                let view = CreatedView { list: ListView::new(&list), created: !known };
+                format.tell(&view, || format!("{name} {}\n", if known { "is there already" } else { "is made" }))?;
             }
             Command::Show { name, format } => {
                 let list = store.list(name).await?;
@@ -103,11 +122,7 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
             }
             Command::List { format } => {
                 let lists = store.lists().await?;
-                let view = |it: &List| ListView {
-                    name: it.name.clone(),
-                    honours: it.honours.as_ref().map(|it| it.iter().map(|it| it.as_str()).collect()),
-                };
-                print(lists.iter().map(|it| view(it)).collect(), *format)?;
+                print(lists.iter().map(|it| ListView::new(it)).collect(), *format)?;
             }
         }
         Ok(Exit::Success)

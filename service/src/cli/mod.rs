@@ -4,6 +4,7 @@
 //! Results go to standard output, everything else to standard error. Exit codes are those of `sysexits.h` where somebody acts
 //! on them: 0 done, 1 failed, 2 wrong arguments, 65 the input is no message or no list, or not all of it can be taken, 66 it cannot be
 //! read, 70 a fault of ours, 75 come again (the database is away), 77 it may not be read, 78 the configuration cannot be used.
+//! A command that prints something takes `--format json`, or prints JSON in any case.
 
 mod check;
 mod classify;
@@ -43,17 +44,19 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::config::ConfigError;
 use crate::listing::ListingError;
 use crate::smtp::SmtpError;
+use crate::store::StoreError;
 use crate::telemetry::chain;
 
 /// What follows the help of the whole.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments; 65 the input is no message, address or list, or some lines of a list were refused; \
-66 it cannot be read, 77 it may not be, 70 a fault of ours (ingest); 75 come again, the database is away (ingest, doctor) or the broker (doctor); \
+66 it cannot be read, 77 it may not be, 70 a fault of ours (ingest); 75 come again, the database is away, or the broker (doctor); \
 78 the configuration cannot be used.";
 
 /// Reads mail that comes back and keeps the lists of addresses to stop mailing.
@@ -107,6 +110,26 @@ enum Output {
     Json,
 }
 
+impl Output {
+    /// Prints one thing: as JSON for programs, or as this text for people.
+    fn tell(self, view: &impl serde::Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        let text = match self {
+            Self::Text => text(),
+            Self::Json => serde_json::to_string_pretty(view)? + "\n",
+        };
+        Ok(io::stdout().lock().write_all(text.as_bytes())?)
+    }
+}
+
+/// An argument that is one of these words. Whoever mistypes one is told all of them.
+fn words<T>(all: &'static [T], word: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync,
+{
+    let known = PossibleValuesParser::new(all.iter().map(|it| word(*it)));
+    known.try_map(move |given| all.iter().copied().find(|it| word(*it) == given).ok_or("not one of the words"))
+}
+
 /// How a command ends, the least harm first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Exit {
@@ -152,7 +175,7 @@ pub fn main() -> ExitCode {
         Command::Lists(args) => lists::run(args, file),
         Command::Sources(args) => sources::run(args, file),
         Command::SubjectExport(args) => subject_export::run(args, file),
-        Command::Migrate(migrate::Args {}) => migrate::run(file),
+        Command::Migrate(args) => migrate::run(args, file),
         Command::Outbox(args) => outbox::run(args, file),
         Command::Reprocess(args) => reprocess::run(args, file),
         Command::ReturnPath(args) => return_path::run(args, file),
@@ -183,6 +206,8 @@ fn told(error: &anyhow::Error) -> Exit {
         Some(error) => (Exit::Config, error.to_string()),
         None if is_configuration(error) => (Exit::Config, chain(error.as_ref())),
         None if is_no_list(error) => (Exit::Data, chain(error.as_ref())),
+        None if is_unknown_list(error) => (Exit::Failure, format!("{}; see `rebound lists list`", chain(error.as_ref()))),
+        None if setup::is_outage(error) => (Exit::Again, chain(error.as_ref())),
         None => (Exit::Failure, chain(error.as_ref())),
     };
     // Where standard error is closed nobody can be told.
@@ -199,6 +224,10 @@ fn is_configuration(error: &anyhow::Error) -> bool {
         AppError::Store(_) | AppError::Listen { .. } | AppError::Serve(_) | AppError::Unfinished => false,
     };
     error.chain().filter_map(|it| it.downcast_ref::<AppError>()).any(of_app)
+}
+
+fn is_unknown_list(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|it| it.downcast_ref::<StoreError>()).any(|it| matches!(it, StoreError::UnknownList(_)))
 }
 
 /// Whether a file was to be imported that is no list.

@@ -19,29 +19,20 @@ use crate::clock::Clock;
 use crate::store::{Chosen, Store, Waiting};
 use crate::telemetry::{self, Telemetry};
 
-/// Lists, retries and discards messages that wait for the broker.
+/// Lists, retries and discards messages that wait for the broker; lists them if nothing else is said.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    list: Listed,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Lists what waits, in the order in which it is published.
-    List {
-        #[command(flatten)]
-        which: Which,
-        /// Most of them.
-        #[arg(long, default_value_t = 50)]
-        limit: u64,
-        /// Print the documents too, which name addresses.
-        #[arg(long)]
-        payload: bool,
-        /// How to print them.
-        #[arg(long, value_enum, default_value_t = Output::Text)]
-        format: Output,
-    },
+    List(Listed),
     /// Has messages tried again at once that the broker has returned or refused.
     Retry {
         #[command(flatten)]
@@ -64,6 +55,21 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Output::Text)]
         format: Output,
     },
+}
+
+#[derive(Debug, clap::Args)]
+struct Listed {
+    #[command(flatten)]
+    which: Which,
+    /// Most of them.
+    #[arg(long, default_value_t = 50)]
+    limit: u64,
+    /// Print the documents too, which name addresses.
+    #[arg(long)]
+    payload: bool,
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    format: Output,
 }
 
 #[derive(Debug, clap::Args)]
@@ -144,27 +150,23 @@ struct Done {
 /// Does what was asked.
 pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     let config = setup::load(config)?;
-    if matches!(&args.command, Command::Discard { apply: true, .. }) {
+    if matches!(&args.command, Some(Command::Discard { apply: true, .. })) {
         telemetry::init(&config.telemetry)?;
     }
     let clock = Clock::system();
     setup::block_on(async {
         let store = setup::store(&config, &clock).await?;
         let now = clock.now();
-        match &args.command {
-            Command::List { which, limit, payload, format } => {
-                let chosen = which.chosen().unwrap_or(Chosen::All);
-                let view = if *payload { WaitingView::with_payload } else { WaitingView::new };
-                let found: Vec<WaitingView> = store.outbox_list(&chosen, *limit).await?.into_iter().map(|it| view(it, now)).collect();
-                list(&found, store.outbox_count(&chosen).await?, *format)
-            }
-            Command::Retry { which, format } => {
+        match args.command.as_ref() {
+            None => list(&store, &args.list, now).await,
+            Some(Command::List(asked)) => list(&store, asked, now).await,
+            Some(Command::Retry { which, format }) => {
                 let chosen = which.named()?;
                 let matched = known(&store, &chosen).await?;
                 let done = Done { matched, changed: store.outbox_retry(&chosen).await?, applied: true };
                 tell(&done, *format, |it| format!("{} of {} had been put off and are tried again now\n", it.changed, it.matched))
             }
-            Command::Discard { which, apply, by, format } => {
+            Some(Command::Discard { which, apply, by, format }) => {
                 let chosen = which.named()?;
                 let matched = known(&store, &chosen).await?;
                 let changed = if *apply { discard(&store, &chosen, by).await? } else { 0 };
@@ -208,9 +210,13 @@ async fn discard(store: &Store, chosen: &Chosen, by: &str) -> anyhow::Result<u64
     }
 }
 
-fn list(found: &[WaitingView], matched: u64, format: Output) -> anyhow::Result<Exit> {
-    let text = match format {
-        Output::Json => serde_json::to_string_pretty(found)? + "\n",
+async fn list(store: &Store, asked: &Listed, now: OffsetDateTime) -> anyhow::Result<Exit> {
+    let chosen = asked.which.chosen().unwrap_or(Chosen::All);
+    let view = if asked.payload { WaitingView::with_payload } else { WaitingView::new };
+    let found: Vec<WaitingView> = store.outbox_list(&chosen, asked.limit).await?.into_iter().map(|it| view(it, now)).collect();
+    let matched = store.outbox_count(&chosen).await?;
+    let text = match asked.format {
+        Output::Json => serde_json::to_string_pretty(&found)? + "\n",
         Output::Text if found.is_empty() => "nothing waits\n".to_owned(),
         Output::Text => {
             let head = ["MESSAGE", "ROUTING KEY", "ATTEMPTS", "AGE", "NEXT ATTEMPT", "LAST ERROR"].map(str::to_owned).to_vec();

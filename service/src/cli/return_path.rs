@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
             let declared = declared.with_context(|| format!("{} is no list of the configuration", plain(list)))?;
             let key = declared.token_keys().next();
             let key =
-                key.with_context(|| format!("{list} has no keys; set token_keys in its [[list]], for example by `openssl rand -hex 20`"))?;
+                key.with_context(|| format!("{list} has no keys; write token_keys = [\"k7ab:…\"] into its [[list]], in place of … what `openssl rand -hex 20` prints"))?;
             let mut exit = Exit::Success;
             for given in addresses {
                 let Ok(address) = Address::parse(given) else {

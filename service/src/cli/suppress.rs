@@ -9,7 +9,7 @@ use bounce::policy::{Act, Cause, Deed};
 use crate::cli::keys::text;
 use crate::cli::moment::{self, When};
 use crate::cli::page::plain;
-use crate::cli::{Exit, setup};
+use crate::cli::{Exit, Output, setup};
 use crate::clock::Clock;
 use crate::store::{ActRequest, List, Store, lifting};
 
@@ -48,6 +48,9 @@ struct Entry {
     /// Who, for the audit.
     #[arg(long, value_name = "NAME", default_value = setup::ACTOR)]
     by: String,
+    /// How to print what was done; json is one object on a line for each address.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    format: Output,
 }
 
 /// Blocks.
@@ -108,13 +111,28 @@ async fn one(
     clock: &Clock,
 ) -> anyhow::Result<()> {
     let now = clock.now();
-    let (opposite, said) = if deed.act == Act::Block { (Cause::ManualAllow, "blocked") } else { (Cause::ManualBlock, "allowed") };
+    let (cause, opposite, said) = if deed.act == Act::Block {
+        (Cause::ManualBlock, Cause::ManualAllow, "blocked")
+    } else {
+        (Cause::ManualAllow, Cause::ManualBlock, "allowed")
+    };
     let standing = store.standing(list, address).await?;
     let stands = standing.iter().any(|it| it.list == list.id && it.cause == opposite && it.released_at.is_none());
     let acts = if stands { vec![lifting(opposite), deed] } else { vec![deed] };
     let request = ActRequest { list: list.clone(), address, acts: &acts, actor: &entry.by, note: entry.note.clone() };
     store.act(request, now).await?;
-    let end = deed.expires_at.map_or_else(|| "for good".to_owned(), |it| format!("until {}", text(it)));
-    writeln!(io::stdout().lock(), "{} is {said} on {}, {end}", plain(address.expose()), list.name)?;
-    Ok(())
+    let end = deed.expires_at.map(text);
+    let line = match entry.format {
+        Output::Text => {
+            let end = end.map_or_else(|| "for good".to_owned(), |it| format!("until {it}"));
+            format!("{} is {said} on {}, {end}", plain(address.expose()), list.name)
+        }
+        Output::Json => {
+            let view = serde_json::json!({
+                "address": address.expose(), "list": list.name, "cause": cause.as_str(), "expires_at": end, "actor": entry.by,
+            });
+            view.to_string()
+        }
+    };
+    Ok(writeln!(io::stdout().lock(), "{line}")?)
 }

@@ -4,7 +4,7 @@ use actix_web::web;
 use bounce::address::Address;
 use bounce::classify::reason::Reason;
 use bounce::kind::{Attribution, BounceType, Kind};
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -163,7 +163,7 @@ pub(super) async fn get_event(state: web::Data<State>, visit: Visit, caller: Cal
 }
 
 /// Words of others, as they were said.
-pub(super) fn quoted(title: &str, text: &str) -> Markup {
+pub(super) fn quoted(title: impl Render, text: &str) -> Markup {
     html! { figure.quote { figcaption { (title) } pre tabindex="0" { (shown(text)) } } }
 }
 

@@ -27,6 +27,8 @@ use crate::store::{EVENTS_LOOKED_AT, Event, EventId};
 const LOOKED_AT: u64 = 2000;
 /// Receivers that a group names.
 const NAMED: usize = 8;
+/// Receivers whose words a group quotes: each has its own reasons, and its own page that tells what to do.
+const QUOTED: usize = 3;
 
 /// What has to be mended: one cause, and the block list if it names one.
 type Key = (Fault, Reason, Option<String>);
@@ -40,8 +42,9 @@ struct Group {
     /// The domains that refused, and how often.
     receivers: BTreeMap<String, u64>,
     sources: BTreeSet<String>,
-    /// The newest words of a receiver, and where they stand.
-    words: Option<String>,
+    /// The newest words for mail to each domain.
+    words: BTreeMap<String, String>,
+    /// The newest failure.
     event: EventId,
 }
 
@@ -75,6 +78,29 @@ pub(super) async fn get_faults(state: web::Data<State>, visit: Visit, caller: Ca
     Ok(Page::new(&visit, Place::Faults, "Sender faults", &content))
 }
 
+impl Group {
+    /// The receivers that refused most, first.
+    fn by_count(&self) -> Vec<(&String, u64)> {
+        let mut receivers: Vec<_> = self.receivers.iter().map(|(domain, count)| (domain, *count)).collect();
+        receivers.sort_by_key(|it| std::cmp::Reverse(it.1));
+        receivers
+    }
+
+    /// The words of those that refused most, each wording once: behind many domains stands one receiver, which names the address and
+    /// the message differently each time.
+    fn quotes(&self) -> Vec<(&String, &String)> {
+        let mut seen = BTreeSet::new();
+        let quotes = self.by_count().into_iter().filter_map(|(domain, _)| Some((domain, self.words.get(domain)?)));
+        quotes.filter(|(_, text)| seen.insert(wording(text))).take(QUOTED).collect()
+    }
+}
+
+/// A text without what differs from mail to mail: words with digits or an `@`.
+fn wording(text: &str) -> String {
+    let is_common = |it: &&str| !it.contains(|it: char| it.is_ascii_digit() || it == '@');
+    text.split_whitespace().filter(is_common).collect::<Vec<_>>().join(" ")
+}
+
 /// Groups failures by cause, the most frequent first.
 fn group(found: impl Iterator<Item = (Event, Option<String>)>, rules: &Rules) -> Vec<(Key, Group)> {
     let mut groups: BTreeMap<Key, Group> = BTreeMap::new();
@@ -88,15 +114,18 @@ fn group(found: impl Iterator<Item = (Event, Option<String>)>, rules: &Rules) ->
             first: event.occurred_at,
             receivers: BTreeMap::new(),
             sources: BTreeSet::new(),
-            words: said.diagnostic.clone(),
+            words: BTreeMap::new(),
             event: event.id,
         });
         group.count += 1;
         group.last = group.last.max(event.occurred_at);
         group.first = group.first.min(event.occurred_at);
-        *group.receivers.entry(domain.unwrap_or_else(|| "erased".to_owned())).or_default() += 1;
+        let domain = domain.unwrap_or_else(|| "erased".to_owned());
+        if let Some(text) = event.testimony.diagnostic {
+            group.words.entry(domain.clone()).or_insert(text);
+        }
+        *group.receivers.entry(domain).or_default() += 1;
         group.sources.insert(event.source);
-        group.words = group.words.take().or(event.testimony.diagnostic);
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_by_key(|it| std::cmp::Reverse((it.1.count, it.1.last)));
@@ -112,8 +141,7 @@ fn block_list(event: &Event, rules: &Rules) -> Option<String> {
 
 fn told(at: usize, (fault, reason, list): &Key, group: &Group, span: Span, now: OffsetDateTime) -> Markup {
     let meaning = MeaningView::of(*reason);
-    let mut receivers: Vec<_> = group.receivers.iter().collect();
-    receivers.sort_by_key(|it| std::cmp::Reverse(*it.1));
+    let receivers = group.by_count();
     let title = format!("cause-{at}");
     html! {
         article.card.fault aria-labelledby=(title) {
@@ -128,8 +156,8 @@ fn told(at: usize, (fault, reason, list): &Key, group: &Group, span: Span, now: 
             }
             p { (meaning.explanation) }
             p.advice { strong { "What to do: " } (meaning.advice) }
-            @if let Some(text) = &group.words {
-                (quoted("The receiver's words", text))
+            @for (domain, text) in group.quotes() {
+                (quoted(html! { "The words for mail to " (shown(domain)) }, text))
                 @if let Some(help) = link(text) { p { "The receiver points to " a href=(help) rel="noreferrer noopener external" { (shown(&help)) } " (its own page, not checked by us)." } }
             }
             p {
@@ -173,6 +201,29 @@ fn link(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_receiver_is_quoted_once_and_those_that_refuse_most_come_first() {
+        let said = [
+            ("a.example", 1, "550 5.7.1 see https://a.example/help"),
+            ("b.example", 9, "554 <jane@b.example> your host 192.0.2.1 sends spam"),
+            ("c.example", 5, "554 <john@c.example> your host 192.0.2.7 sends spam"),
+            ("d.example", 4, "421 too many complaints"),
+            ("e.example", 3, "451 come back later"),
+            ("f.example", 2, "554 not now"),
+        ];
+        let group = Group {
+            count: 24,
+            last: OffsetDateTime::UNIX_EPOCH,
+            first: OffsetDateTime::UNIX_EPOCH,
+            receivers: said.iter().map(|(domain, count, _)| ((*domain).to_owned(), *count)).collect(),
+            sources: BTreeSet::new(),
+            words: said.iter().map(|(domain, _, text)| ((*domain).to_owned(), (*text).to_owned())).collect(),
+            event: EventId(uuid::Uuid::nil()),
+        };
+        let quoted: Vec<&str> = group.quotes().into_iter().map(|it| it.0.as_str()).collect();
+        assert_eq!(quoted, ["b.example", "d.example", "e.example"], "c.example says what b.example says");
+    }
 
     #[test]
     fn a_page_that_a_receiver_names_is_found_and_nothing_else() {

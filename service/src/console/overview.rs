@@ -19,6 +19,9 @@ use crate::http::{Problem, State};
 use crate::store::{OUTBOX_UP_TO, OutboxState, RECEIVERS_AMONG, ReceiptState, SOURCES_AMONG, SourceFigure, UNREAD_UP_TO};
 use crate::telemetry::{RelayState, SpoolFigures};
 
+/// Posts that nothing proved, from which on they are worth a word; strays are none.
+const UNPROVED_FROM: u64 = 20;
+
 /// Reasons that have bars of their own.
 const OWN_BARS: usize = 3;
 
@@ -41,6 +44,8 @@ struct Pipeline {
     spool: Option<SpoolFigures>,
     database_away: bool,
     sources: Vec<SourceFigure>,
+    /// Sources with many posts that nothing proved, and how many.
+    unproved: Vec<(String, u64)>,
 }
 
 /// The overview of a day, a week or a month.
@@ -80,13 +85,23 @@ pub(super) async fn get_overview(
 }
 
 async fn pipeline(state: &State) -> Result<Pipeline, Problem> {
+    let sources = state.store.source_figures().await?;
+    let names = state.config.sources.iter().map(|it| it.name.as_str()).chain([API_SOURCE]);
     Ok(Pipeline {
+        unproved: names.filter_map(|it| unproved(state, it, &sources)).collect(),
         outbox: state.store.outbox_glance().await?,
         relay: *state.relay.borrow(),
         spool: state.telemetry.spool_figures(),
         database_away: state.intake.presence().is_some_and(|(it, _)| !it.is_there()),
-        sources: state.store.source_figures().await?,
+        sources,
     })
+}
+
+/// Posts to a source that nothing proved, if they are many, and many beside those that were taken: as the alert of them counts.
+fn unproved(state: &State, name: &str, figures: &[SourceFigure]) -> Option<(String, u64)> {
+    let refused: u64 = state.telemetry.refused_of(name).into_iter().filter(|it| it.0.is_unproved()).map(|it| it.1).sum();
+    let taken = figures.iter().find(|it| it.source == name).map_or(0, |it| it.receipts);
+    (refused >= UNPROVED_FROM && refused > taken / 9).then(|| (name.to_owned(), refused))
 }
 
 impl Counted {
@@ -126,6 +141,10 @@ fn attention(quarantined: u64, unrecognised: u64, counted_: &Counted, pipeline: 
                 "The broker cannot be reached; messages wait in the outbox.".to_owned(),
                 "/console/quarantine#outbox",
             ));
+        }
+        for (source, count) in &it.unproved {
+            let text = format!("{} to {source} proved by nothing since the start.", counted(*count, "post", "posts"));
+            items.push((Tone::Watch, "refused", text, "/console#sources"));
         }
         if let Some(oldest) = it.outbox.oldest.filter(|at| now - *at > time::Duration::minutes(5)) {
             let text = format!(

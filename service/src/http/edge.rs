@@ -14,12 +14,13 @@ use bounce::esp::Provider;
 use futures_util::FutureExt;
 use secrecy::ExposeSecret;
 
+use crate::config::API_SOURCE;
 use crate::http::State;
 use crate::http::drain::UnderWay;
 use crate::http::keys::{Keys, require_token};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::store::Scope;
-use crate::telemetry::{RequestId, Telemetry};
+use crate::telemetry::{Refused, RequestId, Telemetry};
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +85,13 @@ pub(crate) async fn admit(
     let work = AssertUnwindSafe(async {
         match authorise(access, &request, &state).await {
             Ok(()) => next.call(request).await,
-            Err(problem) => Ok(request.error_response(problem)),
+            Err(problem) => {
+                // Whoever forges mails, or hands them in by a key that has ended, is counted as one who forges posts.
+                if access == Access::Key(Scope::Ingest) && problem.refused_for() == Refused::Credentials {
+                    state.telemetry.receipt_refused(API_SOURCE, Refused::Credentials);
+                }
+                Ok(request.error_response(problem))
+            }
         }
     });
     let (limit, key) = match patience {

@@ -96,6 +96,7 @@ pub(super) async fn post_message(
     let list = list_of(&state.store, &caller, asked.0.list.as_deref()).await?;
     let outcome = take(&state, list, &request, payload).await;
     let outcome = outcome.inspect_err(|it| state.telemetry.receipt_refused(API_SOURCE, it.refused_for()))?;
+    state.telemetry.post_taken(API_SOURCE, state.clock.now());
     Ok(match outcome.spooled {
         Some(receipt) => HttpResponse::Accepted().json(bare("spooled", receipt.0, outcome)),
         None => HttpResponse::Ok().json(recorded(&state.store, outcome).await?),

@@ -133,6 +133,13 @@ impl Row<'_> {
         let cause = words.iter().filter_map(|it| self.record.get(it)).find_map(cause_of);
         let said = self.record.any(&["reason", "detail", "description", "error", "note", "comment"]);
         let address = self.address(ADDRESSES)?;
+        // Where somebody named the cause, or a person gave the reason, what a server said does not matter.
+        if cause.is_none_or(|it| it == Cause::Hard)
+            && self.reading.cause.is_none()
+            && let Some(reason) = said.and_then(|it| self.senders_fault(it))
+        {
+            return Err(Refusal::SendersFault(reason));
+        }
         Ok(Entry {
             reason: said.and_then(|it| it.parse().ok()),
             since: self.past(&["since", "createdat", "created", "date", "timestamp", "suppressedat", "unsubscribedat"], "the date")?,
@@ -218,6 +225,12 @@ impl Row<'_> {
         };
         let since = self.past(&["created", "updated"], "created")?;
         let said = self.record.get("description");
+        if cause == Cause::Hard
+            && self.reading.cause.is_none()
+            && let Some(reason) = said.and_then(|it| self.senders_fault(it))
+        {
+            return Err(Refusal::SendersFault(reason));
+        }
         match said.and_then(own_words) {
             Some((cause, reason)) => Ok(Entry { reason, since, ..self.bare(address, cause) }),
             None => Ok(Entry { since, note: said.map(|it| without(it, &address)), ..self.bare(address, cause) }),
@@ -244,6 +257,15 @@ impl Row<'_> {
             return Err(Refusal::SendersFault(reason));
         }
         Ok(Entry { reason, since, note, ..self.bare(address, Cause::Hard) })
+    }
+
+    /// The fault of the sender that the words of a server tell. They begin with its code, which the notes of people do not.
+    fn senders_fault(&self, said: &str) -> Option<Reason> {
+        let mut report = Report::new(Kind::Bounce, None);
+        report.diagnostic = Some(said.to_owned());
+        let verdict = classify(&report, &self.reading.rules);
+        let is_a_servers = verdict.reply.is_some() || verdict.status.is_some();
+        verdict.reason.filter(|it| is_a_servers && it.fault().is_senders())
     }
 
     fn bare(&self, address: Address, cause: Cause) -> Entry {

@@ -172,7 +172,8 @@ fn the_lists_of_sparkpost() {
         {\"recipient\":\"a@example.org\",\"type\":\"transactional\",\"source\":\"Bounce Rule\",\"description\":\"550: no a@example.org\",\"created\":\"2026-03-04T05:06:07+00:00\"},\
         {\"recipient\":\"b@example.org\",\"type\":\"non_transactional\",\"source\":\"Spam Complaint\",\"created\":\"2026-03-04T05:06:07+00:00\"},\
         {\"recipient\":\"c@example.org\",\"non_transactional\":true,\"source\":\"Unsubscribe Link\"},\
-        {\"recipient\":\"d@example.org\",\"type\":\"transactional\",\"source\":\"Manually Added\"}],\
+        {\"recipient\":\"d@example.org\",\"type\":\"transactional\",\"source\":\"Manually Added\"},\
+        {\"recipient\":\"e@example.org\",\"type\":\"transactional\",\"source\":\"Bounce Rule\",\"description\":\"554 5.7.1 client host blocked using zen.spamhaus.org\"}],\
         \"links\":[{\"href\":\"x\",\"rel\":\"next\"}],\"total_count\":4}";
     let (format, rows) = read(json);
     assert_eq!(format, Format::Sparkpost);
@@ -183,6 +184,7 @@ fn the_lists_of_sparkpost() {
             "1 b@example.org complaint @2026-03-04T05:06:07Z",
             "1 c@example.org unsubscribe",
             "1 d@example.org manual_block",
+            "1 refused: the server refused for a fault of the sender (dnsbl_listed), which never blocks an address; name a cause to take it all the same",
         ]
     );
     let template =
@@ -216,6 +218,21 @@ fn addresses_alone_and_lists_of_others() {
     );
     let unsubscribes = read_with(b"jane@example.org\n", Reading { cause: Some(Cause::Unsubscribe), ..reading() }).unwrap();
     assert_eq!(told(unsubscribes).1, ["1 jane@example.org unsubscribe"]);
+}
+
+#[test]
+fn what_a_server_blames_on_the_sender_is_refused_in_any_list() {
+    let list = "email,reason,type\njane@example.org,\"554 5.7.1 Service unavailable; client host blocked using zen.spamhaus.org\",\n\
+        john@example.org,\"554 5.7.1 Service unavailable; client host blocked using zen.spamhaus.org\",hard\n\
+        joan@example.org,\"550 5.1.1 User unknown\",hard\nbob@example.org,she blocked us using her phone,\n\
+        eve@example.org,\"554 5.7.1 Service unavailable; client host blocked using zen.spamhaus.org\",unsubscribed\n";
+    let rows = read(list).1;
+    assert!(rows[..2].iter().all(|it| it.contains("refused: the server refused for a fault of the sender (dnsbl_listed")), "{rows:?}");
+    assert_eq!(rows[2], "4 joan@example.org hard (550 5.1.1 User unknown)");
+    assert_eq!(rows[3], "5 bob@example.org import (she blocked us using her phone)");
+    assert!(rows[4].starts_with("6 eve@example.org unsubscribe"), "her own wish: {}", rows[4]);
+    let named = read_with(list.as_bytes(), Reading { cause: Some(Cause::Hard), ..reading() }).unwrap();
+    assert!(told(named).1[0].starts_with("2 jane@example.org hard"), "a cause that is named holds");
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub enum SpoolError {
         source: io::Error,
     },
     /// Another process empties it.
-    #[error("{0}: another process uses this folder (spool.path); give each its own")]
+    #[error("{0}: another process uses this folder (spool.path): is `rebound serve` running already? Else give each its own")]
     InUse(PathBuf),
     /// It holds as much as it may.
     #[error("the spool holds as much as it may: {0} bytes (spool.max_bytes)")]

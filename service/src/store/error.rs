@@ -50,6 +50,15 @@ impl StoreError {
         matches!(self, Self::Outage(_) | Self::Collision(_))
     }
 
+    /// What the database said: the SQLSTATE, or what SQLite has in its place.
+    #[must_use]
+    pub fn code(&self) -> Option<String> {
+        match self {
+            Self::Outage(error) | Self::Collision(error) | Self::Data(error) | Self::Statement(error) => code_of(error),
+            _ => None,
+        }
+    }
+
     /// Whether it is to be expected of whatever is written: the database is away or in trouble, or its tables or rights are not what they
     /// should be. Anything else may be the fault of what was to be written.
     #[must_use]

@@ -52,6 +52,27 @@ bounce::vocabulary! {
     }
 }
 
+impl Refused {
+    /// Whether nothing proved who posts: somebody forges, or a credential has changed on one side.
+    #[must_use]
+    pub const fn is_unproved(self) -> bool {
+        match self {
+            Self::Credentials
+            | Self::CredentialMissing
+            | Self::CredentialMismatch
+            | Self::CredentialRepeated
+            | Self::Stale
+            | Self::Replayed
+            | Self::NotAllowed
+            | Self::NotConfigured
+            | Self::Certificate => true,
+            Self::Method | Self::MediaType | Self::Malformed | Self::TooManyEvents | Self::TooLarge | Self::Busy | Self::Unavailable => {
+                false
+            }
+        }
+    }
+}
+
 bounce::vocabulary! {
     /// What a check says of an address.
     pub enum Answer, "answer" {

@@ -46,6 +46,7 @@ enum Format {
     /// For people.
     Text,
     /// For programs.
+    #[value(alias = "json")]
     Jsonl,
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::finding::Finding;
 use crate::app::{self, AppError};
 use crate::cli::setup;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Sources};
 use crate::telemetry::chain;
 
 const AREA: &str = "configuration";
@@ -22,7 +22,11 @@ pub(super) fn look(file: Option<&Path>) -> (Vec<Finding>, Option<Config>) {
     if let Err(error) = app::load_rules(&config) {
         return (vec![Finding::unusable("rules", chain(&error), "`rebound rules check` looks at each rule of rules.files")], None);
     }
-    let mut findings = vec![Finding::ok(AREA, "can be used; `rebound config check` prints what is in effect")];
+    let whence = match Sources::of_process(file.map(Path::to_owned)).file {
+        Some(file) => file.display().to_string(),
+        None => "the environment and the defaults; no file was named, and there is no rebound.toml here".to_owned(),
+    };
+    let mut findings = vec![Finding::ok(AREA, format!("can be used (from {whence}); `rebound config check` prints what is in effect"))];
     if config.lists.is_empty() {
         findings.push(Finding::warning("lists", "no [[list]] is configured", "declare one: [[list]] name = \"acme.weekly\""));
     }

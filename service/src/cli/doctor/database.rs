@@ -44,7 +44,15 @@ fn failed(error: &StoreError) -> Finding {
         let remedy = "is it running, and is it reached from here under the host, port, user and database of database.url?";
         return Finding::away(AREA, chain(error), remedy);
     }
-    Finding::broken(AREA, chain(error), "does its user own the database, or may it at least make tables in it?")
+    // SQLSTATE: invalid_authorization_specification, invalid_password; invalid_catalog_name.
+    let remedy = match error.code().as_deref() {
+        Some("28000" | "28P01") => {
+            "correct user and password of database.url; Postgres says in its log what it missed, pg_hba.conf who may come"
+        }
+        Some("3D000") => "make it: `createdb --owner=USER NAME`, with the names of database.url",
+        _ => "does its user own the database, or may it at least make tables in it?",
+    };
+    Finding::broken(AREA, chain(error), remedy)
 }
 
 fn migrations(pending: usize, config: &DatabaseConfig) -> Finding {
@@ -76,6 +84,7 @@ async fn keys(store: &Store, now: OffsetDateTime) -> Finding {
     match store.keys().await {
         Ok(keys) => match keys.iter().filter(|it| it.is_live(now)).count() {
             0 => Finding::warning("API keys", "there is none", "`rebound keys create newsletter --scope read` makes one"),
+            1 => Finding::ok("API keys", "one opens the service"),
             count => Finding::ok("API keys", format!("{count} open the service")),
         },
         Err(error) => failed(&error),

@@ -14,7 +14,7 @@ use bounce::evaluate::{Answer, Evaluation, Label, labels};
 use bounce::mail::Mail;
 use bounce::report;
 
-use crate::cli::{Exit, messages, page, rules};
+use crate::cli::{Exit, Output, messages, page, rules};
 
 /// What stands among the failures of a message that brought the reader down.
 const PANIC: &str = "reading it ended in a panic; please report this message";
@@ -50,6 +50,9 @@ pub(super) struct Args {
     /// Write the run there, to compare a later one with. It holds addresses of the messages that are not right.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// How to print the run: json is what --json writes.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    format: Output,
     /// Compare with this earlier run, and end with 1 if something is worse.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
@@ -85,7 +88,10 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
         page.push_str(&text::comparison(&evaluation, earlier, comparison));
     }
     page.push_str(&text::unread(&unread));
-    page::stdout().write_all(page.as_bytes())?;
+    match args.format {
+        Output::Text => page::stdout().write_all(page.as_bytes())?,
+        Output::Json => args.format.tell(&evaluation, String::new)?,
+    }
     if let Some(file) = &args.json {
         let run = serde_json::to_string_pretty(&evaluation)?;
         std::fs::write(file, run).with_context(|| format!("the run cannot be written to {}", file.display()))?;

@@ -1,29 +1,60 @@
 //! `rebound rules explain`: which rules fit a text, and what is made of it in the end.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use bounce::classify::rules::{Matched, Tier};
-use bounce::classify::{Rules, classify};
+use bounce::classify::{Rules, Verdict, classify};
 use bounce::kind::Kind;
 use bounce::report::Report;
+use bounce::status::SmtpReply;
+use serde_json::json;
 
-use crate::cli::Exit;
 use crate::cli::classify::{codes, headline};
 use crate::cli::page::{self, BOLD, field, styled, wrap};
+use crate::cli::{Exit, Output};
 
 /// Columns before the fields of a rule.
 const INDENT: usize = 2;
 
 /// Explains.
-pub(super) fn run(rules: &Rules, text: &str) -> anyhow::Result<Exit> {
-    page::stdout().write_all(explain(rules, text).as_bytes())?;
+pub(super) fn run(rules: &Rules, text: &str, format: Output) -> anyhow::Result<Exit> {
+    match format {
+        Output::Text => page::stdout().write_all(explain(rules, text).as_bytes())?,
+        Output::Json => writeln!(io::stdout().lock(), "{}", serde_json::to_string_pretty(&view(rules, text))?)?,
+    }
     Ok(Exit::Success)
 }
 
-fn explain(rules: &Rules, text: &str) -> String {
+/// The same for programs.
+fn view(rules: &Rules, text: &str) -> serde_json::Value {
+    let verdict = judged(rules, text);
+    let rule = |it: &Matched<'_>| {
+        json!({
+            "rule": it.rule.id, "reason": it.rule.reason, "matched": it.pattern, "weight": weight(it.tier),
+            "file": it.rule.file, "line": it.rule.line, "source": it.rule.source,
+        })
+    };
+    json!({
+        "kind": verdict.kind,
+        "bounce_type": verdict.bounce_type,
+        "reason": verdict.reason,
+        "fault": verdict.fault,
+        "status": verdict.status.map(|it| it.to_string()),
+        "reply": verdict.reply.map(SmtpReply::code),
+        "rule": verdict.rule.0,
+        "meaning": verdict.meaning().map(|it| json!({ "explanation": it.explanation, "advice": it.advice, "retry": it.retry })),
+        "rules": rules.explain(text).iter().map(rule).collect::<Vec<_>>(),
+    })
+}
+
+fn judged(rules: &Rules, text: &str) -> Verdict {
     let report = Report { diagnostic: Some(text.to_owned()), ..Report::new(Kind::Bounce, None) };
-    let verdict = classify(&report, rules);
+    classify(&report, rules)
+}
+
+fn explain(rules: &Rules, text: &str) -> String {
+    let verdict = judged(rules, text);
     let mut out = format!("{}\n", headline(&verdict));
     let codes = codes(&verdict);
     if !codes.is_empty() {
@@ -84,6 +115,13 @@ mod tests {
             plain.contains("Rules that fit, the strongest first:") && plain.lines().all(|it| it.chars().count() <= page::WIDTH),
             "{plain}"
         );
+    }
+
+    #[test]
+    fn programs_are_told_the_same() {
+        let it = view(Rules::builtin(), "550 5.1.1 No such user here");
+        assert_eq!((&it["reason"], &it["fault"], &it["status"]), (&json!("user_unknown"), &json!("recipient"), &json!("5.1.1")));
+        assert_eq!(it["rules"][0]["rule"], it["rule"], "the winner comes first");
     }
 
     #[test]

@@ -5,14 +5,14 @@ mod explain;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bounce::classify::Rules;
 use bounce::classify::rules::Finding;
+use serde::Serialize;
 
-use crate::cli::{Exit, setup};
+use crate::cli::{Exit, Output, setup};
 
 /// Looks at the classification rules.
 #[derive(Debug, clap::Args)]
@@ -29,12 +29,18 @@ enum Command {
         /// Rule files; those of the configuration if none is given.
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// How to print what was found.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        format: Output,
     },
     /// Tells which rules fit what a server said, the winner first, and what follows from it.
     Explain {
         /// A file with rules that come before the built-in ones; may be given several times.
         #[arg(long, value_name = "FILE")]
         rules: Vec<PathBuf>,
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        format: Output,
         /// What the server said, such as "550 5.1.1 User unknown".
         #[arg(required = true)]
         text: Vec<String>,
@@ -44,18 +50,24 @@ enum Command {
 /// Does what was asked.
 pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     match &args.command {
-        Command::Check { files } if files.is_empty() => check(&setup::load(config)?.rules.files),
-        Command::Check { files } => check(files),
-        Command::Explain { rules, text } => explain::run(&load(rules, config)?, &text.join(" ")),
+        Command::Check { files, format } if files.is_empty() => check(&setup::load(config)?.rules.files, *format),
+        Command::Check { files, format } => check(files, *format),
+        Command::Explain { rules, format, text } => explain::run(&in_force(rules, config)?, &text.join(" "), *format),
     }
 }
 
-/// The rules of these files, else of the configuration that was named, before the built-in ones.
+/// The rules of these files, else of the configuration that was named, before the built-in ones: what reads mail without recording
+/// says the same in every folder.
 pub(super) fn load(files: &[PathBuf], config: Option<&Path>) -> anyhow::Result<Rules> {
     match config {
-        Some(_) if files.is_empty() => read(&setup::load(config)?.rules.files),
+        Some(_) if files.is_empty() => in_force(files, config),
         _ => read(files),
     }
+}
+
+/// The rules of these files, else those that a service of this configuration has.
+fn in_force(files: &[PathBuf], config: Option<&Path>) -> anyhow::Result<Rules> {
+    if files.is_empty() { read(&setup::load(config)?.rules.files) } else { read(files) }
 }
 
 fn read(files: &[PathBuf]) -> anyhow::Result<Rules> {
@@ -68,43 +80,65 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Rules> {
     Ok(Rules::load(&texts)?)
 }
 
-fn check(files: &[PathBuf]) -> anyhow::Result<Exit> {
+fn check(files: &[PathBuf], format: Output) -> anyhow::Result<Exit> {
     let rules = read(files)?;
-    let (text, exit) = checked(&rules, files);
-    io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(exit)
+    let found = checked(&rules, files);
+    format.tell(&found, || found.page(files))?;
+    Ok(if found.wrong.is_empty() { Exit::Success } else { Exit::Failure })
+}
+
+/// What was found in rules.
+#[derive(Debug, Serialize)]
+struct Checked {
+    /// Rules that were looked at: those of the files, or the built-in ones if there are none.
+    rules: usize,
+    /// The version of all rules together.
+    version: String,
+    wrong: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Checked {
+    fn page(&self, files: &[PathBuf]) -> String {
+        let mut text = String::new();
+        for (word, findings) in [("wrong", &self.wrong), ("note", &self.notes)] {
+            for it in findings {
+                let _ = writeln!(text, "{word}: {it}");
+            }
+        }
+        let result = match self.wrong.len() {
+            0 => "nothing is wrong with them".to_owned(),
+            1 => "1 thing is wrong".to_owned(),
+            many => format!("{many} things are wrong"),
+        };
+        let which = if files.is_empty() { "built-in rules" } else { "rules of yours" };
+        let _ = writeln!(text, "{} {which} (version of all: {}): {result}", self.rules, self.version);
+        if files.is_empty() {
+            text.push_str(
+                "No file of yours was looked at: `rules.files` of the configuration is empty. `rebound rules check FILE` looks at one.\n",
+            );
+        }
+        text
+    }
 }
 
 /// What is odd about the rules of these files; of the built-in ones, if there are none. That one rule fits the sample of
 /// another is worth knowing and no fault: the order decides.
-fn checked(rules: &Rules, files: &[PathBuf]) -> (String, Exit) {
+fn checked(rules: &Rules, files: &[PathBuf]) -> Checked {
     let is_own = |file: &str| files.is_empty() || files.iter().any(|it| it.display().to_string() == file);
     let own: HashSet<&str> = rules.all().iter().filter(|it| is_own(&it.file)).map(|it| it.id.as_str()).collect();
-    let (mut text, mut faults) = (String::new(), 0);
+    let mut found = Checked { rules: own.len(), version: rules.version().to_owned(), wrong: Vec::new(), notes: Vec::new() };
     for finding in rules.lint() {
-        let (id, is_fault) = match &finding {
-            Finding::Overlap { id, .. } => (id, false),
-            Finding::Duplicate { id, .. } | Finding::Shadowed { id, .. } | Finding::NoSource { id } => (id, true),
+        match &finding {
+            // Those of the built-in rules are ours to know, and nobody can do anything about them.
+            Finding::Overlap { id, .. } if !files.is_empty() && own.contains(id.as_str()) => found.notes.push(finding.to_string()),
+            Finding::Overlap { .. } => {}
+            Finding::Duplicate { id, .. } | Finding::Shadowed { id, .. } | Finding::NoSource { id } if !own.contains(id.as_str()) => {}
             // A kind of finding that is newer than this line counts as a fault, whoever's it is.
-            _ => {
-                faults += 1;
-                let _ = writeln!(text, "wrong: {finding}");
-                continue;
-            }
-        };
-        if own.contains(id.as_str()) {
-            faults += usize::from(is_fault);
-            let _ = writeln!(text, "{}: {finding}", if is_fault { "wrong" } else { "note" });
+            _ => found.wrong.push(finding.to_string()),
         }
     }
-    let result = match faults {
-        0 => "nothing is wrong with them".to_owned(),
-        1 => "1 thing is wrong".to_owned(),
-        many => format!("{many} things are wrong"),
-    };
-    let which = if files.is_empty() { "built-in rules" } else { "rules of yours" };
-    let _ = writeln!(text, "{} {which} (version of all: {}): {result}", own.len(), rules.version());
-    (text, if faults == 0 { Exit::Success } else { Exit::Failure })
+    found
 }
 
 #[cfg(test)]
@@ -123,17 +157,20 @@ mod tests {
             let files = [file.clone()];
             read(&files).map(|it| checked(&it, &files))
         };
-        let (text, exit) = check(OWN).unwrap();
-        assert!(exit == Exit::Success && text.starts_with("1 rules of yours"), "{text}");
-        let (text, exit) = check(&OWN.replace("our postmaster", "")).unwrap();
-        assert!(exit == Exit::Failure && text.starts_with("wrong: own.gone: has no source"), "{text}");
+        let found = check(OWN).unwrap();
+        let text = found.page(std::slice::from_ref(&file));
+        assert!(found.wrong.is_empty() && text.starts_with("1 rules of yours"), "{text}");
+        let found = check(&OWN.replace("our postmaster", "")).unwrap();
+        let text = found.page(std::slice::from_ref(&file));
+        assert!(found.wrong.len() == 1 && text.starts_with("wrong: own.gone: has no source"), "{text}");
         let error = check(&OWN.replace("she has left", "nobody left")).unwrap_err().to_string();
         assert!(error.contains("own.toml") && error.contains("own.gone"), "{error}");
     }
 
     #[test]
     fn the_built_in_rules_are_in_order() {
-        let (text, exit) = checked(&read(&[]).unwrap(), &[]);
-        assert_eq!(exit, Exit::Success, "{text}");
+        let found = checked(&read(&[]).unwrap(), &[]);
+        assert!(found.wrong.is_empty() && found.notes.is_empty(), "{found:?}");
+        assert!(found.page(&[]).contains("No file of yours was looked at"), "{found:?}");
     }
 }

@@ -35,6 +35,9 @@ enum Command {
     Test {
         /// Name of the source.
         name: String,
+        /// How to print the answer.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        format: Output,
     },
 }
 
@@ -49,6 +52,8 @@ struct SourceView {
     proved_by: Vec<&'static str>,
     /// Whether posts are taken that nothing proves.
     insecure: bool,
+    /// Addresses whose mail it gets by SMTP and LMTP.
+    recipients: Vec<String>,
     #[serde(with = "time::serde::rfc3339::option")]
     last_receipt_at: Option<OffsetDateTime>,
     /// Posts not taken since the service was started, by cause; null where it could not be asked.
@@ -67,7 +72,7 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     let client = client.build()?;
     setup::block_on(async {
         match &args.command {
-            Some(Command::Test { name }) => try_out::run(&config, name, &base, &client).await,
+            Some(Command::Test { name, format }) => try_out::run(&config, name, &base, &client, *format).await,
             None => {
                 let figures = figures::ask(&config, &base, &client).await;
                 if let Err(error) = &figures {
@@ -107,6 +112,7 @@ fn view(source: &SourceConfig, figures: Option<&figures::Figures>) -> SourceView
         post_to: post_to(source),
         proved_by: source.credentials.keys().into_iter().filter(|it| can_prove.contains(it) || beside.contains(it)).collect(),
         insecure: source.credentials.insecure,
+        recipients: source.recipients.iter().map(ToString::to_string).collect(),
         last_receipt_at: figures.and_then(|it| it.last_receipt_at(&source.name)),
         refused: figures.map(|it| it.refused(&source.name)),
     }
@@ -140,8 +146,12 @@ fn row(source: SourceView) -> Vec<String> {
     let proved_by = match (source.proved_by.is_empty(), source.insecure) {
         (false, _) => source.proved_by.join(", "),
         (true, true) => "nothing (insecure)".to_owned(),
-        (true, false) => "nothing: only by the API".to_owned(),
+        (true, false) => "nothing: takes no posts".to_owned(),
     };
+    let takes_posts = !source.proved_by.is_empty() || source.insecure;
+    let mail = (!source.recipients.is_empty()).then(|| format!("mail to {}", source.recipients.join(", ")));
+    let ways = takes_posts.then_some(source.post_to).into_iter().chain(mail).collect::<Vec<_>>().join("; ");
+    let ways = if ways.is_empty() { "-".to_owned() } else { ways };
     let last = match (&source.refused, source.last_receipt_at) {
         (_, Some(at)) => at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default(),
         (Some(_), None) => "none since the start".to_owned(),
@@ -157,7 +167,7 @@ fn row(source: SourceView) -> Vec<String> {
             }
         },
     );
-    vec![source.name, source.provider, source.post_to, proved_by, last, refused]
+    vec![source.name, source.provider, ways, proved_by, last, refused]
 }
 
 #[cfg(test)]
@@ -165,7 +175,7 @@ mod tests {
     use bounce::esp::Credentials;
 
     use super::*;
-    use crate::config::ListName;
+    use crate::config::{ListName, RecipientPattern};
 
     fn source(credentials: Credentials) -> SourceConfig {
         SourceConfig { credentials, ..SourceConfig::new("hook", "generic", ListName::parse("acme").unwrap()) }
@@ -191,6 +201,17 @@ mod tests {
         };
         let ses = SourceConfig { credentials: both, ..SourceConfig::new("ses", "ses", ListName::parse("acme").unwrap()) };
         assert_eq!(view(&ses, None).proved_by, ["topic_arns", "basic"]);
+    }
+
+    #[test]
+    fn a_source_of_mail_is_told_by_its_addresses_and_has_no_place_for_posts() {
+        let by_mail = SourceConfig {
+            recipients: vec![RecipientPattern::parse("b+*@bounces.example.com").unwrap()],
+            ..source(Credentials::default())
+        };
+        let told = row(view(&by_mail, None));
+        assert_eq!(told[2..4], ["mail to b+*@bounces.example.com", "nothing: takes no posts"]);
+        assert_eq!(row(view(&source(Credentials::default()), None))[2], "-", "only mailboxes and `rebound ingest` have it");
     }
 
     #[test]

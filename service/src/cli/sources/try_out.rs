@@ -1,14 +1,14 @@
 //! `rebound sources test`: a sample as the provider would post it, through the front door.
 
-use std::io::{self, Write as _};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bounce::esp::{Credentials, Sample, TEST_RECIPIENT, provider};
 use reqwest::header::HeaderName;
 use reqwest::{Method, RequestBuilder};
+use serde_json::json;
 
-use crate::cli::Exit;
+use crate::cli::{Exit, Output};
 use crate::clock::Clock;
 use crate::config::Config;
 
@@ -16,7 +16,7 @@ use crate::config::Config;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Posts the sample of a source and tells what was answered.
-pub(super) async fn run(config: &Config, name: &str, base: &url::Url, client: &reqwest::Client) -> anyhow::Result<Exit> {
+pub(super) async fn run(config: &Config, name: &str, base: &url::Url, client: &reqwest::Client, format: Output) -> anyhow::Result<Exit> {
     let Some(source) = config.sources.iter().find(|it| it.name == name) else {
         let known: Vec<_> = config.sources.iter().map(|it| it.name.as_str()).collect();
         bail!("there is no source {name:?}; known are {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") });
@@ -25,16 +25,20 @@ pub(super) async fn run(config: &Config, name: &str, base: &url::Url, client: &r
     let sample =
         provider.sample(&source.credentials, Clock::system().now()).with_context(|| format!("{name} cannot be tried from here"))?;
     let url = target(base, name, &source.credentials, &sample.query)?;
-    let answer = request(client, &url, sample, &source.credentials)?.send().await.with_context(|| format!("{base} cannot be reached"))?;
+    let unreached = || format!("{base} cannot be reached; is the service running? try --url");
+    let answer = request(client, &url, sample, &source.credentials)?.send().await.with_context(unreached)?;
     let status = answer.status();
     let body = answer.text().await.unwrap_or_default();
-    let mut out = io::stdout().lock();
-    if status.is_success() {
-        writeln!(out, "{name}: taken ({status}). It told of {TEST_RECIPIENT}, which no list takes notice of.")?;
-        return Ok(Exit::Success);
-    }
-    writeln!(out, "{name}: refused ({status}). {}", crate::cli::page::plain(body.trim()))?;
-    Ok(Exit::Failure)
+    let is_taken = status.is_success();
+    let view = json!({ "source": name, "taken": is_taken, "status": status.as_u16(), "answer": body.trim(), "recipient": TEST_RECIPIENT });
+    format.tell(&view, || {
+        if is_taken {
+            format!("{name}: taken ({status}). It told of {TEST_RECIPIENT}, which no list takes notice of.\n")
+        } else {
+            format!("{name}: refused ({status}). {}\n", crate::cli::page::plain(body.trim()))
+        }
+    })?;
+    Ok(if is_taken { Exit::Success } else { Exit::Failure })
 }
 
 /// Where to post. A secret goes into the path, as a segment of its own.

@@ -100,6 +100,22 @@ async fn the_overview_counts_what_came_and_says_what_needs_somebody() {
 }
 
 #[tokio::test]
+async fn many_posts_that_nothing_proves_need_attention_and_a_few_do_not() {
+    let bench = bench().await;
+    let admin = Browser::with(&bench, &bench.key).await;
+    let said = "posts to api proved by nothing since the start.";
+    for count in 1..=20 {
+        let forged = bench.request("POST", "/v1/messages?list=acme").bearer_auth("rbk_guessed");
+        assert_eq!(bench.send(forged).await.status, 401);
+        if count == 19 {
+            assert!(!admin.get("/console").await.text.contains(said));
+        }
+    }
+    let page = admin.get("/console").await;
+    assert!(page.text.contains(&format!("20 {said}")), "{}", page.text);
+}
+
+#[tokio::test]
 async fn events_are_found_by_what_they_say() {
     let bench = bench().await;
     let other = HARD.replace("jane@example.org", "john@example.net").replace("<1@", "<2@");

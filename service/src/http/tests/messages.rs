@@ -17,6 +17,22 @@ async fn a_bounce_is_recorded_and_blocks() {
     assert_eq!(change["recipient"], "jane@example.org");
     assert_eq!(bench.cause("acme.weekly", "jane@example.org").await.as_deref(), Some("hard"));
     assert_eq!(bench.metric("rebound_receipts_stored_total{outcome=\"new\",source=\"api\"}"), 1);
+    let last = bench.metric("rebound_source_last_receipt_timestamp_seconds{source=\"api\"}");
+    assert!(last > 0, "when something was handed in last is known, as it is of sources: {last}");
+}
+
+#[tokio::test]
+async fn messages_by_no_key_or_a_wrong_one_are_counted_as_forged() {
+    let bench = Bench::new().await;
+    let reader = bench.key_of("reader", &[Scope::Read], None).await;
+    for key in ["x", "rbk_0000000000000000000000000000000000000000000", &reader] {
+        let request = bench.request("POST", "/v1/messages?list=acme").bearer_auth(key);
+        assert!([401, 403].contains(&bench.send(request).await.status), "{key}");
+    }
+    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"api\",why=\"credentials\"}"), 3);
+    let request = bench.request("GET", "/v1/check?list=acme&address=a@b.example").bearer_auth("rbk_x");
+    assert_eq!(bench.send(request).await.status, 401);
+    assert_eq!(bench.metric("rebound_receipts_refused_total{source=\"api\",why=\"credentials\"}"), 3, "a question hands nothing in");
 }
 
 #[tokio::test]
