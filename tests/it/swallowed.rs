@@ -199,3 +199,22 @@ async fn what_is_owed_is_settled_at_a_stop() {
     assert_eq!(outbox.rows().await, []);
     assert_eq!(everything_in(&broker).await, committed);
 }
+
+#[tokio::test]
+async fn a_lock_that_is_granted_after_whoever_asked_lost_patience_is_free_for_others() {
+    let database = TestDatabase::postgres().await;
+    let direct = store_on(&database).await;
+    let wire = Proxy::before(database.url());
+    let store = store_at(wire.url(), Duration::from_secs(5)).await;
+    fill(&wire, &store).await;
+    wire.stall_answers_to("pg_try_advisory_lock");
+    let asking = {
+        let store = store.clone();
+        tokio::spawn(async move { store.relay_lock().await })
+    };
+    eventually("the lock is granted, and nobody hears of it", || async { wire.held() > 0 }).await;
+    asking.abort();
+    wire.resume();
+    eventually("another one gets it", || async { direct.relay_lock().await.unwrap().is_some() }).await;
+    store.close().await;
+}

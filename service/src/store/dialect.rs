@@ -133,9 +133,11 @@ async fn number(db: &impl ConnectionTrait, sql: &str, column: &str) -> Result<i6
     Ok(row.try_get("", column)?)
 }
 
-/// Holds other replicas off while one migrates; released at the end of the transaction.
+/// Holds other replicas off while one migrates; released at the end of the transaction. However long an index takes to be built, or
+/// another replica to build it, it is not cut off.
 pub(super) async fn lock_migration(tx: &DatabaseTransaction) -> Result<(), StoreError> {
     if tx.get_database_backend() == DbBackend::Postgres {
+        tx.execute_unprepared("set local statement_timeout = 0").await?;
         tx.execute_unprepared(&format!("select pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
     }
     Ok(())
@@ -155,14 +157,12 @@ impl ActiveLock {
         }
         let outage =
             |error: sqlx::Error| StoreError::from(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(std::sync::Arc::new(error))));
-        let mut connection = db.get_postgres_connection_pool().acquire().await.map_err(outage)?;
+        // Leaves the pool for good, which opens another in its place: the lock must go with the connection, also when it is granted after
+        // whoever asks has lost patience.
+        let mut connection = db.get_postgres_connection_pool().acquire().await.map_err(outage)?.detach();
         let taken: bool =
-            sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(key).fetch_one(&mut *connection).await.map_err(outage)?;
-        if taken {
-            // Leaves the pool for good, which opens another in its place: the lock must go with the connection.
-            return Ok(Some(Self { connection: Some(connection.detach()) }));
-        }
-        Ok(None)
+            sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(key).fetch_one(&mut connection).await.map_err(outage)?;
+        Ok(taken.then_some(Self { connection: Some(connection) }))
     }
 
     /// Whether the connection that holds the lock is still there; without it another process may be active.

@@ -25,6 +25,9 @@ use crate::store::{Store, rows};
 /// Events from which a history is long. A shorter one is read as fast as it is found out whether it must be.
 const LONG: u64 = 1000;
 
+/// Keys looked for by one statement, below the 32,766 parameters that SQLite takes.
+const KEYS_PER_STATEMENT: usize = 10_000;
+
 type Pair = (ListId, SubjectId);
 
 /// What a batch says of one subject within one boundary.
@@ -97,14 +100,21 @@ async fn long(tx: &DatabaseTransaction, subjects: BTreeSet<SubjectId>) -> Result
 
 /// Those of these keys under which something is known.
 async fn seen(tx: &DatabaseTransaction, keys: BTreeSet<FactKey>) -> Result<BTreeSet<FactKey>, StoreError> {
-    let found: Vec<Vec<u8>> = event_key::Entity::find()
-        .select_only()
-        .column(event_key::Column::Key)
-        .filter(among(tx, event_key::Column::Key, keys.iter().map(|it| it.0.to_vec().into())))
-        .into_tuple()
-        .all(tx)
-        .await?;
-    found.iter().map(|it| rows::sixteen("event_key", it).map(FactKey)).collect()
+    let keys: Vec<FactKey> = keys.into_iter().collect();
+    let mut seen = BTreeSet::new();
+    for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+        let found: Vec<Vec<u8>> = event_key::Entity::find()
+            .select_only()
+            .column(event_key::Column::Key)
+            .filter(among(tx, event_key::Column::Key, chunk.iter().map(|it| it.0.to_vec().into())))
+            .into_tuple()
+            .all(tx)
+            .await?;
+        for key in found {
+            seen.insert(FactKey(rows::sixteen("event_key", &key)?));
+        }
+    }
+    Ok(seen)
 }
 
 /// What is needed of a history beside its events.
@@ -146,7 +156,9 @@ impl Beside {
             rows.iter().filter_map(|it| Some((standing(it), *self.decided_at.get(&it.event?)?))).collect();
         let settled: Vec<Settled<'_>> = standings.iter().map(|(standing, at)| Settled { standing, decided_at: *at }).collect();
         let delivered = self.delivered.get(&pair).map(Vec::as_slice).unwrap_or_default();
-        said.facts.iter().all(|(it, keys, policy)| changes_nothing(&fact(it, keys), pair.0.key(), &settled, delivered, policy))
+        // Copies of one failure become one event, of the earliest time that any of them tells.
+        let Some(earliest) = said.facts.iter().map(|(it, ..)| it.occurred_at).min() else { return true };
+        said.facts.iter().all(|(it, keys, policy)| changes_nothing(&fact(it, keys, earliest), pair.0.key(), &settled, delivered, policy))
     }
 }
 
@@ -165,11 +177,11 @@ fn standing(row: &Suppression) -> Standing {
     }
 }
 
-/// What the fold would make of a fact that nobody has told before.
-fn fact(it: &IncomingFact, keys: &[FactKey]) -> Fact {
+/// What the fold would make of a fact that nobody has told before, had it happened then.
+fn fact(it: &IncomingFact, keys: &[FactKey], at: OffsetDateTime) -> Fact {
     let said = &it.testimony;
     Fact {
-        at: rows::kept(it.occurred_at),
+        at: rows::kept(at),
         key: keys.first().copied().unwrap_or(FactKey([0; 16])),
         list: it.list.id.key(),
         matter: Matter::Event {
@@ -177,7 +189,7 @@ fn fact(it: &IncomingFact, keys: &[FactKey]) -> Fact {
             bounce_type: said.bounce_type,
             reason: said.reason,
             weight: it.weight,
-            received: it.occurred_at,
+            received: at,
             messages: keys.to_vec(),
         },
     }
