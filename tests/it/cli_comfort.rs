@@ -28,7 +28,17 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
 /// What a command prints for programs, each line of it if there are several.
 fn json(folder: &Path, arguments: &[&str]) -> Value {
     let output = run(folder, arguments);
-    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""), "{arguments:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+    result(arguments, &output)
+}
+
+/// The same of one that tells people something besides.
+fn json_and_more(folder: &Path, arguments: &[&str]) -> Value {
+    result(arguments, &run(folder, arguments))
+}
+
+fn result(arguments: &[&str], output: &Output) -> Value {
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {output:?}"))
 }
 
@@ -56,6 +66,9 @@ async fn what_changes_something_tells_programs_what_it_did() {
     assert_eq!((&blocked["address"], &blocked["cause"], &blocked["expires_at"]), (&GONE.into(), &"manual_block".into(), &Value::Null));
     let allowed = json(folder, &["allow", GONE, "--list", "acme.weekly", "--expires", "3d", "--format", "json"]);
     assert_eq!((&allowed["cause"], allowed["expires_at"].is_string()), (&"manual_allow".into(), true));
+
+    let unknown = json_and_more(folder, &["erase", "nobody@corp.example", "--format", "json"]);
+    assert_eq!((&unknown["known"], &unknown["receipts"]), (&false.into(), &0.into()), "nobody needs to be asked: {unknown}");
 
     let import = json(folder, &["import", "list.csv", "--list", "acme.weekly", "--output", "json"]);
     let id = import["import_id"].as_str().unwrap();
@@ -99,6 +112,9 @@ fn in_the_wrong_folder_nobody_is_told_that_nothing_is_known() {
     let doctor = run(folder, &["doctor"]);
     let told = String::from_utf8_lossy(&doctor.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(told.contains("there is no rebound.toml here"), "{told}");
+    let named = tempfile::tempdir().unwrap();
+    std::fs::write(named.path().join("rebound.toml"), "[database]\nurl = \"sqlite://rebound.db?mode=rwc\"\n").unwrap();
+    assert_eq!(run(named.path(), &["why", GONE]).status.code(), Some(0), "it is named, if by its default");
     assert_eq!(run(folder, &["migrate"]).status.code(), Some(0), "whoever means it says so");
     let output = run(folder, &["why", GONE]);
     assert_eq!((output.status.code(), output.stdout.starts_with(GONE.as_bytes())), (Some(0), true), "{output:?}");

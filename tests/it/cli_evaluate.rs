@@ -26,11 +26,27 @@ fn folder(labels: &str) -> TempDir {
 }
 
 fn evaluate(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = output(folder, arguments);
+    (status.code(), [stdout, stderr].map(|it| String::from_utf8(it).unwrap()).concat())
+}
+
+fn output(folder: &Path, arguments: &[&str]) -> Output {
     let mails = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus");
     let mut program = rebound();
     program.current_dir(folder).args(["evaluate", "labels.jsonl", "--messages", mails]).args(arguments);
-    let Output { status, stdout, stderr } = program.output().unwrap();
-    (status.code(), [stdout, stderr].map(|it| String::from_utf8(it).unwrap()).concat())
+    program.output().unwrap()
+}
+
+#[test]
+fn whoever_takes_the_run_as_json_is_told_beside_it_why_it_failed() {
+    let missing = r#"{"id": "a", "path": "missing.eml", "expected": []}"#;
+    let folder = folder(&format!("{LABELS}{missing}\n"));
+    assert_eq!(evaluate(folder.path(), &["--json", "first.json"]).0, Some(1));
+    let output = output(folder.path(), &["--rules", "own.toml", "--baseline", "first.json", "--format", "json"]);
+    let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), &run["total"]["messages"]), (Some(1), &3.into()), "{told}");
+    assert!(told.contains("worse: two") && told.contains("1 messages could not be read"), "{told}");
 }
 
 #[test]

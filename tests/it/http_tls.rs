@@ -149,17 +149,30 @@ async fn https_is_spoken_in_its_versions_and_plain_http_is_not() {
     assert_eq!(answered, Ok(true), "those who say nothing keep nobody waiting");
 }
 
-/// Asks whether it is alive by HTTP/2 (RFC 9113), with so many octets in further fields; the first octet of the answer's fields.
-async fn by_http_2(replica: &Replica, trusted: &str, padding: usize) -> u8 {
+/// The length of a text in a head (RFC 7541 section 5.1, with a prefix of 7 bits).
+fn length(octets: usize) -> Vec<u8> {
+    let Some(mut rest) = octets.checked_sub(127) else { return vec![u8::try_from(octets).unwrap()] };
+    let mut length = vec![127];
+    while rest > 127 {
+        length.push(u8::try_from(rest % 128).unwrap() | 128);
+        rest /= 128;
+    }
+    length.push(u8::try_from(rest).unwrap());
+    length
+}
+
+/// Asks whether it is alive by HTTP/2 (RFC 9113), with so many further fields of so many octets; the first octet of the answer's fields.
+async fn by_http_2(replica: &Replica, trusted: &str, more: usize, octets: usize) -> u8 {
     let mut stream = offering(replica, trusted, b"h2").await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    // GET https://bounces.example.com/healthz, by the static table, and fields of 64 octets that are in no table.
+    // GET https://bounces.example.com/healthz, by the static table, and fields that are in no table.
     let mut fields = vec![0x82, 0x87, 0x41, u8::try_from(NAME.len()).unwrap()];
     fields.extend_from_slice(NAME.as_bytes());
     fields.extend_from_slice(b"\x04\x08/healthz");
-    for _ in 0..padding / 64 {
-        fields.extend_from_slice(b"\x00\x01x\x40");
-        fields.extend_from_slice(&[b'y'; 64]);
+    for _ in 0..more {
+        fields.extend_from_slice(b"\x00\x01x");
+        fields.extend_from_slice(&length(octets));
+        fields.resize(fields.len() + octets, b'y');
     }
     // A preface and empty settings; then frames of the greatest size, the last of which ends the head, and the first the request.
     let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
@@ -190,8 +203,12 @@ async fn http_2_is_spoken_to_whoever_offers_it() {
     let trusted = files.renew(30);
     let replica = files.installation(database.url()).serve().await;
     // `:status: 200` and `400` of the static table (RFC 7541 appendix A).
-    assert_eq!(by_http_2(&replica, &trusted, 1 << 10).await, 0x88);
-    assert_eq!(by_http_2(&replica, &trusted, 200 << 10).await, 0x8c, "a head that HTTP/1 would not let through either");
+    assert_eq!(by_http_2(&replica, &trusted, 90, 1 << 10).await, 0x88);
+    assert_eq!(by_http_2(&replica, &trusted, 90, 2 << 10).await, 0x8c, "a head that HTTP/1 would not let through either");
+    assert_eq!(by_http_2(&replica, &trusted, 96, 0).await, 0x88);
+    for many in [97, 30_000] {
+        assert_eq!(by_http_2(&replica, &trusted, many, 0).await, 0x8c, "{many} fields with nothing in them");
+    }
     let stream = offering(&replica, &trusted, b"http/1.1").await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
 }

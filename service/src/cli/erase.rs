@@ -76,8 +76,11 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
             let look = store.erase(request(Erasing::Look), clock.now()).await?;
             let unread = unread(&store, &address, Erasing::Look).await?;
             let mut out = io::stderr().lock();
-            out.write_all(sentences(&ErasureView { unread, ..view(&store, &look, block).await? }, "would ").as_bytes())?;
-            if look.known == Known::Never && unread == 0 {
+            let look = ErasureView { unread, ..view(&store, &look, block).await? };
+            out.write_all(sentences(&look, "would ").as_bytes())?;
+            if !look.known && unread == 0 {
+                // It was said above; programs read nothing else.
+                args.format.tell(&look, String::new)?;
                 return Ok(Exit::Success);
             }
             if !agreed()? {
@@ -87,11 +90,7 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
         }
         let done = view(&store, &store.erase(request(Erasing::Do), clock.now()).await?, block).await?;
         let done = ErasureView { unread: unread(&store, &address, Erasing::Do).await?, ..done };
-        let text = match args.format {
-            Output::Json => serde_json::to_string_pretty(&done)? + "\n",
-            Output::Text => sentences(&done, ""),
-        };
-        io::stdout().lock().write_all(text.as_bytes())?;
+        args.format.tell(&done, || sentences(&done, ""))?;
         Ok(Exit::Success)
     })
 }

@@ -4,7 +4,8 @@
 //! Results go to standard output, everything else to standard error. Exit codes are those of `sysexits.h` where somebody acts
 //! on them: 0 done, 1 failed, 2 wrong arguments, 65 the input is no message or no list, or not all of it can be taken, 66 it cannot be
 //! read, 70 a fault of ours, 75 come again (the database is away), 77 it may not be read, 78 the configuration cannot be used.
-//! A command that prints something takes `--format json`, or prints JSON in any case.
+//! A command with results of more than a word takes `--format json` (`import` has `--output`), or prints JSON in any case. `serve`, `demo`
+//! and `completions` have none.
 
 mod check;
 mod classify;
@@ -56,7 +57,7 @@ use crate::telemetry::chain;
 
 /// What follows the help of the whole.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments; 65 the input is no message, address or list, or some lines of a list were refused; \
-66 it cannot be read, 77 it may not be, 70 a fault of ours (ingest); 75 come again, the database is away, or the broker (doctor); \
+66 it cannot be read, 77 it may not be, 70 a fault of ours (ingest); 75 come again, the database is away, or (doctor) the broker or a mailbox; \
 78 the configuration cannot be used.";
 
 /// Reads mail that comes back and keeps the lists of addresses to stop mailing.

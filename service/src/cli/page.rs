@@ -30,6 +30,11 @@ pub(super) fn stdout() -> impl io::Write {
     anstream::AutoStream::auto(io::stdout()).lock()
 }
 
+/// Standard error, likewise.
+pub(super) fn stderr() -> impl io::Write {
+    anstream::AutoStream::auto(io::stderr()).lock()
+}
+
 /// A piece of text in a style.
 pub(super) fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")

@@ -39,7 +39,8 @@ pub(super) async fn store(config: &Config, clock: &Clock) -> anyhow::Result<Stor
 /// is known of an address, or that it is erased, by a database that was made this moment.
 fn hold_to_a_database(config: &Config) -> Result<(), ConfigError> {
     let url = config.database.url.expose();
-    let is_chosen = url != DatabaseConfig::default().url.expose();
+    // One that a command has put in the place of the default is named nowhere.
+    let is_chosen = config.is_database_named || url != DatabaseConfig::default().url.expose();
     match sqlite_file(url).filter(|it| !is_chosen && !it.exists()) {
         None => Ok(()),
         Some(file) => Err(ConfigError { problems: vec![no_database(&file)] }),

@@ -105,6 +105,8 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// `[[mailbox]]`.
     pub mailboxes: Vec<MailboxConfig>,
+    /// Whether somebody has written `database.url`, be it as it is by default.
+    pub is_database_named: bool,
 }
 
 /// Reads and checks the configuration and prints what is in effect: `rebound config check`.
@@ -133,7 +135,10 @@ impl Config {
             findings.add_failed_checks(error.problems.into_iter().map(located));
         }
         match config {
-            Some(config) if findings.problems.is_empty() => Ok(config),
+            Some(config) if findings.problems.is_empty() => {
+                let origin = tree::origin_of(&layers, "database.url");
+                Ok(Self { is_database_named: origin.is_some_and(|it| it != Origin::Default), ..config })
+            }
             _ => Err(ConfigError { problems: findings.problems }),
         }
     }
@@ -323,6 +328,7 @@ impl Section for Config {
             lists: reader.sections("list"),
             sources: reader.sections("source"),
             mailboxes: reader.sections("mailbox"),
+            is_database_named: false,
         })
     }
 

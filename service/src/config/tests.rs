@@ -49,6 +49,15 @@ fn the_default_file_equals_the_default_structs() {
 }
 
 #[test]
+fn a_database_is_named_by_whoever_writes_the_default_too() {
+    let default = "sqlite://rebound.db?mode=rwc";
+    let named = |text: &str, variables: &[(&str, &str)]| load(text, variables).unwrap().is_database_named;
+    assert!(named(&format!("[database]\nurl = \"{default}\"\n"), &[]));
+    assert!(named("", &[("REBOUND__DATABASE__URL", default)]));
+    assert!(!named("", &[]) && !named("[database]\nmax_connections = 5\n", &[]));
+}
+
+#[test]
 fn the_default_file_names_every_key() {
     let folder = tempfile::tempdir().unwrap();
     let mut findings = Findings::default();

@@ -56,6 +56,8 @@ const OPERATION: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// Octets of a head. Those of HTTP/1 the framework holds to as many; of HTTP/2 it lets 16 MiB through, which would lie there for as
 /// long as a body may take that never comes.
 const HEAD: usize = 128 << 10;
+/// Fields of a head: as many as the framework takes of HTTP/1, each of which costs more than its octets.
+const FIELDS: usize = 96;
 
 /// A handler ended in a panic. The hook has logged it.
 #[derive(Debug, thiserror::Error)]
@@ -114,8 +116,11 @@ pub(crate) async fn admit(
     Ok(ServiceResponse::from_err(problem, held))
 }
 
-/// Whether a head has more octets than are taken.
+/// Whether a head has more fields or octets than are taken.
 fn is_overlong(request: &HttpRequest) -> bool {
+    if request.headers().len() > FIELDS {
+        return true;
+    }
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
     request.uri().path_and_query().map_or(0, |it| it.as_str().len()) + fields.sum::<usize>() > HEAD
 }

@@ -1,6 +1,6 @@
 //! The SMTP and LMTP listeners: whether each can listen, or is served by us already, and whether those who write are taken in.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
@@ -59,20 +59,28 @@ fn unheard(config: &Config) -> Option<Finding> {
 async fn port(listen: SocketAddr, greeting: &str, key: &str) -> Finding {
     match TcpListener::bind(listen) {
         Ok(_) => Finding::ok(AREA, format!("{listen} is free; no service runs here")),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            let connected = timeout(PATIENCE, TcpStream::connect(near(listen))).await.ok().and_then(Result::ok);
-            let heard = match connected {
-                Some(stream) => hear(stream).await,
-                None => None,
-            };
-            served(&listen, heard.as_deref(), greeting, key)
+        Err(error) => unbound(listen, &error, greeting, key).await,
+    }
+}
+
+/// What a port is that we may not have. The right to one below 1024 is asked for before it is looked whether somebody has it, so that
+/// is seen by connecting alone.
+async fn unbound(listen: SocketAddr, error: &io::Error, greeting: &str, key: &str) -> Finding {
+    let connected = match error.kind() {
+        ErrorKind::AddrInUse | ErrorKind::PermissionDenied => {
+            timeout(PATIENCE, TcpStream::connect(near(listen))).await.ok().and_then(Result::ok)
         }
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Finding::unusable(
+        _ => None,
+    };
+    match (connected, error.kind()) {
+        (Some(stream), _) => served(&listen, hear(stream).await.as_deref(), greeting, key),
+        (None, ErrorKind::AddrInUse) => served(&listen, None, greeting, key),
+        (None, ErrorKind::PermissionDenied) => Finding::unusable(
             AREA,
             format!("{listen} may not be listened on: {error}"),
             "give the service CAP_NET_BIND_SERVICE (docs/smtp.md; is this run as its user?), or a port above 1023 that 25 is mapped to",
         ),
-        Err(error) => Finding::unusable(
+        (None, _) => Finding::unusable(
             AREA,
             format!("{listen} cannot be listened on: {error}"),
             format!("correct {key}: an address of this machine, or 0.0.0.0 for all"),
@@ -182,6 +190,22 @@ mod tests {
         assert_eq!(health(Some("220 localhost LMTP Rebound")), Health::Warning);
         assert_eq!(health(Some("421 4.3.2 Too many connections, come again")), Health::Warning);
         assert_eq!([health(Some("220 mx.example ESMTP Postfix")), health(Some("")), health(None)], [Health::Broken; 3]);
+    }
+
+    #[tokio::test]
+    async fn a_port_that_only_the_service_may_have_is_told_by_who_listens() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listen = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for (mut stream, said) in listener.incoming().flatten().zip(["220 mx ESMTP Rebound\r\n", "220 mx ESMTP Postfix\r\n"]) {
+                io::Write::write_all(&mut stream, said.as_bytes()).unwrap();
+            }
+        });
+        let denied = io::Error::from(ErrorKind::PermissionDenied);
+        let look = async || unbound(listen, &denied, "220 mx ESMTP Rebound", "smtp.listen").await.health;
+        assert_eq!((look().await, look().await), (Health::Ok, Health::Broken));
+        let nobody = { TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap() };
+        assert_eq!(unbound(nobody, &denied, "", "smtp.listen").await.health, Health::Unusable);
     }
 
     #[tokio::test]

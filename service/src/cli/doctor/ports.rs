@@ -1,10 +1,12 @@
 //! The port that the service listens on: free, or taken by the service itself.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use reqwest::tls::TlsInfo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::finding::Finding;
 use crate::config::HttpConfig;
@@ -18,12 +20,23 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn look(config: &HttpConfig) -> Finding {
     match TcpListener::bind(config.listen) {
         Ok(_) => Finding::ok(AREA, format!("{} is free; no service runs here", config.listen)),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => taken(config).await,
-        Err(error) => {
-            let remedy = "correct http.listen: an address of this machine, and a port above 1023 or the capability to bind it";
-            Finding::unusable(AREA, format!("{} cannot be listened on: {error}", config.listen), remedy)
-        }
+        Err(error) => unbound(config, &error).await,
     }
+}
+
+/// What it is if we may not have it. The right to a port below 1024 is asked for before it is looked whether somebody has it, so that is
+/// seen by connecting alone.
+async fn unbound(config: &HttpConfig, error: &io::Error) -> Finding {
+    let is_taken = match error.kind() {
+        ErrorKind::AddrInUse => true,
+        ErrorKind::PermissionDenied => matches!(timeout(PATIENCE, TcpStream::connect(near(config.listen))).await, Ok(Ok(_))),
+        _ => false,
+    };
+    if is_taken {
+        return taken(config).await;
+    }
+    let remedy = "correct http.listen: an address of this machine, and a port above 1023 or the capability to bind it";
+    Finding::unusable(AREA, format!("{} cannot be listened on: {error}", config.listen), remedy)
 }
 
 /// Where a listener of this machine is reached from here.
@@ -81,4 +94,21 @@ async fn asked(base: &str) -> Option<Said> {
     answer["database"].as_str()?;
     let status = answer["status"].as_str().filter(|it| matches!(*it, "ready" | "spooling" | "stopping" | "not_ready"))?;
     Some(Said { status: status.to_owned(), certificate })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Health;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_only_the_service_may_have_is_told_by_who_listens() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = HttpConfig { listen: listener.local_addr().unwrap(), ..HttpConfig::default() };
+        std::thread::spawn(move || listener.incoming().for_each(drop));
+        let denied = io::Error::from(ErrorKind::PermissionDenied);
+        assert_eq!(unbound(&config, &denied).await.health, Health::Broken, "by another program");
+        let listen = { TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap() };
+        assert_eq!(unbound(&HttpConfig { listen, ..config }, &denied).await.health, Health::Unusable);
+    }
 }

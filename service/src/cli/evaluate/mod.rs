@@ -50,7 +50,7 @@ pub(super) struct Args {
     /// Write the run there, to compare a later one with. It holds addresses of the messages that are not right.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// How to print the run: json is what --json writes.
+    /// How to print the run: json is what --json writes. What could not be read, and the comparison, go to standard error then.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     format: Output,
     /// Compare with this earlier run, and end with 1 if something is worse.
@@ -77,20 +77,25 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     let rules = rules::load(&args.rules, config)?;
     let labels = labels(&read(&args.labels, "labels")?).with_context(|| format!("{}", args.labels.display()))?;
     let baseline = args.baseline.as_deref().map(earlier).transpose()?;
-    let beside = args.labels.parent().unwrap_or(Path::new(""));
-    let Run { evaluation, unread } = evaluate(&labels, args.messages.as_deref().unwrap_or(beside), &rules);
+    let folder = args.labels.parent().unwrap_or(Path::new(""));
+    let Run { evaluation, unread } = evaluate(&labels, args.messages.as_deref().unwrap_or(folder), &rules);
     let mut page = text::evaluation(&evaluation);
     if args.failing {
         page.push_str(&text::failing(&evaluation));
     }
     let comparison = baseline.map(|earlier| (evaluation.since(&earlier), earlier));
+    // What the run itself does not say.
+    let mut beside = String::new();
     if let Some((comparison, earlier)) = &comparison {
-        page.push_str(&text::comparison(&evaluation, earlier, comparison));
+        beside.push_str(&text::comparison(&evaluation, earlier, comparison));
     }
-    page.push_str(&text::unread(&unread));
+    beside.push_str(&text::unread(&unread));
     match args.format {
-        Output::Text => page::stdout().write_all(page.as_bytes())?,
-        Output::Json => args.format.tell(&evaluation, String::new)?,
+        Output::Text => page::stdout().write_all((page + &beside).as_bytes())?,
+        Output::Json => {
+            args.format.tell(&evaluation, String::new)?;
+            page::stderr().write_all(beside.as_bytes())?;
+        }
     }
     if let Some(file) = &args.json {
         let run = serde_json::to_string_pretty(&evaluation)?;

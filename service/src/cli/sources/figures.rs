@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::{Context as _, bail};
+use reqwest::{StatusCode, header};
 use secrecy::ExposeSecret as _;
 use time::OffsetDateTime;
 
+use crate::cli::page::plain;
 use crate::config::Config;
 
 /// How long the service may take to answer.
@@ -24,7 +27,18 @@ pub(super) async fn ask(config: &Config, base: &url::Url, client: &reqwest::Clie
     if let Some(token) = &config.telemetry.metrics_token {
         request = request.bearer_auth(token.expose_secret());
     }
-    Ok(read(&request.send().await?.error_for_status()?.text().await?))
+    let answer = request.send().await.context("no answer; is the service running? try --url")?;
+    let status = answer.status();
+    if status == StatusCode::UNAUTHORIZED {
+        bail!("{status}; is its telemetry.metrics_token another than the one here?");
+    }
+    // Where a proxy sends us somewhere else there are no figures either.
+    if !status.is_success() {
+        let elsewhere = answer.headers().get(header::LOCATION).and_then(|it| it.to_str().ok());
+        let elsewhere = elsewhere.map(|it| format!(", {}", plain(it))).unwrap_or_default();
+        bail!("{status}{elsewhere}; let --url name the service itself, for a proxy may have answered in its place");
+    }
+    Ok(read(&answer.text().await.context("the answer broke off")?))
 }
 
 /// Reads the text exposition format, as far as it is about sources.
@@ -85,5 +99,26 @@ mod tests {
         assert_eq!(figures.refused("ses-prod"), BTreeMap::from([("stale".to_owned(), 2)]));
         assert_eq!(figures.last_receipt_at("ses-prod").map(OffsetDateTime::unix_timestamp), Some(1_767_225_600));
         assert_eq!((figures.refused("quiet"), figures.last_receipt_at("quiet")), (BTreeMap::new(), None));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_no_success_has_no_figures() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = url::Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        std::thread::spawn(move || {
+            let heads = ["301 Moved Permanently\r\nLocation: https://h.example/metrics", "401 Unauthorized"];
+            for (mut stream, head) in listener.incoming().flatten().zip(heads) {
+                // A request without a body is there as a whole once anything is.
+                std::io::Read::read(&mut stream, &mut [0; 4096]).unwrap();
+                let answer = format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                std::io::Write::write_all(&mut stream, answer.as_bytes()).unwrap();
+            }
+        });
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let told = async || ask(&Config::default(), &base, &client).await.unwrap_err().to_string();
+        let moved = told().await;
+        assert!(moved.contains("301") && moved.contains("https://h.example/metrics") && moved.contains("--url"), "{moved}");
+        let refused = told().await;
+        assert!(refused.contains("telemetry.metrics_token"), "{refused}");
     }
 }

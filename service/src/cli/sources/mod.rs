@@ -5,6 +5,7 @@ mod figures;
 mod try_out;
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use bounce::esp::provider;
@@ -20,8 +21,8 @@ use crate::config::{Config, SourceConfig};
 pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// How to print them.
-    #[arg(long, value_enum, default_value_t = Output::Text)]
+    /// How to print them, or the answer.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     format: Output,
     /// Where the running service is reached; else where the configuration lets it listen.
     #[arg(long, global = true, value_name = "URL")]
@@ -35,9 +36,6 @@ enum Command {
     Test {
         /// Name of the source.
         name: String,
-        /// How to print the answer.
-        #[arg(long, value_enum, default_value_t = Output::Text)]
-        format: Output,
     },
 }
 
@@ -66,20 +64,17 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     let (base, client) = match &args.url {
         Some(url) => (url.clone(), client),
-        // To ourselves, at an address that no certificate is for. Whoever listens there is believed, as without TLS.
-        None => (address_of(&config)?, client.tls_danger_accept_invalid_certs(true)),
+        // At an address that no certificate is for.
+        None => (address_of(&config)?, client.tls_danger_accept_invalid_certs(is_here(config.http.listen))),
     };
     let client = client.build()?;
     setup::block_on(async {
         match &args.command {
-            Some(Command::Test { name, format }) => try_out::run(&config, name, &base, &client, *format).await,
+            Some(Command::Test { name }) => try_out::run(&config, name, &base, &client, args.format).await,
             None => {
                 let figures = figures::ask(&config, &base, &client).await;
                 if let Err(error) = &figures {
-                    writeln!(
-                        io::stderr().lock(),
-                        "rebound: {base} cannot be asked what came of them ({error}); is the service running? try --url"
-                    )?;
+                    writeln!(io::stderr().lock(), "rebound: {base} cannot be asked what came of them: {error:#}")?;
                 }
                 let figures = figures.ok();
                 let views = config.sources.iter().map(|it| view(it, figures.as_ref())).collect();
@@ -88,6 +83,13 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<Exit> {
             }
         }
     })
+}
+
+/// Whether it can only be this machine that listens there, which is then believed under any certificate, as without TLS. Anywhere else it
+/// may be another that is told the secrets.
+fn is_here(listen: SocketAddr) -> bool {
+    let ip = listen.ip().to_canonical();
+    ip.is_loopback() || ip.is_unspecified()
 }
 
 /// Where the service of this configuration is reached from this machine.
@@ -179,6 +181,29 @@ mod tests {
 
     fn source(credentials: Credentials) -> SourceConfig {
         SourceConfig { credentials, ..SourceConfig::new("hook", "generic", ListName::parse("acme").unwrap()) }
+    }
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn the_form_of_the_answer_may_be_named_before_and_after_the_test() {
+        for line in [&["sources", "--format", "json", "test", "x"][..], &["sources", "test", "x", "--format", "json"]] {
+            assert_eq!(<Line as clap::Parser>::try_parse_from(line).unwrap().args.format, Output::Json, "{line:?}");
+        }
+        assert_eq!(<Line as clap::Parser>::try_parse_from(["sources", "test", "x"]).unwrap().args.format, Output::Text);
+    }
+
+    #[test]
+    fn only_this_machine_is_believed_under_any_certificate() {
+        for (listen, here) in
+            [("127.0.0.1:1", true), ("[::]:1", true), ("0.0.0.0:1", true), ("192.0.2.1:1", false), ("[2001:db8::1]:1", false)]
+        {
+            assert_eq!(is_here(listen.parse().unwrap()), here, "{listen}");
+        }
     }
 
     #[test]
