@@ -5,8 +5,8 @@
 //! verdict) never blocks an address, whoever's list it stands on, unless whoever imports it names the cause.
 
 use bounce::address::Address;
-use bounce::classify::{Verdict, classify};
 use bounce::classify::reason::Reason;
+use bounce::classify::{Verdict, classify};
 use bounce::kind::Kind;
 use bounce::policy::Cause;
 use bounce::report::Report;
