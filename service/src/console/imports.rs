@@ -17,7 +17,7 @@ use crate::console::form::{Asked, Fields, Form, TOKEN};
 use crate::console::page::{Page, Place, see};
 use crate::console::session::Visit;
 use crate::console::shown::shown;
-use crate::console::uploads::{KEPT_FOR, Upload, Uploads};
+use crate::console::uploads::{KEPT_FOR, Step, Upload, Uploads};
 use crate::http::imports::{self, Wanted};
 use crate::http::keys::Caller;
 use crate::http::{Limit, Problem, ProblemKind, State, spool_stream};
@@ -82,12 +82,12 @@ pub(super) async fn post_import(
     let (import, _) = imports::order(&state, &caller, Wanted { list, file, format, cause, mode }, room).await?;
     if let Some(file) = again {
         uploads.keep(import.id, visit.mark(), Upload { file, format, cause }, Instant::now());
-        uploads.let_go_in_time();
+        drop(uploads.let_go_in_time());
     }
     Ok(see(&format!("/console/imports/{}", import.id)))
 }
 
-/// Imports what was previewed, where its file is still kept here.
+/// Imports what was previewed, where its file is still kept here. Who asks again is led to the same import.
 pub(super) async fn post_confirm(
     state: web::Data<State>,
     uploads: web::Data<Uploads>,
@@ -100,14 +100,23 @@ pub(super) async fn post_confirm(
     if !has_been_seen(&preview) {
         return Err(Problem::new(ProblemKind::Conflict, "there is no preview here that has come to its end"));
     }
-    let room = state.transfers.room()?;
-    let Some(Upload { file, format, cause }) = uploads.take(preview.id, visit.mark(), Instant::now()) else {
-        let content = html! { div.card { (choose_again(&preview, &uploads)) } };
-        return Ok(Page::new(&visit, Place::Imports, "Nothing was imported", &content).with(StatusCode::GONE).answer());
+    let turn = uploads.turn().await;
+    let import = match uploads.find(preview.id, visit.mark(), Instant::now()).map_err(Problem::internal)? {
+        Some(Step::Imported(import)) => import,
+        Some(Step::Previewed(Upload { file, format, cause })) => {
+            let room = state.transfers.room()?;
+            let wanted = Wanted { list: preview.list, file, format, cause, mode: ImportMode::Real };
+            let (import, _) = imports::order(&state, &caller, wanted, room).await?;
+            uploads.imported(preview.id, visit.mark(), import.id, Instant::now());
+            import.id
+        }
+        None => {
+            let content = html! { div.card { (choose_again(&preview, &uploads)) } };
+            return Ok(Page::new(&visit, Place::Imports, "Nothing was imported", &content).with(StatusCode::GONE).answer());
+        }
     };
-    let wanted = Wanted { list: preview.list, file, format, cause, mode: ImportMode::Real };
-    let (import, _) = imports::order(&state, &caller, wanted, room).await?;
-    Ok(see(&format!("/console/imports/{}", import.id)))
+    drop(turn);
+    Ok(see(&format!("/console/imports/{import}")))
 }
 
 /// Whether it is a preview that tells all that an import would do.
@@ -284,9 +293,13 @@ fn next_step(visit: &Visit, import: &Import, uploads: &Uploads) -> Markup {
             (ImportMode::Preview, true) => {
                 p { "Nothing was written." }
                 @if visit.may(Scope::Write) {
-                    @if has_been_seen(import) && uploads.has(import.id, visit.mark(), Instant::now()) {
-                        form method="post" action={ "/console/imports/" (import.id) "/confirm" } { (token_field(visit)) button.primary type="submit" { "Import it" } }
-                    } @else { (choose_again(import, uploads)) }
+                    @match uploads.find(import.id, visit.mark(), Instant::now()).ok().flatten().filter(|_| has_been_seen(import)) {
+                        Some(Step::Previewed(_)) => {
+                            form method="post" action={ "/console/imports/" (import.id) "/confirm" } { (token_field(visit)) button.primary type="submit" { "Import it" } }
+                        },
+                        Some(Step::Imported(it)) => p { a href={ "/console/imports/" (it) } { "It was imported since." } },
+                        None => (choose_again(import, uploads)),
+                    }
                 }
             },
             (ImportMode::Real, true) => {

@@ -17,9 +17,9 @@ use crate::console::shown::shown;
 use crate::http::keys::Caller;
 use crate::http::{Problem, State};
 use crate::store::{OUTBOX_UP_TO, OutboxState, RECEIVERS_AMONG, ReceiptState, SOURCES_AMONG, SourceFigure, UNREAD_UP_TO};
-use crate::telemetry::{RelayState, SpoolFigures};
+use crate::telemetry::{Lately, RelayState, SpoolFigures};
 
-/// Posts that nothing proved, from which on they are worth a word; strays are none.
+/// Posts of an hour that nothing proved, from which on they are worth a word; strays are none.
 const UNPROVED_FROM: u64 = 20;
 
 /// Reasons that have bars of their own.
@@ -44,7 +44,7 @@ struct Pipeline {
     spool: Option<SpoolFigures>,
     database_away: bool,
     sources: Vec<SourceFigure>,
-    /// Sources with many posts that nothing proved, and how many.
+    /// Sources with many posts within the last hour that nothing proved, and how many.
     unproved: Vec<(String, u64)>,
 }
 
@@ -88,7 +88,7 @@ async fn pipeline(state: &State) -> Result<Pipeline, Problem> {
     let sources = state.store.source_figures().await?;
     let names = state.config.sources.iter().map(|it| it.name.as_str()).chain([API_SOURCE]);
     Ok(Pipeline {
-        unproved: names.filter_map(|it| unproved(state, it, &sources)).collect(),
+        unproved: names.filter_map(|it| Some((it.to_owned(), unproved(state.telemetry.lately(it))?))).collect(),
         outbox: state.store.outbox_glance().await?,
         relay: *state.relay.borrow(),
         spool: state.telemetry.spool_figures(),
@@ -97,11 +97,10 @@ async fn pipeline(state: &State) -> Result<Pipeline, Problem> {
     })
 }
 
-/// Posts to a source that nothing proved, if they are many, and many beside those that were taken: as the alert of them counts.
-fn unproved(state: &State, name: &str, figures: &[SourceFigure]) -> Option<(String, u64)> {
-    let refused: u64 = state.telemetry.refused_of(name).into_iter().filter(|it| it.0.is_unproved()).map(|it| it.1).sum();
-    let taken = figures.iter().find(|it| it.source == name).map_or(0, |it| it.receipts);
-    (refused >= UNPROVED_FROM && refused > taken / 9).then(|| (name.to_owned(), refused))
+/// Posts to a source that nothing proved, if they are many, and many beside those that were taken in the same time: the alert of
+/// them (`ReboundForgedPosts`) counts so, too.
+fn unproved(it: Lately) -> Option<u64> {
+    (it.unproved >= UNPROVED_FROM && it.unproved > it.taken / 9).then_some(it.unproved)
 }
 
 impl Counted {
@@ -143,7 +142,7 @@ fn attention(quarantined: u64, unrecognised: u64, counted_: &Counted, pipeline: 
             ));
         }
         for (source, count) in &it.unproved {
-            let text = format!("{} to {source} proved by nothing since the start.", counted(*count, "post", "posts"));
+            let text = format!("{} to {source} proved by nothing within the last hour.", counted(*count, "post", "posts"));
             items.push((Tone::Watch, "refused", text, "/console#sources"));
         }
         if let Some(oldest) = it.outbox.oldest.filter(|at| now - *at > time::Duration::minutes(5)) {

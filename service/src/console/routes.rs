@@ -3,8 +3,9 @@
 use actix_web::guard::{self, Guard};
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
-use actix_web::{Route, web};
+use actix_web::{Resource, Route, web};
 
+use crate::console::page::see;
 use crate::console::{address, assets, diagnose, entries, events, faults, imports, lists, overview, page, session, sign_in, waiting};
 use crate::http::edge::{self, Access, Patience};
 use crate::http::{Problem, ProblemKind};
@@ -77,10 +78,16 @@ pub(super) const ROUTES: &[Entry] = &[
 
 /// Installs the pages.
 pub(super) fn configure(config: &mut web::ServiceConfig) {
+    config.service(lead_in());
     for entries in ROUTES.chunk_by(|a, b| a.path == b.path) {
         let Some(path) = entries.first().map(|it| it.path) else { continue };
         config.service(entries.iter().fold(web::resource(path), |it, entry| it.route(entry.route())));
     }
+}
+
+/// Whoever opens the service in a browser is led here. Everything else at that path is answered as where there is no console.
+fn lead_in() -> Resource {
+    web::resource("/").guard(guard::Any(guard::Get()).or(guard::Head())).to(|| std::future::ready(see("/console")))
 }
 
 async fn no_such_page() -> Result<&'static str, Problem> {

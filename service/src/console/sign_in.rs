@@ -95,6 +95,7 @@ fn sign_in_page(visit: &Visit, wrong: Option<&str>, next: Option<&str>) -> Page 
 pub(super) async fn post_sign_in(
     state: web::Data<State>,
     sign_ins: web::Data<SignIns>,
+    uploads: web::Data<Uploads>,
     request: HttpRequest,
     visit: Visit,
     form: Result<Form, Problem>,
@@ -120,9 +121,7 @@ pub(super) async fn post_sign_in(
     if !key.allows(Scope::Read) {
         return refuse("This key does not have the scope read.");
     }
-    if let Some(old) = Jar::Session.read(&request) {
-        state.store.close_session(&old).await?;
-    }
+    end_session(&state, &uploads, &request).await?;
     let session = new_secret()?;
     state.store.open_session(&session, key.id, life(&state), now).await?;
     // The request matters more than the note of it.
@@ -131,6 +130,15 @@ pub(super) async fn post_sign_in(
     answer.add_cookie(&Jar::Session.keep(&request, session, None)).map_err(Problem::internal)?;
     answer.add_cookie(&Jar::Visit.forget(&request)).map_err(Problem::internal)?;
     Ok(answer)
+}
+
+/// Ends the session that a request came with, if any, and lets go of what was kept for it.
+async fn end_session(state: &State, uploads: &Uploads, request: &HttpRequest) -> Result<(), Problem> {
+    if let Some(secret) = Jar::Session.read(request) {
+        uploads.forget(Mark::of(&secret), Instant::now());
+        state.store.close_session(&secret).await?;
+    }
+    Ok(())
 }
 
 /// A path of the console; anything else is nobody's business here.
@@ -146,10 +154,7 @@ pub(super) async fn post_sign_out(
     request: HttpRequest,
     _form: Form,
 ) -> Result<HttpResponse, Problem> {
-    if let Some(secret) = Jar::Session.read(&request) {
-        uploads.forget(Mark::of(&secret), Instant::now());
-        state.store.close_session(&secret).await?;
-    }
+    end_session(&state, &uploads, &request).await?;
     let mut answer = see("/console/sign-in");
     answer.add_cookie(&Jar::Session.forget(&request)).map_err(Problem::internal)?;
     let clear = header::HeaderName::from_static("clear-site-data");
@@ -162,6 +167,10 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::console::uploads::Upload;
+    use crate::http::tests::Bench;
+    use crate::listing::Spool;
+    use crate::store::ImportId;
 
     #[test]
     fn one_goes_on_to_pages_of_the_console_alone() {
@@ -179,6 +188,19 @@ mod tests {
         ] {
             assert_eq!(own(other), None, "{other}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_for_a_session_goes_with_it() {
+        let (bench, uploads, secret) = (Bench::new().await, Uploads::new(100), new_secret().unwrap());
+        let (preview, other, file) = (ImportId::new(), ImportId::new(), || Spool::new().unwrap().finish().unwrap());
+        for (id, mark) in [(preview, Mark::of(&secret)), (other, Mark::of("other"))] {
+            uploads.keep(id, mark, Upload { file: file(), format: None, cause: None }, Instant::now());
+        }
+        let request = TestRequest::default().insert_header(("cookie", format!("rebound-session={secret}"))).to_http_request();
+        end_session(&bench.state, &uploads, &request).await.unwrap();
+        let is_kept = |id, mark| uploads.find(id, mark, Instant::now()).unwrap().is_some();
+        assert!(!is_kept(preview, Mark::of(&secret)) && is_kept(other, Mark::of("other")));
     }
 
     #[test]

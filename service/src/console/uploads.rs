@@ -1,12 +1,15 @@
 //! Files that were previewed, kept for the step after: importing what one has seen, without choosing it again. They are few, together
 //! no larger than a part of what one import may be, kept for some minutes, and each opens for the session alone that sent it. They lie on this
-//! process, in temporary files without names, and are gone with it: another replica does not have them, and says so.
+//! process, in temporary files without names, and are gone with it: another replica does not have them, and says so. Once a file is
+//! imported it goes, and what it became is remembered in its place for the same minutes, so that a second click leads there.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bounce::policy::Cause;
+use tokio::task::JoinHandle;
 
 use crate::console::session::Mark;
 use crate::listing::{Format, Spooled};
@@ -27,25 +30,60 @@ pub(super) struct Upload {
     pub(super) cause: Option<Cause>,
 }
 
+impl Upload {
+    fn again(&self) -> io::Result<Self> {
+        Ok(Self { file: self.file.again()?, format: self.format, cause: self.cause })
+    }
+}
+
+/// What became of a preview.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Its file is there.
+    Previewed(Upload),
+    /// It was imported.
+    Imported(ImportId),
+}
+
+impl Step {
+    fn again(&self) -> io::Result<Self> {
+        match self {
+            Self::Previewed(upload) => upload.again().map(Self::Previewed),
+            Self::Imported(import) => Ok(Self::Imported(*import)),
+        }
+    }
+
+    /// Octets that are kept of it.
+    const fn size(&self) -> u64 {
+        match self {
+            Self::Previewed(upload) => upload.file.size,
+            Self::Imported(_) => 0,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Kept {
     preview: ImportId,
     session: Mark,
     until: Instant,
-    upload: Upload,
+    step: Step,
 }
 
 /// The files that this process keeps.
 #[derive(Debug, Clone)]
 pub(super) struct Uploads {
     most: u64,
+    kept_for: Duration,
     kept: Arc<Mutex<VecDeque<Kept>>>,
+    /// One at a time goes from preview to import, so that nobody does so twice.
+    turns: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Uploads {
     /// None yet; together they may have so many octets.
     pub(super) fn new(most: u64) -> Self {
-        Self { most, kept: Arc::default() }
+        Self { most, kept_for: KEPT_FOR, kept: Arc::default(), turns: Arc::default() }
     }
 
     /// Octets that they may have together.
@@ -59,22 +97,32 @@ impl Uploads {
         if upload.file.size > self.most {
             return;
         }
-        kept.push_back(Kept { preview, session, until: now + KEPT_FOR, upload });
-        while kept.len() > AT_MOST || kept.iter().map(|it| it.upload.file.size).sum::<u64>() > self.most {
+        kept.push_back(Kept { preview, session, until: now + self.kept_for, step: Step::Previewed(upload) });
+        while kept.len() > AT_MOST || kept.iter().map(|it| it.step.size()).sum::<u64>() > self.most {
             kept.pop_front();
         }
     }
 
-    /// Whether it is there for that session.
-    pub(super) fn has(&self, preview: ImportId, session: Mark, now: Instant) -> bool {
-        self.at(now).iter().any(|it| it.preview == preview && it.session == session)
+    /// Waits until nobody else imports what was previewed; from then on until it is let go of.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turns.lock().await
     }
 
-    /// Gives it out, once.
-    pub(super) fn take(&self, preview: ImportId, session: Mark, now: Instant) -> Option<Upload> {
-        let mut kept = self.at(now);
-        let place = kept.iter().position(|it| it.preview == preview && it.session == session)?;
-        kept.remove(place).map(|it| it.upload)
+    /// What became of a preview of that session; a file is to be read from here on, and is kept all the same.
+    ///
+    /// # Errors
+    /// When the file cannot be opened again.
+    pub(super) fn find(&self, preview: ImportId, session: Mark, now: Instant) -> io::Result<Option<Step>> {
+        let kept = self.at(now);
+        let found = kept.iter().find(|it| it.preview == preview && it.session == session);
+        found.map(|it| it.step.again()).transpose()
+    }
+
+    /// It was imported: the file goes.
+    pub(super) fn imported(&self, preview: ImportId, session: Mark, import: ImportId, now: Instant) {
+        if let Some(it) = self.at(now).iter_mut().find(|it| it.preview == preview && it.session == session) {
+            it.step = Step::Imported(import);
+        }
     }
 
     /// Lets everything of a session go.
@@ -83,12 +131,12 @@ impl Uploads {
     }
 
     /// Lets go in time of what is kept now, though nobody comes any more.
-    pub(super) fn let_go_in_time(&self) {
+    pub(super) fn let_go_in_time(&self) -> JoinHandle<()> {
         let uploads = self.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(KEPT_FOR).await;
+            tokio::time::sleep(uploads.kept_for).await;
             drop(uploads.at(Instant::now()));
-        });
+        })
     }
 
     /// What is still kept.
@@ -109,6 +157,12 @@ mod tests {
     const MINE: Mark = Mark([1; 32]);
     const OTHER: Mark = Mark([2; 32]);
 
+    impl Uploads {
+        fn has(&self, preview: ImportId, session: Mark, now: Instant) -> bool {
+            self.find(preview, session, now).unwrap().is_some()
+        }
+    }
+
     fn upload(octets: usize) -> Upload {
         let mut spool = Spool::new().unwrap();
         spool.write_all(&vec![b'a'; octets]).unwrap();
@@ -116,15 +170,35 @@ mod tests {
     }
 
     #[test]
-    fn what_a_session_sent_is_given_to_it_alone_and_once() {
+    fn what_a_session_sent_is_given_to_it_alone_until_it_is_imported() {
         let (uploads, preview, now) = (Uploads::new(100), ImportId::new(), Instant::now());
         uploads.keep(preview, MINE, upload(10), now);
         assert!(uploads.has(preview, MINE, now));
-        assert!(!uploads.has(preview, OTHER, now) && uploads.take(preview, OTHER, now).is_none());
-        assert!(!uploads.has(ImportId::new(), MINE, now));
-        let taken = uploads.take(preview, MINE, now).expect("it is there");
-        assert_eq!((taken.file.size, taken.cause), (10, Some(Cause::Complaint)));
-        assert!(!uploads.has(preview, MINE, now) && uploads.take(preview, MINE, now).is_none());
+        assert!(!uploads.has(preview, OTHER, now) && !uploads.has(ImportId::new(), MINE, now));
+        for _ in 0..2 {
+            let Some(Step::Previewed(found)) = uploads.find(preview, MINE, now).unwrap() else {
+                panic!("whose import fails may try again")
+            };
+            assert_eq!((found.file.size, found.cause), (10, Some(Cause::Complaint)));
+        }
+        let import = ImportId::new();
+        uploads.imported(preview, OTHER, ImportId::new(), now);
+        uploads.imported(preview, MINE, import, now);
+        assert!(matches!(uploads.find(preview, MINE, now).unwrap(), Some(Step::Imported(it)) if it == import));
+        uploads.keep(ImportId::new(), MINE, upload(100), now);
+        assert!(uploads.has(preview, MINE, now), "it takes no room any more");
+    }
+
+    #[tokio::test]
+    async fn what_nobody_comes_for_is_let_go_of_in_time() {
+        let uploads = Uploads { kept_for: Duration::from_millis(1), ..Uploads::new(100) };
+        let now = Instant::now();
+        uploads.keep(ImportId::new(), MINE, upload(10), now);
+        let later = ImportId::new();
+        uploads.keep(later, MINE, upload(10), now + KEPT_FOR);
+        uploads.let_go_in_time().await.unwrap();
+        let kept: Vec<_> = uploads.kept.lock().unwrap().iter().map(|it| it.preview).collect();
+        assert_eq!(kept, [later], "without anybody looking");
     }
 
     #[test]

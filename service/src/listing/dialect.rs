@@ -5,8 +5,8 @@
 //! verdict) never blocks an address, whoever's list it stands on, unless whoever imports it names the cause.
 
 use bounce::address::Address;
-use bounce::classify::classify;
 use bounce::classify::reason::Reason;
+use bounce::classify::{Verdict, classify};
 use bounce::kind::Kind;
 use bounce::policy::Cause;
 use bounce::report::Report;
@@ -130,16 +130,17 @@ impl Row<'_> {
 
     fn foreign(&self) -> Result<Entry, Refusal> {
         let words = ["cause", "reason", "type", "status", "state", "category"];
-        let cause = words.iter().filter_map(|it| self.record.get(it)).find_map(cause_of);
-        let said = self.record.any(&["reason", "detail", "description", "error", "note", "comment"]);
+        let named = words.iter().filter_map(|it| self.record.get(it)).find_map(|it| Some((it, cause_of(it)?)));
+        let texts = ["reason", "detail", "description", "error", "note", "comment"];
+        let said = self.record.any(&texts);
+        let quoted = || texts.iter().filter_map(|it| self.record.get(it));
         let address = self.address(ADDRESSES)?;
-        // Where somebody named the cause, or a person gave the reason, what a server said does not matter.
-        if cause.is_none_or(|it| it == Cause::Hard)
-            && self.reading.cause.is_none()
-            && let Some(reason) = said.and_then(|it| self.senders_fault(it))
-        {
-            return Err(Refusal::SendersFault(reason));
-        }
+        let cause = named.map(|(word, cause)| match cause {
+            // By whom it was blocked the word does not say; where a server is quoted, by that.
+            Cause::ManualBlock if normal(word) == "blocked" && quoted().any(|it| self.is_a_servers(it)) => Cause::Hard,
+            cause => cause,
+        });
+        self.hold_to_fault(cause, quoted())?;
         Ok(Entry {
             reason: said.and_then(|it| it.parse().ok()),
             since: self.past(&["since", "createdat", "created", "date", "timestamp", "suppressedat", "unsubscribedat"], "the date")?,
@@ -225,12 +226,7 @@ impl Row<'_> {
         };
         let since = self.past(&["created", "updated"], "created")?;
         let said = self.record.get("description");
-        if cause == Cause::Hard
-            && self.reading.cause.is_none()
-            && let Some(reason) = said.and_then(|it| self.senders_fault(it))
-        {
-            return Err(Refusal::SendersFault(reason));
-        }
+        self.hold_to_fault(Some(cause), said)?;
         match said.and_then(own_words) {
             Some((cause, reason)) => Ok(Entry { reason, since, ..self.bare(address, cause) }),
             None => Ok(Entry { since, note: said.map(|it| without(it, &address)), ..self.bare(address, cause) }),
@@ -259,13 +255,27 @@ impl Row<'_> {
         Ok(Entry { reason, since, note, ..self.bare(address, Cause::Hard) })
     }
 
-    /// The fault of the sender that the words of a server tell. They begin with its code, which the notes of people do not.
-    fn senders_fault(&self, said: &str) -> Option<Reason> {
+    /// Refuses what servers blame on the sender, unless whoever imports it named the cause, or the wish of a person is the cause:
+    /// then what a server said does not matter.
+    fn hold_to_fault<'a>(&self, cause: Option<Cause>, said: impl IntoIterator<Item = &'a str>) -> Result<(), Refusal> {
+        if self.reading.cause.is_some() || matches!(cause, Some(Cause::Complaint | Cause::Unsubscribe | Cause::ManualAllow)) {
+            return Ok(());
+        }
+        let fault = |it| self.of_server(it)?.reason.filter(|it| it.fault().is_senders());
+        said.into_iter().find_map(fault).map_or(Ok(()), |it| Err(Refusal::SendersFault(it)))
+    }
+
+    /// Whether these are the words of a server.
+    fn is_a_servers(&self, said: &str) -> bool {
+        self.of_server(said).is_some()
+    }
+
+    /// What the words of a server mean. They begin with its code, which the notes of people do not.
+    fn of_server(&self, said: &str) -> Option<Verdict> {
         let mut report = Report::new(Kind::Bounce, None);
         report.diagnostic = Some(said.to_owned());
         let verdict = classify(&report, &self.reading.rules);
-        let is_a_servers = verdict.reply.is_some() || verdict.status.is_some();
-        verdict.reason.filter(|it| is_a_servers && it.fault().is_senders())
+        (verdict.reply.is_some() || verdict.status.is_some()).then_some(verdict)
     }
 
     fn bare(&self, address: Address, cause: Cause) -> Entry {

@@ -232,6 +232,20 @@ fn what_a_server_blames_on_the_sender_is_refused_in_any_list() {
     assert_eq!(rows[3], "5 bob@example.org import (she blocked us using her phone)");
     assert!(rows[4].starts_with("6 eve@example.org unsubscribe"), "her own wish: {}", rows[4]);
     let named = read_with(list.as_bytes(), Reading { cause: Some(Cause::Hard), ..reading() }).unwrap();
+    let quoted = "554 5.7.1 Rejected: your host is blocked using zen.spamhaus.org";
+    for (columns, cells) in [
+        ("reason,type", format!("{quoted},soft")),
+        ("reason,type", format!("{quoted},manual")),
+        ("status,reason", format!("blocked,{quoted}")),
+        ("reason,description", format!("blocked,{quoted}")),
+        ("type,source,description", format!("transactional,Compliance,{quoted}")),
+    ] {
+        let address = if columns.contains("source") { "recipient" } else { "email" };
+        let rows = read(&format!("{address},{columns}\njane@example.org,{cells}\n")).1;
+        assert!(rows[0].contains("for a fault of the sender (dnsbl_listed"), "{columns}: {rows:?}");
+    }
+    let blocked = read("email,status,reason\njane@example.org,blocked,550 5.1.1 User unknown\njohn@example.org,blocked,by telephone\n").1;
+    assert_eq!(blocked, ["2 jane@example.org hard (550 5.1.1 User unknown)", "3 john@example.org manual_block (by telephone)"]);
     assert!(told(named).1[0].starts_with("2 jane@example.org hard"), "a cause that is named holds");
 }
 

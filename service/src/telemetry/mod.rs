@@ -6,6 +6,7 @@
 
 mod certificate;
 mod chain;
+mod lately;
 mod log;
 mod mailbox;
 mod metrics;
@@ -18,7 +19,7 @@ use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bounce::classify::reason::Reason;
 use bounce::classify::rules::receivers;
@@ -27,10 +28,12 @@ use time::OffsetDateTime;
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
+use self::lately::LastHour;
 use self::metrics::Metrics;
 use self::words::Reloaded;
 
 pub use self::chain::{chain, scrub};
+pub use self::lately::Lately;
 pub use self::log::{LogError, init};
 pub use self::request::{RequestId, RequestSpan};
 pub use self::words::{
@@ -47,6 +50,7 @@ const UNMATCHED: &str = "unmatched";
 pub struct Telemetry {
     metrics: Metrics,
     sources: BTreeSet<String>,
+    last_hour: LastHour,
     pool: OnceLock<Box<dyn Fn() -> Pool + Send + Sync>>,
     spool: OnceLock<Box<dyn Fn() -> SpoolFigures + Send + Sync>>,
 }
@@ -86,6 +90,7 @@ impl Telemetry {
         let it = Self {
             metrics: Metrics::new(),
             sources: sources.into_iter().map(str::to_owned).collect(),
+            last_hour: LastHour::new(Instant::now()),
             pool: OnceLock::new(),
             spool: OnceLock::new(),
         };
@@ -188,6 +193,7 @@ impl Telemetry {
     pub fn receipt_stored(&self, source: &str, outcome: Stored, receipt: Uuid, bytes: usize, accepted_for: Duration) {
         let source = self.source(source);
         self.metrics.receipts.with_label_values(&[source, outcome.as_str()]).inc();
+        self.last_hour.note(source, Instant::now(), |it| it.taken += 1);
         self.metrics.receipt_commit.observe(accepted_for.as_secs_f64());
         if outcome == Stored::Quarantined {
             warn!(target: "rebound::intake", source, outcome = outcome.as_str(), %receipt, bytes, "receipt kept for later");
@@ -210,6 +216,9 @@ impl Telemetry {
     pub fn receipt_refused(&self, source: &str, why: Refused) {
         let source = self.source(source);
         self.metrics.receipts_refused.with_label_values(&[source, why.as_str()]).inc();
+        if why.is_unproved() {
+            self.last_hour.note(source, Instant::now(), |it| it.unproved += 1);
+        }
         info!(target: "rebound::inbound", source, why = why.as_str(), "refused");
     }
 

@@ -72,6 +72,16 @@ pub enum CertificateError {
         /// When.
         on: Date,
     },
+    /// It does not hold yet.
+    #[error("{path}: holds only from {on} on ({key}); or is the clock wrong?")]
+    NotYet {
+        /// Which.
+        path: PathBuf,
+        /// The key of the configuration that names it.
+        key: String,
+        /// From when.
+        on: Date,
+    },
     /// Each is sound, and they do not go together.
     #[error("{private_key}: is not the key of {certificate} ({section}.private_key, {section}.certificate)")]
     Mismatch {
@@ -100,8 +110,7 @@ pub struct Certificate {
     edge: Stage,
     telemetry: Arc<Telemetry>,
     clock: Clock,
-    /// The digest of what the files held when they were looked at last; none where they could not be read.
-    seen: Mutex<Option<Digest>>,
+    seen: Mutex<Seen>,
     current: RwLock<InForce>,
 }
 
@@ -109,7 +118,17 @@ pub struct Certificate {
 #[derive(Debug, Clone)]
 struct InForce {
     key: Arc<CertifiedKey>,
+    from: OffsetDateTime,
     until: OffsetDateTime,
+}
+
+/// What was found when the files were looked at last.
+#[derive(Debug)]
+struct Seen {
+    /// The digest of what they held; none where they could not be read.
+    digest: Option<Digest>,
+    /// Whether it was not taken for the time alone, which passes, as a wrong clock does: then it is looked at again.
+    waits: bool,
 }
 
 /// What the two files hold.
@@ -133,8 +152,18 @@ impl Contents {
     }
 }
 
+impl InForce {
+    fn new(key: CertifiedKey, leaf: &Leaf) -> Self {
+        Self { key: Arc::new(key), from: leaf.from, until: leaf.until }
+    }
+
+    fn holds(&self, now: OffsetDateTime) -> bool {
+        self.from <= now && now < self.until
+    }
+}
+
 impl Certificate {
-    /// Reads both files, for an edge, whose failures those of the files are. A certificate that has expired is told of and shown all
+    /// Reads both files, for an edge, whose failures those of the files are. A certificate that does not hold is told of and shown all
     /// the same: who asks decides what that means, and the other edges must not stand still for it.
     ///
     /// # Errors
@@ -142,13 +171,14 @@ impl Certificate {
     pub fn open(files: CertificateFiles, edge: Stage, telemetry: &Arc<Telemetry>, clock: &Clock) -> Result<Arc<Self>, CertificateError> {
         let contents = read(&files)?;
         let (key, leaf) = certified(&files, &contents)?;
-        if leaf.until <= clock.now() {
-            telemetry.failed(edge, "finding a certificate that holds", &expired(&files, &leaf));
+        if let Err(error) = in_time(&files, &leaf, clock.now()) {
+            telemetry.failed(edge, "finding a certificate that holds", &error);
         }
         telemetry.certificate_shown(edge, leaf.until);
-        let current = RwLock::new(InForce { key: Arc::new(key), until: leaf.until });
+        let current = RwLock::new(InForce::new(key, &leaf));
+        let seen = Mutex::new(Seen { digest: Some(contents.digest()), waits: false });
         let (telemetry, clock) = (telemetry.clone(), clock.clone());
-        Ok(Arc::new(Self { files, edge, telemetry, clock, seen: Mutex::new(Some(contents.digest())), current }))
+        Ok(Arc::new(Self { files, edge, telemetry, clock, seen, current }))
     }
 
     /// How to speak TLS with it, by versions 1.2 and 1.3. Each connection is shown the certificate that is in force when it begins.
@@ -169,11 +199,15 @@ impl Certificate {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(EVERY) => {}
             }
-            let this = self.clone();
-            // Off the threads that serve: disks may take their time.
-            if tokio::task::spawn_blocking(move || this.look()).await.is_err() {
-                return;
-            }
+            self.look_aside().await;
+        }
+    }
+
+    /// Looks at the files off the threads that serve: disks may take their time. A panic is told of, and is not the end of it.
+    async fn look_aside(self: &Arc<Self>) {
+        let this = self.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || this.look()).await {
+            self.telemetry.failed(self.edge, "looking at the certificate", &error);
         }
     }
 
@@ -182,25 +216,32 @@ impl Certificate {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let found = read(&self.files);
         let digest = found.as_ref().ok().map(Contents::digest);
-        if digest == *seen {
+        let is_new = digest != seen.digest;
+        if !is_new && !seen.waits {
             return;
         }
+        // Before it is taken: what makes us panic does so once.
+        *seen = Seen { digest, waits: false };
         match found.and_then(|it| self.take(&it)) {
             Ok(until) => self.telemetry.certificate_reloaded(self.edge, until),
-            Err(error) => self.telemetry.failed(self.edge, "reading the certificate again (the one before is kept)", &error),
+            Err(error) => {
+                seen.waits = matches!(error, CertificateError::Expired { .. } | CertificateError::NotYet { .. });
+                if is_new {
+                    self.telemetry.failed(self.edge, "reading the certificate again (the one before is kept)", &error);
+                }
+            }
         }
-        *seen = digest;
     }
 
-    /// Shows what the files hold from here on. One that has expired does not take the place of one that holds.
+    /// Shows what the files hold from here on. One that does not hold, yet or any more, does not take the place of one that does.
     fn take(&self, contents: &Contents) -> Result<OffsetDateTime, CertificateError> {
         let (key, leaf) = certified(&self.files, contents)?;
         let now = self.clock.now();
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if leaf.until <= now && now < current.until {
-            return Err(expired(&self.files, &leaf));
+        if current.holds(now) {
+            in_time(&self.files, &leaf, now)?;
         }
-        *current = InForce { key: Arc::new(key), until: leaf.until };
+        *current = InForce::new(key, &leaf);
         Ok(leaf.until)
     }
 }
@@ -250,6 +291,14 @@ fn certified(files: &CertificateFiles, contents: &Contents) -> Result<(Certified
     Ok((certified, leaf))
 }
 
-fn expired(files: &CertificateFiles, leaf: &Leaf) -> CertificateError {
-    CertificateError::Expired { path: files.certificate.clone(), key: format!("{}.certificate", files.section), on: leaf.until.date() }
+/// Whether it holds by the clock.
+fn in_time(files: &CertificateFiles, leaf: &Leaf, now: OffsetDateTime) -> Result<(), CertificateError> {
+    let (path, key) = (files.certificate.clone(), format!("{}.certificate", files.section));
+    if now < leaf.from {
+        return Err(CertificateError::NotYet { path, key, on: leaf.from.date() });
+    }
+    if leaf.until <= now {
+        return Err(CertificateError::Expired { path, key, on: leaf.until.date() });
+    }
+    Ok(())
 }

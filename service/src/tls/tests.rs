@@ -1,5 +1,7 @@
 //! Certificates as their files come and go.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use tempfile::TempDir;
 
 use super::*;
@@ -23,8 +25,12 @@ impl Bench {
     }
 
     fn open(&self) -> Result<(Arc<Certificate>, Arc<Telemetry>), CertificateError> {
+        self.open_by(&Clock::from(|| NOW))
+    }
+
+    fn open_by(&self, clock: &Clock) -> Result<(Arc<Certificate>, Arc<Telemetry>), CertificateError> {
         let telemetry = Arc::new(Telemetry::new([]));
-        let opened = Certificate::open(self.files.clone(), Stage::Smtp, &telemetry, &Clock::from(|| NOW))?;
+        let opened = Certificate::open(self.files.clone(), Stage::Smtp, &telemetry, clock)?;
         Ok((opened, telemetry))
     }
 }
@@ -33,9 +39,14 @@ const NOW: OffsetDateTime = time::macros::datetime!(2026-11-22 12:00 UTC);
 
 /// A certificate that holds for so many days yet, and its key.
 fn identity_of(days: i64) -> (String, String) {
+    identity_between(-90, days)
+}
+
+/// One that holds between two days, counted from now.
+fn identity_between(from: i64, until: i64) -> (String, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut certificate = rcgen::CertificateParams::new(vec!["MX.example".to_owned(), "*.bounces.example".to_owned()]).unwrap();
-    (certificate.not_before, certificate.not_after) = (NOW - time::Duration::days(90), NOW + time::Duration::days(days));
+    (certificate.not_before, certificate.not_after) = (NOW + time::Duration::days(from), NOW + time::Duration::days(until));
     (certificate.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
@@ -123,6 +134,67 @@ fn one_that_has_expired_is_told_of_and_replaces_none_that_holds() {
     bench.write(&old.0, &old.1);
     it.look();
     assert!(failures(&telemetry, 2) && expiry(&telemetry, 60) && Arc::ptr_eq(&before, &in_force(&it)));
+}
+
+/// A clock that is so many days ahead.
+fn moving() -> (Clock, Arc<AtomicI64>) {
+    let days = Arc::new(AtomicI64::new(0));
+    let read = days.clone();
+    (Clock::from(move || NOW + time::Duration::days(read.load(Ordering::SeqCst))), days)
+}
+
+#[test]
+fn one_that_does_not_hold_yet_waits_until_it_does() {
+    let bench = Bench::new();
+    let (first, next) = (identity(), identity_between(2, 60));
+    bench.write(&first.0, &first.1);
+    let (clock, days) = moving();
+    let (it, telemetry) = bench.open_by(&clock).unwrap();
+    let before = in_force(&it);
+    bench.write(&next.0, &next.1);
+    for _ in 0..3 {
+        it.look();
+    }
+    assert!(Arc::ptr_eq(&before, &in_force(&it)) && failures(&telemetry, 1), "it is told once");
+    days.store(2, Ordering::SeqCst);
+    it.look();
+    assert!(!Arc::ptr_eq(&before, &in_force(&it)) && failures(&telemetry, 1), "its time has come, and the files are the same");
+}
+
+#[test]
+fn one_that_a_wrong_clock_took_for_expired_is_taken_when_the_clock_is_right() {
+    let bench = Bench::new();
+    let (first, next) = (identity_of(100), identity_of(30));
+    bench.write(&first.0, &first.1);
+    let (clock, days) = moving();
+    let (it, telemetry) = bench.open_by(&clock).unwrap();
+    let before = in_force(&it);
+    bench.write(&next.0, &next.1);
+    days.store(50, Ordering::SeqCst);
+    it.look();
+    it.look();
+    assert!(Arc::ptr_eq(&before, &in_force(&it)) && failures(&telemetry, 1));
+    days.store(0, Ordering::SeqCst);
+    it.look();
+    assert!(!Arc::ptr_eq(&before, &in_force(&it)) && failures(&telemetry, 1));
+}
+
+#[tokio::test]
+async fn a_panic_is_told_of_and_the_files_are_looked_at_again() {
+    let bench = Bench::new();
+    let identities = [identity(), identity(), identity()];
+    bench.write(&identities[0].0, &identities[0].1);
+    let asked = AtomicI64::new(0);
+    let clock = Clock::from(move || if asked.fetch_add(1, Ordering::SeqCst) == 1 { panic!("the second time") } else { NOW });
+    let (it, telemetry) = bench.open_by(&clock).unwrap();
+    let before = in_force(&it);
+    bench.write(&identities[1].0, &identities[1].1);
+    it.look_aside().await;
+    it.look_aside().await;
+    assert!(Arc::ptr_eq(&before, &in_force(&it)) && failures(&telemetry, 1), "it is told once");
+    bench.write(&identities[2].0, &identities[2].1);
+    it.look_aside().await;
+    assert!(!Arc::ptr_eq(&before, &in_force(&it)) && failures(&telemetry, 1));
 }
 
 #[test]

@@ -36,7 +36,10 @@ fn told(files: &CertificateFiles, host: Option<&str>, now: OffsetDateTime) -> Fi
                     format!("name the two that were made together: {section}.certificate, {section}.private_key")
                 }
                 CertificateError::Unusable { .. } => "use a key of ECDSA (P-256, P-384), Ed25519, or RSA of 2048 bits at least".to_owned(),
-                CertificateError::Pem { key, .. } | CertificateError::Leaf { key, .. } | CertificateError::Expired { key, .. } => {
+                CertificateError::Pem { key, .. }
+                | CertificateError::Leaf { key, .. }
+                | CertificateError::Expired { key, .. }
+                | CertificateError::NotYet { key, .. } => {
                     format!("let {key} name a file in PEM (`-----BEGIN …`), the certificate first and then its chain")
                 }
             };

@@ -119,8 +119,19 @@ async fn whoever_tries_too_often_has_to_wait() {
 }
 
 #[tokio::test]
+async fn the_root_leads_to_the_console() {
+    let bench = bench().await;
+    let root = bench.send(bench.request("GET", "/")).await;
+    assert_eq!((root.status, root.header("location")), (303, "/console"), "{root:?}");
+    let posted = bench.send(bench.request("POST", "/")).await;
+    assert_eq!((posted.status, posted.problem().as_str()), (404, "not-found"), "which nobody asks for who looks");
+}
+
+#[tokio::test]
 async fn where_it_is_switched_off_there_is_no_console() {
     let bench = bench_with(|it| it.console.enabled = false).await;
+    let root = bench.send(bench.request("GET", "/")).await;
+    assert_eq!((root.status, root.problem().as_str()), (404, "not-found"));
     assert_eq!(bench.send(bench.request("GET", "/console")).await.status, 404);
     assert_eq!(bench.send(bench.request("GET", "/console/sign-in")).await.status, 404);
 }
