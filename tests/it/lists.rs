@@ -46,7 +46,11 @@ impl Bench {
 
     /// A process that looks at another clock.
     pub(crate) async fn at(now: OffsetDateTime, database: &TestDatabase) -> Self {
-        let store = Arc::new(store_on(database).await);
+        Self::over(Arc::new(store_on(database).await), now).await
+    }
+
+    /// A process that has this way to the database.
+    pub(crate) async fn over(store: Arc<Store>, now: OffsetDateTime) -> Self {
         for name in ["acme", "acme.weekly", "acme.daily"] {
             store.ensure_list(name, None, NOW).await.unwrap();
         }

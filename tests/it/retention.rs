@@ -172,6 +172,31 @@ async fn what_lists_say_outlives_what_is_old() {
     }
 }
 
+/// Whoever has something to say of the address waits for no more than some thousand of them.
+#[tokio::test]
+async fn a_long_history_goes_in_parts() {
+    let database = TestDatabase::postgres().await;
+    let store = store_on(&database).await;
+    let list = store.ensure_list("acme", None, START).await.unwrap();
+    let who = "hard@example.org";
+    tell(&store, &list, who, &[said(Kind::Bounce, Reason::UserUnknown, 0, 1), said(Kind::Delayed, Reason::MailboxFull, 1, 2)]).await;
+    let fill = "insert into event select (jsonb_populate_record(it, jsonb_build_object('id', gen_random_uuid(), \
+                    'fact_key', '\\x' || md5(i::text), 'occurred_at', it.occurred_at + i * interval '1 second'))).* \
+                    from event it, generate_series(1, 5100) i where kind = 'delayed'; \
+                insert into event_key select fact_key, id from event on conflict do nothing";
+    database.connect().await.execute_unprepared(fill).await.unwrap();
+    let before = answer(&store, &list, who).await;
+    let go = async |after| store.let_go_of_events(NOW - Duration::days(365), after, 2, NOW).await.unwrap();
+    let first = go(None).await;
+    assert_eq!(first.gone, Outgrown { events: 5000, subjects: 0 });
+    let second = go(first.next).await;
+    assert_eq!(second.gone, Outgrown { events: 101, subjects: 0 });
+    assert_eq!((second.next, let_go(&store).await), (None, Outgrown::default()));
+    assert!(matches!(before, Answer::Suppressed(_)));
+    assert_eq!(answer(&store, &list, who).await, before);
+    assert_eq!(count(&database, "select count(*) as count from event").await, 1);
+}
+
 #[tokio::test]
 async fn revisions_of_an_address_go_on_where_it_was_let_go() {
     for database in [TestDatabase::sqlite(), TestDatabase::postgres().await] {

@@ -11,9 +11,11 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use secrecy::SecretString;
 use service::clock::Clock;
 use service::config::AmqpConfig;
-use service::store::{Announces, Connect, Identity, Incoming, Policies, Store};
+use service::store::{Announces, Connect, Identity, ImportState, Incoming, Policies, Store, Undo};
 use service::telemetry::RelayState;
+use tokio::time::timeout;
 
+use crate::lists::Bench;
 use crate::relay_fixture::{Outbox, Running, everything_in, first_seen, open, to};
 use crate::store_commit::{NOW, bounced};
 
@@ -22,13 +24,17 @@ const PLACES: u32 = 3;
 
 /// A store with few places, that waits so long for one.
 async fn store_at(url: &str, limit: Duration) -> Arc<Store> {
+    store_with(url, limit, Duration::from_secs(20)).await
+}
+
+async fn store_with(url: &str, limit: Duration, statement_timeout: Duration) -> Arc<Store> {
     let options = Connect {
         url: SecretString::from(url),
         max_connections: PLACES,
         min_connections: 0,
         acquire_timeout: limit,
         connect_timeout: limit,
-        statement_timeout: Duration::from_secs(20),
+        statement_timeout,
         announces: Announces::Outbox,
     };
     let identity = Identity::new(&SecretString::from("a pepper that only the tests know"));
@@ -98,6 +104,63 @@ async fn the_place_of_a_connection_that_was_swallowed_in_mid_sentence_comes_back
     eventually("it was swallowed", || async { wire.held() > held }).await;
     committing.abort();
     all_are_free(&store).await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn closing_waits_for_no_connection_that_was_swallowed_in_mid_sentence() {
+    let database = TestDatabase::postgres().await;
+    let direct = store_on(&database).await;
+    let list = direct.ensure_list("acme", None, NOW).await.unwrap();
+    let wire = Proxy::before(database.url());
+    let store = store_at(wire.url(), Duration::from_secs(2)).await;
+    fill(&wire, &store).await;
+    let held = wire.held();
+    wire.swallow_at("insert into receipt");
+    let long = Incoming { body: vec![7; 32 << 20], ..bounced(&list, "jane@example.org", "gone") };
+    let committing = tokio::spawn({
+        let store = store.clone();
+        async move { store.commit(&[long], NOW).await }
+    });
+    eventually("it was swallowed", || async { wire.held() > held }).await;
+    committing.abort();
+    timeout(Duration::from_secs(30), store.close()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_step_that_was_swallowed_is_tried_again() {
+    let database = TestDatabase::postgres().await;
+    let bench = Bench::on(&database).await;
+    let import = bench.import("jane@example.org\n").await;
+    let Undo::Begun(import) = bench.store.begin_undo(import.id, "undoer", NOW).await.unwrap() else { panic!("not undone") };
+    let wire = Proxy::before(database.url());
+    let wired = Bench::over(store_with(wire.url(), Duration::from_secs(2), Duration::from_millis(500)).await, NOW).await;
+    let held = wire.held();
+    wire.swallow_at("BEGIN");
+    let (import, changed) = timeout(Duration::from_secs(30), wired.transfers.take_back(&import)).await.unwrap().unwrap();
+    assert_eq!((import.state, changed), (ImportState::Undone, 1));
+    assert!(wire.held() > held);
+}
+
+/// It was granted, and on a connection of the pool nobody would ever let go of it.
+#[tokio::test]
+async fn a_lock_that_nobody_waited_for_is_free() {
+    let database = TestDatabase::postgres().await;
+    let direct = store_on(&database).await;
+    let wire = Proxy::before(database.url());
+    let store = store_at(wire.url(), Duration::from_secs(8)).await;
+    fill(&wire, &store).await;
+    wire.stall_answers_to("pg_try_advisory_lock");
+    let held = wire.held();
+    let asked = tokio::spawn({
+        let store = store.clone();
+        async move { store.mailbox_lock().await }
+    });
+    eventually("the server has granted it", || async { wire.held() > held }).await;
+    asked.abort();
+    assert!(asked.await.unwrap_err().is_cancelled());
+    wire.resume();
+    eventually("somebody else gets it", || async { direct.mailbox_lock().await.unwrap().is_some() }).await;
     store.close().await;
 }
 

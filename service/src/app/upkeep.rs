@@ -64,7 +64,7 @@ impl Upkeep {
             lists.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while stop.run_until_cancelled(lists.tick()).await.is_some() {
                 // An outage is told by whoever needs the database; what was read before stays.
-                drop(store.lists().await);
+                drop(store.in_time(store.lists()).await);
             }
         };
         let (transfers, telemetry) = (self.transfers.clone(), self.telemetry.clone());
@@ -93,7 +93,7 @@ impl Upkeep {
         if !insecure.is_empty() {
             self.telemetry.insecure(&insecure.iter().map(String::as_str).collect::<Vec<_>>());
         }
-        if let Err(error) = self.store.forget_tokens(self.clock.now()).await {
+        if let Err(error) = self.store.in_time(self.store.forget_tokens(self.clock.now())).await {
             self.telemetry.failed(Stage::Store, "forgetting old tokens", &error);
         }
         if let Err(error) = self.let_go(stop).await {
@@ -117,7 +117,7 @@ impl Upkeep {
             return Ok(());
         }
         for _ in 0..STEPS {
-            let gone = self.store.let_go_of_imports(before, IMPORT_ROWS).await?;
+            let gone = self.store.in_time(self.store.let_go_of_imports(before, IMPORT_ROWS)).await?;
             self.telemetry.outlived(Outlived::ImportRows, usize::try_from(gone).unwrap_or(usize::MAX));
             if gone == 0 {
                 self.walk.imports = Some(now);
@@ -138,7 +138,7 @@ impl Upkeep {
     ) -> Result<(), StoreError> {
         let Some(before) = kept.and_then(|it| self.clock.now().checked_sub(it.try_into().ok()?)) else { return Ok(()) };
         for _ in 0..STEPS {
-            let gone = self.store.let_go_of_receipts(states, before, RECEIPTS).await?;
+            let gone = self.store.in_time(self.store.let_go_of_receipts(states, before, RECEIPTS)).await?;
             self.telemetry.outlived(Outlived::Bodies, gone);
             if gone == 0 || self.is_stopped_within_a_pause(stop).await {
                 break;

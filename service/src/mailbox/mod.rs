@@ -102,12 +102,12 @@ impl Mailboxes {
             return true;
         }
         *lock = None;
-        match self.store.mailbox_lock().await {
-            Ok(taken) => {
+        match timeout(LOCK_PATIENCE, self.store.mailbox_lock()).await {
+            Ok(Ok(taken)) => {
                 *lock = taken;
                 lock.is_some()
             }
-            Err(_) => true,
+            Ok(Err(_)) | Err(_) => true,
         }
     }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use bounce::policy::Cause;
 use entity::setting;
 use migration::Migrator;
-use sea_orm::{ActiveValue, ConnectOptions, ConnectionTrait, Database, EntityTrait};
+use sea_orm::{ActiveValue, ConnectOptions, ConnectionTrait, Database, DbErr, EntityTrait};
 use sea_orm_migration::MigratorTrait;
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
+use tokio::time::timeout;
 
 use crate::store::asking::Standings;
 use crate::store::error::StoreError;
@@ -18,6 +19,11 @@ use crate::store::ids::ListId;
 use crate::store::lists::{List, Lists};
 use crate::store::policies::Policies;
 use crate::store::{Store, dialect};
+
+/// Statements of a transaction that may each take as long as one may, before it is given up.
+const STATEMENTS: u32 = 4;
+/// Time that connections have to say farewell; the server ends what is left.
+const CLOSING: Duration = Duration::from_secs(3);
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -86,7 +92,8 @@ impl Store {
         }
         let db = Database::connect(connect).await?;
         let (announces, lists, standings) = (options.announces, Lists::default(), Standings::default());
-        Ok(Self { db, slots, identity, policies, announces, lists, standings })
+        let patience = options.statement_timeout.saturating_mul(STATEMENTS);
+        Ok(Self { db, slots, identity, policies, announces, lists, standings, patience })
     }
 
     /// Brings the schema up to date. Replicas that start at once wait for one another.
@@ -177,8 +184,18 @@ impl Store {
     /// Closes every connection.
     pub async fn close(&self) {
         self.slots.close();
-        // Closing can only fail for connections that are gone already.
-        let _ = self.db.clone().close().await;
+        // Closing can only fail for connections that are gone already, and can only take long for those that lead nowhere.
+        let _ = timeout(CLOSING, self.db.clone().close()).await;
+    }
+
+    /// Waits for some work of one transaction, as long as a few statements may take. A connection that the network has swallowed after it
+    /// took the question would be waited for without end: the system gives up only what it has something left to send on.
+    ///
+    /// # Errors
+    /// Those of the work, and an outage when it takes longer: whether it was committed is then not known.
+    pub async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let late = |_| Err(StoreError::Outage(DbErr::Custom("the database did not answer in time".to_owned())));
+        timeout(self.patience, work).await.unwrap_or_else(late)
     }
 
     /// Makes sure that a list and those above it exist.

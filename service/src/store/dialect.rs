@@ -6,7 +6,8 @@ mod slots;
 
 use std::path::PathBuf;
 
-use sea_orm::sqlx;
+use sea_orm::sqlx::pool::PoolConnection;
+use sea_orm::sqlx::{self, Postgres};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
     TransactionTrait,
@@ -157,12 +158,13 @@ impl ActiveLock {
         }
         let outage =
             |error: sqlx::Error| StoreError::from(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(std::sync::Arc::new(error))));
-        // Leaves the pool for good, which opens another in its place: the lock must go with the connection, also when it is granted after
-        // whoever asks has lost patience.
-        let mut connection = db.get_postgres_connection_pool().acquire().await.map_err(outage)?.detach();
+        let mut asked = Asked(Some(db.get_postgres_connection_pool().acquire().await.map_err(outage)?));
+        let Some(connection) = &mut asked.0 else { return Ok(None) };
         let taken: bool =
-            sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(key).fetch_one(&mut connection).await.map_err(outage)?;
-        Ok(taken.then_some(Self { connection: Some(connection) }))
+            sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(key).fetch_one(&mut **connection).await.map_err(outage)?;
+        let connection = asked.0.take();
+        // Leaves the pool for good, which opens another in its place: the lock must go with the connection.
+        Ok(connection.filter(|_| taken).map(|it| Self { connection: Some(it.detach()) }))
     }
 
     /// Whether the connection that holds the lock is still there; without it another process may be active.
@@ -171,6 +173,17 @@ impl ActiveLock {
             Some(connection) => sqlx::query("select 1").execute(&mut *connection).await.is_ok(),
             None => true,
         }
+    }
+}
+
+/// A connection that was asked for a lock and has not answered. Should nobody wait for its answer any more it leaves the pool, where it
+/// would hold for good, unused, a lock that was granted after all.
+struct Asked(Option<PoolConnection<Postgres>>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        // Dropped, and not closed: nothing is waited for.
+        drop(self.0.take().map(PoolConnection::detach));
     }
 }
 

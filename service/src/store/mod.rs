@@ -48,6 +48,7 @@ mod unread;
 mod waiting;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sea_orm::DatabaseConnection;
 
@@ -98,4 +99,6 @@ pub struct Store {
     announces: Announces,
     lists: lists::Lists,
     standings: asking::Standings,
+    /// How long a transaction of some statements may take.
+    patience: Duration,
 }

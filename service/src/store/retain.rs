@@ -12,7 +12,8 @@ use bounce::policy::{Policy, Standing, decide};
 use entity::{delivery, event, event_copy, event_key, import_repeat, receipt, subject, suppression, suppression_change};
 use sea_orm::sea_query::{Expr, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, ExprTrait as _, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, ExprTrait as _, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -29,6 +30,9 @@ const ROWS_PER_STATEMENT: usize = 500;
 /// Addresses that one statement looks at, however few of them have something old: of most of those that stand on lists for years
 /// nothing goes, and the time of a statement is limited.
 const LOOKED_AT: u64 = 2000;
+
+/// Old events of one address that one transaction lets go of, which holds up whoever has something to say of it.
+const EVENTS: usize = 5000;
 
 /// How far the walk through all addresses has come, and what went in the last step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,18 +97,32 @@ impl Store {
     ) -> Result<Step, StoreError> {
         let (before, now) = (rows::kept(before), rows::kept(now));
         let mut step = Step::default();
-        let (subjects, end) = self.with_something_old(before, after, limit, now).await?;
+        let (subjects, end) = self.in_time(self.with_something_old(before, after, limit, now)).await?;
         step.next = if subjects.len() as u64 == limit { subjects.last().copied() } else { end };
         for subject in subjects {
-            let tx = dialect::begin(&self.db).await?;
-            dialect::by_key_alone(&tx).await?;
-            let work = Work { store: self, tx: &tx, subject, before, now };
-            let gone = work.run().await?;
-            tx.commit().await?;
+            let (gone, rest) = self.in_time(self.let_go_of_some(subject, before, now)).await?;
             step.gone.events += gone.events;
             step.gone.subjects += gone.subjects;
+            if rest == Rest::MayGo {
+                // The next step begins with it again.
+                step.next = Some(subject.just_before());
+                break;
+            }
         }
         Ok(step)
+    }
+
+    async fn let_go_of_some(
+        &self,
+        subject: SubjectId,
+        before: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Result<(Outgrown, Rest), StoreError> {
+        let tx = dialect::begin(&self.db).await?;
+        dialect::by_key_alone(&tx).await?;
+        let went = Work { store: self, tx: &tx, subject, before, now }.run().await?;
+        tx.commit().await?;
+        Ok(went)
     }
 
     /// The next addresses with old events, those left out that decide what holds (they would be looked at in vain for ever), or
@@ -200,6 +218,33 @@ async fn remove_bare(tx: &DatabaseTransaction, receipts: &[ReceiptId]) -> Result
     Ok(())
 }
 
+/// Whether there is more to let go of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Another transaction is to look.
+    MayGo,
+    /// What is left stays.
+    Stays,
+}
+
+/// What is to be known of an event besides what it says.
+#[derive(Debug, FromQueryResult)]
+struct Brief {
+    id: Uuid,
+    boundary_id: Uuid,
+    receipt_id: Uuid,
+    merged_into: Option<Uuid>,
+    withdrawn_at: Option<OffsetDateTime>,
+    received_at: OffsetDateTime,
+}
+
+impl Brief {
+    /// Whether it counts no more: it became part of another, or was withdrawn.
+    const fn is_spent(&self) -> bool {
+        self.merged_into.is_some() || self.withdrawn_at.is_some()
+    }
+}
+
 /// One address.
 struct Work<'a> {
     store: &'a Store,
@@ -214,26 +259,36 @@ impl Work<'_> {
         self.subject.0.to_vec()
     }
 
-    async fn run(&self) -> Result<Outgrown, StoreError> {
+    async fn run(&self) -> Result<(Outgrown, Rest), StoreError> {
         let subjects = lock_known(self.tx, &[self.subject]).await?;
-        let all = event::Entity::find().filter(event::Column::SubjectId.eq(self.id())).all(self.tx).await?;
+        let all = self.events().await?;
         let pairs: BTreeSet<(ListId, SubjectId)> = all.iter().map(|it| (ListId(it.boundary_id), self.subject)).collect();
         let mut histories = load::histories(self.tx, &self.store.lists, &pairs, &subjects).await?;
-        let mut gone: BTreeSet<EventId> = BTreeSet::new();
+        // First those that count no more: what became part of an event must not outlive it.
+        let old = || all.iter().filter(|it| it.received_at < self.before);
+        let mut gone: BTreeSet<EventId> = old().filter(|it| it.is_spent()).map(|it| EventId(it.id)).take(EVENTS).collect();
         for ((boundary, _), history) in &mut histories {
             let root = self.store.lists.by_id(self.tx, *boundary).await?;
             let policy = self.store.policies.of(&root.name);
-            gone.extend(history.let_go(self.before, policy, self.now).into_iter().map(|it| it.id));
+            gone.extend(history.let_go(self.before, policy, self.now, EVENTS.saturating_sub(gone.len())));
             self.remove_ended(history, policy).await?;
         }
-        self.remove_events(&all, &gone_with(&all, gone, self.before)).await?;
+        self.remove_events(&all, &with_parts(&all, gone)).await?;
         let left = event::Entity::find().filter(event::Column::SubjectId.eq(self.id())).count(self.tx).await?;
         let mut outgrown = Outgrown { events: all.len().saturating_sub(usize::try_from(left).unwrap_or(usize::MAX)), subjects: 0 };
         if left == 0 && self.is_unknown_otherwise().await? {
             self.remove_subject(subjects.get(&self.subject).map_or(0, |it| it.revision)).await?;
             outgrown.subjects = 1;
         }
-        Ok(outgrown)
+        let rest = if outgrown.events > 0 && old().count() > EVENTS { Rest::MayGo } else { Rest::Stays };
+        Ok((outgrown, rest))
+    }
+
+    async fn events(&self) -> Result<Vec<Brief>, StoreError> {
+        use event::Column as C;
+        let columns = [C::Id, C::BoundaryId, C::ReceiptId, C::MergedInto, C::WithdrawnAt, C::ReceivedAt];
+        let found = event::Entity::find().select_only().columns(columns).filter(C::SubjectId.eq(self.id()));
+        Ok(found.into_model::<Brief>().all(self.tx).await?)
     }
 
     /// Removes rows of what has ended and is not told by the facts that are left: it would look as if it ended once more.
@@ -245,7 +300,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn remove_events(&self, all: &[event::Model], gone: &BTreeSet<EventId>) -> Result<(), StoreError> {
+    async fn remove_events(&self, all: &[Brief], gone: &BTreeSet<EventId>) -> Result<(), StoreError> {
         let ids: Vec<EventId> = gone.iter().copied().collect();
         let mut told: BTreeSet<ReceiptId> =
             all.iter().filter(|it| gone.contains(&EventId(it.id))).map(|it| ReceiptId(it.receipt_id)).collect();
@@ -309,11 +364,9 @@ impl Work<'_> {
     }
 }
 
-/// These events, and with them whatever became part of one of them or is old and counts no more.
-fn gone_with(all: &[event::Model], gone: BTreeSet<EventId>, before: OffsetDateTime) -> BTreeSet<EventId> {
-    let counts = |it: &event::Model| it.merged_into.is_none() && it.withdrawn_at.is_none();
+/// These events, and with them whatever became part of one of them.
+fn with_parts(all: &[Brief], gone: BTreeSet<EventId>) -> BTreeSet<EventId> {
     let mut gone = gone;
-    gone.extend(all.iter().filter(|it| !counts(it) && it.received_at < before).map(|it| EventId(it.id)));
     let heirs: BTreeMap<Uuid, Uuid> = all.iter().filter_map(|it| it.merged_into.map(|heir| (it.id, heir))).collect();
     loop {
         let more: Vec<EventId> = heirs
@@ -338,29 +391,38 @@ impl History {
         self.standings(policy).into_iter().filter(|it| it.holds_at(now)).collect()
     }
 
-    /// Lets go of events that came before then and on which nothing rests; what holds is told by the others as before.
-    fn let_go(&mut self, before: OffsetDateTime, policy: &Policy, now: OffsetDateTime) -> Vec<Event> {
+    /// Lets go of events that came before then and on which nothing rests, of so many at most and the oldest first; what holds is told by
+    /// the others as before.
+    fn let_go(&mut self, before: OffsetDateTime, policy: &Policy, now: OffsetDateTime, most: usize) -> Vec<EventId> {
+        let mut gone = Vec::new();
+        if most == 0 {
+            return gone;
+        }
         let held = self.holding(policy, now);
         // What stands may have been decided by an earlier policy; its event is kept too.
         let deciding: BTreeSet<EventId> = self.suppressions.iter().filter(|it| it.holds_at(now)).filter_map(|it| it.event).collect();
-        let old = |it: &Event| it.received_at < before && !deciding.contains(&it.id);
-        let mut old: Vec<Event> = self.events.iter().filter(|it| old(it)).cloned().collect();
-        old.sort_by_key(|it| (it.occurred_at, it.id));
-        let mut gone = Vec::new();
-        let mut parts = vec![old];
-        while let Some(mut part) = parts.pop() {
-            let ids: BTreeSet<EventId> = part.iter().map(|it| it.id).collect();
-            let without = self.events.iter().filter(|it| !ids.contains(&it.id)).cloned().collect();
-            let with = std::mem::replace(&mut self.events, without);
-            if self.holding(policy, now) == held {
-                gone.extend(part);
-                continue;
+        let is_old = |it: &&Event| it.received_at < before && !deciding.contains(&it.id);
+        let mut old: Vec<(OffsetDateTime, EventId)> = self.events.iter().filter(is_old).map(|it| (it.occurred_at, it.id)).collect();
+        old.sort_unstable();
+        for some in old.chunks(most) {
+            let mut parts = vec![some];
+            while let Some(part) = parts.pop() {
+                let ids: BTreeSet<EventId> = part.iter().map(|it| it.1).collect();
+                let tried: Vec<Event> = self.events.extract_if(.., |it| ids.contains(&it.id)).collect();
+                if self.holding(policy, now) == held {
+                    gone.extend(ids);
+                    continue;
+                }
+                self.events.extend(tried);
+                if part.len() > 1 {
+                    // The older half is tried first.
+                    let (older, newer) = part.split_at(part.len() / 2);
+                    parts.extend([newer, older]);
+                }
             }
-            self.events = with;
-            if part.len() > 1 {
-                // The older half is tried first.
-                let newer = part.split_off(part.len() / 2);
-                parts.extend([newer, part]);
+            // On the oldest something may rest each; then those after them are tried.
+            if !gone.is_empty() {
+                break;
             }
         }
         gone

@@ -219,7 +219,7 @@ impl Transfers {
     async fn end(&self, import: &Import, error: Option<&str>) -> Result<Import, StoreError> {
         let mut patience = Patience::new();
         loop {
-            match self.store.end_import(import.id, error, self.clock.now()).await {
+            match self.store.in_time(self.store.end_import(import.id, error, self.clock.now())).await {
                 Ok(import) => return Ok(import),
                 Err(error) => patience.wait(&self.telemetry, error).await?,
             }
@@ -229,7 +229,7 @@ impl Transfers {
     async fn step(&self, import: &Import, step: &ImportStep) -> Result<ImportCounts, StoreError> {
         let mut patience = Patience::new();
         loop {
-            match self.store.import_rows(import, step, self.clock.now()).await {
+            match self.store.in_time(self.store.import_rows(import, step, self.clock.now())).await {
                 Ok(counts) => return Ok(counts),
                 Err(error) => patience.wait(&self.telemetry, error).await?,
             }
@@ -273,7 +273,7 @@ impl Transfers {
     /// # Errors
     /// When the database is away.
     pub async fn undo(&self, import: &Import, actor: &str) -> Result<Undo, TransferError> {
-        let undo = self.store.begin_undo(import.id, actor, self.clock.now()).await?;
+        let undo = self.store.in_time(self.store.begin_undo(import.id, actor, self.clock.now())).await?;
         if let Undo::Begun(import) = &undo {
             let (it, import) = (self.clone(), import.clone());
             self.tasks.spawn(async move {
@@ -290,8 +290,8 @@ impl Transfers {
     /// # Errors
     /// When the database is away.
     pub async fn resume(&self) -> Result<(), TransferError> {
-        self.store.end_abandoned(self.clock.now()).await?;
-        for import in self.store.interrupted_undos(self.clock.now()).await? {
+        self.store.in_time(self.store.end_abandoned(self.clock.now())).await?;
+        for import in self.store.in_time(self.store.interrupted_undos(self.clock.now())).await? {
             self.undo(&import, import.undone_by.as_deref().unwrap_or(&import.actor)).await?;
         }
         Ok(())
@@ -320,7 +320,7 @@ impl Transfers {
             if self.stop.is_cancelled() {
                 return Err(TransferError::Stopping);
             }
-            match self.store.undo_rows(import, after, self.clock.now()).await {
+            match self.store.in_time(self.store.undo_rows(import, after, self.clock.now())).await {
                 Ok((None, _)) => break,
                 Ok((last, more)) => {
                     (after, changed) = (last, changed + more);
@@ -330,7 +330,7 @@ impl Transfers {
             }
         }
         loop {
-            match self.store.end_undo(import.id, changed, self.clock.now()).await {
+            match self.store.in_time(self.store.end_undo(import.id, changed, self.clock.now())).await {
                 Ok(import) => return Ok((import, changed)),
                 Err(error) => patience.wait(&self.telemetry, error).await?,
             }

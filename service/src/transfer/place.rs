@@ -48,7 +48,7 @@ impl<'a> Places<'a> {
             return refused(Refusal::NotAdmin);
         }
         let list = match &entry.list {
-            None if is_of_boundary(&entry) => self.store.list_by_id(self.target.boundary).await?,
+            None if is_of_boundary(&entry) => self.store.in_time(self.store.list_by_id(self.target.boundary)).await?,
             None => self.target.clone(),
             Some(name) => match self.named(name).await? {
                 Some(list) if list.lineage.contains(&self.target.id) => list,
@@ -80,7 +80,7 @@ impl<'a> Places<'a> {
         if let Some(known) = self.known.get(name) {
             return Ok(known.clone());
         }
-        let found = match self.store.list(name).await {
+        let found = match self.store.in_time(self.store.list(name)).await {
             Ok(list) => Some(list),
             Err(StoreError::UnknownList(_)) => None,
             Err(error) => return Err(error),

@@ -66,17 +66,22 @@ pub(in crate::store) async fn delete<C>(db: &impl ConnectionTrait, columns: &[C]
 where
     C: ColumnTrait,
 {
-    let Some(first) = columns.first() else { return Ok(()) };
-    let table = first.entity_name().to_string();
-    let names = joined(columns.iter().map(|it| it.as_str().to_owned()));
-    let never_null = vec![false; columns.len()];
-    let found = if db.get_database_backend() == DbBackend::Postgres { format!("{} = any($1) and ", first.as_str()) } else { String::new() };
-    for statement in statements(db.get_database_backend(), &never_null, keys, |source| {
-        format!("delete from {table} where {found}({names}) in ({source})")
-    }) {
+    for statement in deletes(db.get_database_backend(), columns, keys) {
         db.execute_raw(statement).await?;
     }
     Ok(())
+}
+
+fn deletes<C: ColumnTrait>(backend: DbBackend, columns: &[C], keys: Vec<Vec<Value>>) -> Vec<Statement> {
+    let Some(first) = columns.first() else { return Vec::new() };
+    let table = first.entity_name().to_string();
+    let names = joined(columns.iter().map(|it| it.as_str().to_owned()));
+    let never_null = vec![false; columns.len()];
+    statements(backend, &never_null, keys, |source| match backend {
+        DbBackend::Postgres => format!("delete from {table} where {} = any($1) and ({names}) in ({source})", first.as_str()),
+        // Of bare values SQLite makes no table to look up by, and would read all of ours.
+        _ => format!("delete from {table} where ({names}) in (select * from ({source}))"),
+    })
 }
 
 /// Sets one column of the rows with these keys.
@@ -214,4 +219,38 @@ const fn name_of(value: &Value) -> &'static str {
 
 fn joined(parts: impl Iterator<Item = String>) -> String {
     parts.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use entity::{delivery, outbox, suppression};
+    use migration::{Migrator, MigratorTrait as _};
+    use sea_orm::Database;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn sqlite_finds_what_is_deleted_by_key() {
+        let db = Database::connect("sqlite::memory:").await.unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        let bytes = || Value::from(vec![7_u8; 16]);
+        let id = || Value::from(uuid::Uuid::nil());
+        let deleted = [
+            deletes(DbBackend::Sqlite, &[outbox::Column::Sequence, outbox::Column::MessageId], vec![vec![1_i64.into(), id()]; 3]),
+            deletes(DbBackend::Sqlite, &[delivery::Column::SubjectId, delivery::Column::BoundaryId], vec![vec![bytes(), id()]; 3]),
+            deletes(
+                DbBackend::Sqlite,
+                &[suppression::Column::SubjectId, suppression::Column::ListId, suppression::Column::Cause],
+                vec![vec![bytes(), id(), "hard".into()]; 3],
+            ),
+        ];
+        for (table, mut statements) in ["outbox", "delivery", "suppression"].into_iter().zip(deleted) {
+            let mut statement = statements.remove(0);
+            statement.sql = format!("explain query plan {}", statement.sql);
+            let plan = db.query_all_raw(statement).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|it| it.try_get("", "detail").unwrap()).collect();
+            assert!(plan.iter().any(|it| it.starts_with(&format!("SEARCH {table} USING"))), "{plan:?}");
+            assert!(!plan.iter().any(|it| it.starts_with(&format!("SCAN {table}"))), "{plan:?}");
+        }
+    }
 }

@@ -7,7 +7,8 @@
 //! answer in time when it is given back is dropped, and another one gets its place.
 //!
 //! What is left is the round trip of the driver's own question, asked right after ours: a connection swallowed within it keeps
-//! its place as long as the system lets it.
+//! its place as long as the system lets it. A connection past its longest life is closed by the driver too, before it comes to us. And
+//! at a stop each place says farewell, for which [`Store::close`](crate::store::Store::close) leaves some time and no more.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
