@@ -193,9 +193,11 @@ impl Store {
     ///
     /// # Errors
     /// Those of the work, and an outage when it takes longer: whether it was committed is then not known.
-    pub async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    pub fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> impl Future<Output = Result<T, StoreError>> {
+        // Boxed before anybody waits: such work is large, and whoever waits would hold it twice.
+        let waiting = timeout(self.patience, Box::pin(work));
         let late = |_| Err(StoreError::Outage(DbErr::Custom("the database did not answer in time".to_owned())));
-        timeout(self.patience, work).await.unwrap_or_else(late)
+        async move { waiting.await.unwrap_or_else(late) }
     }
 
     /// Makes sure that a list and those above it exist.

@@ -224,8 +224,9 @@ fn joined(parts: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use entity::{delivery, outbox, suppression};
-    use migration::{Migrator, MigratorTrait as _};
+    use migration::Migrator;
     use sea_orm::Database;
+    use sea_orm_migration::MigratorTrait as _;
 
     use super::*;
 
