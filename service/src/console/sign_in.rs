@@ -197,7 +197,7 @@ mod tests {
         for (id, mark) in [(preview, Mark::of(&secret)), (other, Mark::of("other"))] {
             uploads.keep(id, mark, Upload { file: file(), format: None, cause: None }, Instant::now());
         }
-        let request = TestRequest::default().insert_header(("cookie", format!("rebound-session={secret}"))).to_http_request();
+        let request = TestRequest::default().insert_header(("cookie", format!("__Host-rebound-session={secret}"))).to_http_request();
         end_session(&bench.state, &uploads, &request).await.unwrap();
         let is_kept = |id, mark| uploads.find(id, mark, Instant::now()).unwrap().is_some();
         assert!(!is_kept(preview, Mark::of(&secret)) && is_kept(other, Mark::of("other")));
