@@ -70,7 +70,7 @@ pub(crate) struct Filled {
 impl Filled {
     async fn new() -> Self {
         let filled = Self::with(FILL).await;
-        assert_eq!(filled.large, TABLES.map(str::to_owned).into());
+        assert_eq!(filled.large, BTreeSet::from(TABLES.map(str::to_owned)));
         filled
     }
 
