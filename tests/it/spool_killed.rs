@@ -170,7 +170,7 @@ async fn the_database_may_come_later_and_a_piped_message_need_not_wait_for_it() 
     assert_eq!((output.status.code(), &line["status"]), (Some(0), &"spooled".into()), "{output:?}");
     let second = tokio::task::block_in_place(|| run(folder.path(), &["serve"], ""));
     assert_eq!(second.status.code(), Some(78), "{second:?}");
-    assert!(String::from_utf8_lossy(&second.stderr).contains("(spool.path); give each its own"), "{second:?}");
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another process uses this folder (spool.path)"), "{second:?}");
 
     proxy.resume();
     service.drained().await;

@@ -64,7 +64,7 @@ impl Upkeep {
             lists.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while stop.run_until_cancelled(lists.tick()).await.is_some() {
                 // An outage is told by whoever needs the database; what was read before stays.
-                drop(store.in_time(store.lists()).await);
+                drop(tokio::time::timeout(LISTS, store.lists()).await);
             }
         };
         let (transfers, telemetry) = (self.transfers.clone(), self.telemetry.clone());

@@ -32,6 +32,8 @@ pub use self::link::{Broker, Declared, ProbeError, probe};
 
 /// Measuring takes at most this part of the time, however long the outbox has grown.
 const MEASURING_SHARE: u32 = 20;
+/// How often the table is told at a stop.
+const TRIES: u32 = 8;
 /// Groups of messages that the broker has taken and the table does not know yet; with more, publishing waits.
 const UNSETTLED: usize = 16;
 
@@ -213,7 +215,7 @@ impl Relay {
             };
             if paused(pause, stop).await.is_none() {
                 // What the broker has taken would be published again by whoever comes next.
-                if let Err(error) = self.settle(&mut owed).await {
+                if let Err(error) = self.settle_at_last(&mut owed).await {
                     self.telemetry.failed(Stage::Relay, "publishing", &error);
                 }
                 return;
@@ -364,6 +366,17 @@ impl Relay {
         let limit = self.config.confirm_timeout;
         let settled = tokio::time::timeout(limit, self.settle_each(owed)).await;
         Ok(settled.map_err(|_| RelayError::TooSlow(limit))??)
+    }
+
+    /// The same when nobody will try again: connections of the pool may turn out to be cut, one after another.
+    async fn settle_at_last(&self, owed: &mut Owed) -> Result<(), RelayError> {
+        for _ in 1..TRIES {
+            match self.settle(owed).await {
+                Err(RelayError::Store(error)) if error.is_passing() => {}
+                settled => return settled,
+            }
+        }
+        self.settle(owed).await
     }
 
     async fn settle_each(&self, owed: &mut Owed) -> Result<(), StoreError> {
