@@ -198,7 +198,7 @@ async function acts(page) {
   expect(page.url() !== preview, 'the import is another one than its preview');
   await page.goBack();
   await page.reload();
-  await page.getByRole('link', { name: 'Choose the file again' }).waitFor();
+  await page.getByRole('link', { name: 'It was imported since.' }).waitFor();
   await look(page, 'import-preview-used');
   await page.goto(`${URL_}/console/imports`);
   await page.locator('tbody a').first().click();
