@@ -130,7 +130,8 @@ async fn an_answer_lost_after_the_commit_is_made_good_by_coming_again() {
     let (answer, ()) = tokio::join!(app.post_message(DSN), cut);
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "nobody can know that it was committed");
     proxy.resume();
-    assert_eq!(app.post_message(DSN).await.status(), StatusCode::OK);
+    let again = app.post_message(DSN).await;
+    assert_eq!(again.status(), StatusCode::OK, "{}", again.text().await.unwrap());
     assert_eq!(events(&app).await, 1);
     assert_eq!(published(&broker, 2).await, [GONE, GONE]);
     app.stop().await;

@@ -8,10 +8,10 @@ use bounce::kind::Kind;
 use futures_util::future::join_all;
 use harness::{Balancer, Installation, Load, Proxy, TestBroker, TestDatabase, eventually, rounds, store_on};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use service::clock::Clock;
 use service::config::AmqpConfig;
-use service::store::{Announces, Connect, Identity, ImportState, Incoming, Policies, Store, Undo};
+use service::store::{Announces, Connect, Identity, ImportState, Incoming, Policies, Scope, Store, Undo};
 use service::telemetry::RelayState;
 use tokio::time::timeout;
 
@@ -178,6 +178,27 @@ async fn a_connection_that_was_swallowed_while_nobody_used_it_costs_nobody_an_an
         answer.unwrap();
     }
     all_are_free(&store).await;
+    store.close().await;
+}
+
+/// One connection that broke makes the others doubtful, however lately they were used.
+#[tokio::test]
+async fn connections_that_were_cut_just_after_use_cost_nobody_an_answer() {
+    let database = TestDatabase::postgres().await;
+    let direct = store_on(&database).await;
+    let secret = direct.create_key("reader", &[Scope::Read], None, None, NOW).await.unwrap().secret;
+    let wire = Proxy::before(database.url());
+    let store = store_at(wire.url(), Duration::from_secs(8)).await;
+    for _ in 0..5 {
+        fill(&wire, &store).await;
+        wire.cut();
+        for key in join_all((0..PLACES).map(|_| store.find_key(secret.expose_secret()))).await {
+            assert_eq!(key.unwrap().unwrap().name, "reader");
+        }
+        for answer in join_all((0..PLACES).map(|_| store.ping())).await {
+            answer.unwrap();
+        }
+    }
     store.close().await;
 }
 

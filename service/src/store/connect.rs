@@ -188,6 +188,17 @@ impl Store {
         let _ = timeout(CLOSING, self.db.clone().close()).await;
     }
 
+    /// Asks once more when the connection that was asked over turns out to be cut: the next one is there, if the database is.
+    pub(super) async fn despite_a_cut<T>(&self, ask: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match ask().await {
+            Err(error) if error.is_passing() => {
+                self.slots.suspect();
+                ask().await
+            }
+            asked => asked,
+        }
+    }
+
     /// Waits for some work of one transaction, as long as a few statements may take. A connection that the network has swallowed after it
     /// took the question would be waited for without end: the system gives up only what it has something left to send on.
     ///

@@ -142,10 +142,11 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn find_key(&self, secret: &str) -> Result<Option<ApiKey>, StoreError> {
-        match api_key::Entity::find().filter(api_key::Column::Hash.eq(hash(secret))).one(&self.db).await? {
+        let find = async || match api_key::Entity::find().filter(api_key::Column::Hash.eq(hash(secret))).one(&self.db).await? {
             Some(row) => Ok(Some(self.key_from_row(row).await?)),
             None => Ok(None),
-        }
+        };
+        self.despite_a_cut(find).await
     }
 
     /// Sets how many requests a minute a key may make; `None` for what the configuration says.

@@ -11,8 +11,8 @@
 //! at a stop each place says farewell, for which [`Store::close`](crate::store::Store::close) leaves some time and no more.
 
 use std::io;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::pool::PoolOptions;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, Postgres};
@@ -24,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 const DURABLE: &str = "select set_config('synchronous_commit', 'local', false) where current_setting('synchronous_commit') = 'off'";
 /// Prepared once for each connection; preparing it again waits for what is under way, and asks nothing of the server.
 const NOTHING: &str = "select 1";
-/// How long a connection that was used is taken to be there still: asking costs as much as a short statement.
+/// How long a connection that was used is taken to be there still, unless another one was cut since: asking costs as much as a
+/// short statement.
 const PROVEN_FOR: Duration = Duration::from_secs(1);
 /// Asking takes at most this part of the time in which there must be a connection, so that there is time for another one.
 const SHARE_OF_ASKING: u32 = 4;
@@ -36,6 +37,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(in crate::store) struct Slots {
     options: OnceLock<PgConnectOptions>,
     closing: CancellationToken,
+    /// When a connection was last found cut. One that broke seldom was the only one.
+    cut_at: Mutex<Option<Instant>>,
 }
 
 impl Slots {
@@ -49,13 +52,25 @@ impl Slots {
         self.closing.cancel();
     }
 
+    /// A connection turned out to be cut: from now on each that was not used since is asked whether it is there.
+    pub(in crate::store) fn suspect(&self) {
+        *self.cut_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether a connection that nobody used for so long is there without a doubt.
+    fn are_proven(&self, idle_for: Duration) -> bool {
+        let cut_at = *self.cut_at.lock().unwrap_or_else(PoisonError::into_inner);
+        idle_for < PROVEN_FOR && cut_at.is_none_or(|it| idle_for < it.elapsed())
+    }
+
     /// A pool of which each connection commits to the disk, whatever the default of the server, the database or the user, is there
     /// when somebody gets it, and gives its place back within the limit.
     pub(in crate::store) fn of(self: Arc<Self>, options: PoolOptions<Postgres>, limit: Duration) -> PoolOptions<Postgres> {
+        let slots = self.clone();
         options
             .after_connect(|connection, _| Box::pin(begin(connection)))
             .before_acquire(move |connection, it| {
-                let proven = it.idle_for < PROVEN_FOR;
+                let proven = slots.are_proven(it.idle_for);
                 Box::pin(async move {
                     if !proven {
                         within(limit / SHARE_OF_ASKING, connection.ping()).await?;
@@ -71,7 +86,7 @@ impl Slots {
 
     async fn given_back(&self, connection: &mut PgConnection, limit: Duration) -> Result<bool, sqlx::Error> {
         if let Ok(answer) = timeout(limit, connection.prepare(sqlx::SqlStr::from_static(NOTHING))).await {
-            return answer.map(|_| true);
+            return answer.map(|_| true).inspect_err(|_| self.suspect());
         }
         let new = self.closing.run_until_cancelled(self.another(limit)).await.ok_or(sqlx::Error::PoolClosed)?;
         // Here the socket ends, whatever was left to send.
