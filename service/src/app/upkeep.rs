@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -29,8 +29,11 @@ const SUBJECTS: u64 = 100;
 const IMPORT_ROWS: u64 = 1000;
 /// Steps of one kind at a time; the next time goes on where this one stopped.
 const STEPS: usize = 1000;
-/// Between two steps, so that whoever waits for the same rows or the one writer of SQLite comes in.
+/// Between two steps at least, so that whoever waits for the same rows or the one writer of SQLite comes in.
 const PAUSE: Duration = Duration::from_millis(20);
+/// For each time that a step took: so the walk through millions of addresses takes a tenth of one core of the database, and not as much as
+/// everybody else.
+const PAUSES: u32 = 9;
 
 /// The loop that does it.
 #[derive(Debug)]
@@ -117,13 +120,14 @@ impl Upkeep {
             return Ok(());
         }
         for _ in 0..STEPS {
+            let begun = Instant::now();
             let gone = self.store.in_time(self.store.let_go_of_imports(before, IMPORT_ROWS)).await?;
             self.telemetry.outlived(Outlived::ImportRows, usize::try_from(gone).unwrap_or(usize::MAX));
             if gone == 0 {
                 self.walk.imports = Some(now);
                 break;
             }
-            if self.is_stopped_within_a_pause(stop).await {
+            if self.is_stopped_within_a_pause(begun, stop).await {
                 break;
             }
         }
@@ -138,9 +142,10 @@ impl Upkeep {
     ) -> Result<(), StoreError> {
         let Some(before) = kept.and_then(|it| self.clock.now().checked_sub(it.try_into().ok()?)) else { return Ok(()) };
         for _ in 0..STEPS {
+            let begun = Instant::now();
             let gone = self.store.in_time(self.store.let_go_of_receipts(states, before, RECEIPTS)).await?;
             self.telemetry.outlived(Outlived::Bodies, gone);
-            if gone == 0 || self.is_stopped_within_a_pause(stop).await {
+            if gone == 0 || self.is_stopped_within_a_pause(begun, stop).await {
                 break;
             }
         }
@@ -157,18 +162,20 @@ impl Upkeep {
             self.walk.begun = Some(now);
         }
         for _ in 0..STEPS {
+            let begun = Instant::now();
             let Step { next, gone } = self.store.let_go_of_events(before, self.walk.next, SUBJECTS, now).await?;
             self.telemetry.outlived(Outlived::Events, gone.events);
             self.telemetry.outlived(Outlived::Subjects, gone.subjects);
             self.walk.next = next;
-            if next.is_none() || self.is_stopped_within_a_pause(stop).await {
+            if next.is_none() || self.is_stopped_within_a_pause(begun, stop).await {
                 break;
             }
         }
         Ok(())
     }
 
-    async fn is_stopped_within_a_pause(&self, stop: &CancellationToken) -> bool {
-        tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok()
+    /// Pauses after a step that was begun then.
+    async fn is_stopped_within_a_pause(&self, begun: Instant, stop: &CancellationToken) -> bool {
+        tokio::time::timeout(PAUSE.max(begun.elapsed() * PAUSES), stop.cancelled()).await.is_ok()
     }
 }

@@ -113,9 +113,14 @@ impl Bench {
         drive(Load { address: site.service.address, connections, threads: 2, pace, warm, time }, requests).await
     }
 
-    /// Runs posts against a service and looks at everything meanwhile.
+    /// Runs posts against a service right after a checkpoint, and looks at everything meanwhile.
     pub(crate) async fn stretch(&self, site: &Site, extent: Extent, pace: Pace, posts: &Arc<Posts>) -> anyhow::Result<Stretch> {
         self.servers.checkpoint().await?;
+        self.further(site, extent, pace, posts).await
+    }
+
+    /// The same, going on from wherever the server is between two checkpoints.
+    pub(crate) async fn further(&self, site: &Site, extent: Extent, pace: Pace, posts: &Arc<Posts>) -> anyhow::Result<Stretch> {
         let processes = crate::process::Processes { service: Some(site.service.id()), ..self.servers.processes };
         let before = (processes.usage(), site.database.written().await?, batches(&site.service).await?, Instant::now());
         let spooled_before = spooled(&site.service).await?;

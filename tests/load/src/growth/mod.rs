@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::drive::Pace;
 use crate::measure::ask::{self, MANY, MANY_WANTED, is_suppressed};
-use crate::posts::{Kind, LIST, address};
+use crate::posts::{Kind, LIST, Posts, address};
 use crate::report::{Row, Wanted, figure, say};
 use crate::service::Broker;
 use crate::stretch::{Bench, Extent, Site};
@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Seconds that each stretch counts.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Seconds of posts between the stretches right after a checkpoint and those that count, so that most pages have been written whole.
+    #[arg(long, default_value_t = 120)]
+    settle: u64,
     /// Connections.
     #[arg(long, default_value_t = 64)]
     connections: usize,
@@ -36,12 +39,23 @@ pub(crate) struct Args {
 /// What may be lost on the way from the first step to the last.
 const KEPT: f64 = 0.75;
 
+/// Events in a post of many.
+const BATCH: u64 = 100;
+
 /// What was reached at a step.
 struct Figures {
-    singles: f64,
-    batches: f64,
+    /// Right after a checkpoint, when the log gets each page whole.
+    fresh: Rates,
+    /// Some time later.
+    settled: Rates,
     ones: f64,
     many: f64,
+}
+
+/// Events a second.
+struct Rates {
+    singles: f64,
+    batches: f64,
 }
 
 pub(crate) async fn run(args: &Args, mut bench: Bench) -> anyhow::Result<usize> {
@@ -61,14 +75,16 @@ pub(crate) async fn run(args: &Args, mut bench: Bench) -> anyhow::Result<usize> 
         let many = Row::new(format!("addresses in checks of 10,000, 4 at once, {with} suppressions"), now.many, "/s");
         bench.report.add(many.against(MANY_WANTED, "design", Wanted::AtLeast));
         if let Some(first) = &at_first {
-            for (what, ours, limit) in [
-                ("posts of one event", now.singles, first.singles),
-                ("posts of 100 events, events", now.batches, first.batches),
-                ("checks of one address", now.ones, first.ones),
-                ("checks of 10,000, addresses", now.many, first.many),
+            for (what, ours, limit, wanted) in [
+                ("posts of one event after a checkpoint", now.fresh.singles, first.fresh.singles, Wanted::Nothing),
+                ("posts of 100 events after a checkpoint, events", now.fresh.batches, first.fresh.batches, Wanted::Nothing),
+                ("posts of one event", now.settled.singles, first.settled.singles, Wanted::Share(KEPT)),
+                ("posts of 100 events, events", now.settled.batches, first.settled.batches, Wanted::Share(KEPT)),
+                ("checks of one address", now.ones, first.ones, Wanted::Share(KEPT)),
+                ("checks of 10,000, addresses", now.many, first.many, Wanted::Share(KEPT)),
             ] {
                 let row = Row::new(format!("{what}, with {with}"), ours, "/s");
-                bench.report.add(row.against(limit, "the same with the first step", Wanted::Share(KEPT)));
+                bench.report.add(row.against(limit, "the same with the first step", wanted));
             }
         } else {
             at_first = Some(now);
@@ -81,15 +97,17 @@ pub(crate) async fn run(args: &Args, mut bench: Bench) -> anyhow::Result<usize> 
 
 async fn measured(args: &Args, bench: &mut Bench, site: &Site, filled: u64) -> anyhow::Result<Figures> {
     let extent = Extent { connections: args.connections, warm: Duration::from_secs(2), time: Duration::from_secs(args.seconds) };
-    let posts = bench.posts(site, Kind::Mixed, extent, args.most);
-    let singles = bench.stretch(site, extent, Pace::AsFast, &posts).await?;
-    bench.balance(site, "posts of one event", &posts).await?;
     let few = Extent { connections: args.connections.div_ceil(4), ..extent };
-    let posts = bench.posts(site, Kind::Batches(100), few, args.most.div_ceil(25));
-    let batches = bench.stretch(site, few, Pace::AsFast, &posts).await?;
-    bench.balance(site, "posts of 100 events", &posts).await?;
+    let (fresh, _) = posted(args, bench, site, Log::Fresh).await?;
+    if args.settle > 0 {
+        let long = Extent { time: Duration::from_secs(args.settle), ..few };
+        let posts = bench.posts(site, Kind::Batches(BATCH), long, args.most.div_ceil(200));
+        bench.further(site, long, Pace::AsFast, &posts).await?;
+        bench.balance(site, "what settles", &posts).await?;
+    }
+    let (settled, posts) = posted(args, bench, site, Log::UnderWay).await?;
     // Spread over everything that was filled in, as a cache would not have it.
-    let (run, acknowledged) = (posts.run, posts.ledger.acknowledged() * 100);
+    let (run, acknowledged) = (posts.run, posts.ledger.acknowledged() * BATCH);
     let known = |at: u64| if filled == 0 { address(run, at % acknowledged.max(1)) } else { fill::address((at * 7919) % filled) };
     let asked = site.service.get(&format!("/v1/check?list={LIST}&address={}", known(1))).await?;
     anyhow::ensure!(is_suppressed(&asked.body), "{} is not known: {}", known(1), String::from_utf8_lossy(&asked.body));
@@ -98,5 +116,31 @@ async fn measured(args: &Args, bench: &mut Bench, site: &Site, filled: u64) -> a
     let few = Extent { connections: 4, ..extent };
     let many = bench.load(site, few, Pace::AsFast, Arc::new(ask::many(&site.service, known))).await?;
     say(&format!("  checks of 10,000: {}", many.told()));
-    Ok(Figures { singles: singles.events_rate, batches: batches.events_rate, ones: ones.rate(), many: many.rate() * MANY as f64 })
+    Ok(Figures { fresh, settled, ones: ones.rate(), many: many.rate() * MANY as f64 })
+}
+
+/// Where Postgres is between two checkpoints.
+#[derive(Clone, Copy, PartialEq)]
+enum Log {
+    Fresh,
+    UnderWay,
+}
+
+/// Posts of one event, then of many, which are given back.
+async fn posted(args: &Args, bench: &mut Bench, site: &Site, log: Log) -> anyhow::Result<(Rates, Arc<Posts>)> {
+    let each = Extent { connections: args.connections, warm: Duration::from_secs(2), time: Duration::from_secs(args.seconds) };
+    let few = Extent { connections: args.connections.div_ceil(4), ..each };
+    let singles = bench.posts(site, Kind::Mixed, each, args.most);
+    let batches = bench.posts(site, Kind::Batches(BATCH), few, args.most.div_ceil(25));
+    let mut rates = Vec::new();
+    for (what, extent, posts) in [("posts of one event", each, &singles), ("posts of 100 events", few, &batches)] {
+        let stretch = match log {
+            Log::Fresh => bench.stretch(site, extent, Pace::AsFast, posts).await?,
+            Log::UnderWay => bench.further(site, extent, Pace::AsFast, posts).await?,
+        };
+        say(&format!("  {}", stretch.cost.told()));
+        rates.push(stretch.events_rate);
+        bench.balance(site, what, posts).await?;
+    }
+    Ok((Rates { singles: rates[0], batches: rates[1] }, batches))
 }
