@@ -176,6 +176,25 @@ impl Upkeep {
 
     /// Pauses after a step that was begun then.
     async fn is_stopped_within_a_pause(&self, begun: Instant, stop: &CancellationToken) -> bool {
-        tokio::time::timeout(PAUSE.max(begun.elapsed() * PAUSES), stop.cancelled()).await.is_ok()
+        tokio::time::timeout(pause_after(begun.elapsed()), stop.cancelled()).await.is_ok()
+    }
+}
+
+/// How long to rest after a step that took so long.
+fn pause_after(took: Duration) -> Duration {
+    PAUSE.max(took * PAUSES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_every_now_and_then_takes_a_tenth_of_the_time_at_most() {
+        for took in [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(20), Duration::from_secs(5)] {
+            let pause = pause_after(took);
+            assert!(took * 10 <= took + pause, "{took:?}");
+            assert!(pause >= PAUSE, "whoever waits comes in");
+        }
     }
 }
