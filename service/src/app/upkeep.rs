@@ -31,9 +31,11 @@ const IMPORT_ROWS: u64 = 1000;
 const STEPS: usize = 1000;
 /// Between two steps at least, so that whoever waits for the same rows or the one writer of SQLite comes in.
 const PAUSE: Duration = Duration::from_millis(20);
-/// For each time that a step took: so the walk through millions of addresses takes a tenth of one core of the database, and not as much as
-/// everybody else.
+/// Times as long as the step took: so the walk through millions of addresses takes a tenth of the time of one connection, and not as
+/// much as everybody else.
 const PAUSES: u32 = 9;
+/// Between two steps at most.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// The loop that does it.
 #[derive(Debug)]
@@ -127,7 +129,7 @@ impl Upkeep {
                 self.walk.imports = Some(now);
                 break;
             }
-            if self.is_stopped_within_a_pause(begun, stop).await {
+            if is_stopped_within_a_pause(begun, stop).await {
                 break;
             }
         }
@@ -145,7 +147,7 @@ impl Upkeep {
             let begun = Instant::now();
             let gone = self.store.in_time(self.store.let_go_of_receipts(states, before, RECEIPTS)).await?;
             self.telemetry.outlived(Outlived::Bodies, gone);
-            if gone == 0 || self.is_stopped_within_a_pause(begun, stop).await {
+            if gone == 0 || is_stopped_within_a_pause(begun, stop).await {
                 break;
             }
         }
@@ -167,22 +169,21 @@ impl Upkeep {
             self.telemetry.outlived(Outlived::Events, gone.events);
             self.telemetry.outlived(Outlived::Subjects, gone.subjects);
             self.walk.next = next;
-            if next.is_none() || self.is_stopped_within_a_pause(begun, stop).await {
+            if next.is_none() || is_stopped_within_a_pause(begun, stop).await {
                 break;
             }
         }
         Ok(())
     }
-
-    /// Pauses after a step that was begun then.
-    async fn is_stopped_within_a_pause(&self, begun: Instant, stop: &CancellationToken) -> bool {
-        tokio::time::timeout(pause_after(begun.elapsed()), stop.cancelled()).await.is_ok()
-    }
 }
 
-/// How long to rest after a step that took so long.
-fn pause_after(took: Duration) -> Duration {
-    PAUSE.max(took * PAUSES)
+/// Pauses after a step that was begun then.
+async fn is_stopped_within_a_pause(begun: Instant, stop: &CancellationToken) -> bool {
+    tokio::time::timeout(pause_after(begun.elapsed()), stop.cancelled()).await.is_ok()
+}
+
+fn pause_after(step: Duration) -> Duration {
+    step.saturating_mul(PAUSES).clamp(PAUSE, LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -190,11 +191,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_done_every_now_and_then_takes_a_tenth_of_the_time_at_most() {
-        for took in [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(20), Duration::from_secs(5)] {
-            let pause = pause_after(took);
-            assert!(took * 10 <= took + pause, "{took:?}");
+    fn steps_take_a_tenth_of_the_time_at_most() {
+        for step in [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(20), Duration::from_secs(6)] {
+            let pause = pause_after(step);
+            assert!(step * 10 <= step + pause, "{step:?}");
             assert!(pause >= PAUSE, "whoever waits comes in");
         }
+        assert_eq!(pause_after(Duration::from_hours(1)), LONGEST_PAUSE);
     }
 }

@@ -62,6 +62,16 @@ impl Store {
     /// [`StoreError::Data`] when the database refuses a value of some receipt (commit them one by one to find it), an
     /// outage or collision when the same batch may succeed later. In every case nothing of the batch is written.
     pub async fn commit(&self, batch: &[Incoming], now: OffsetDateTime) -> Result<Vec<Accepted>, StoreError> {
+        let committed = self.commit_once(batch, now).await;
+        // Whoever tries again gets a connection that is there.
+        committed.inspect_err(|error| {
+            if error.is_cut() {
+                self.slots.suspect();
+            }
+        })
+    }
+
+    async fn commit_once(&self, batch: &[Incoming], now: OffsetDateTime) -> Result<Vec<Accepted>, StoreError> {
         let tx = dialect::begin(&self.db).await?;
         let accepted = Commit { store: self, tx: &tx, now: rows::kept(now), position: dialect::position(&tx).await? }.run(batch).await?;
         tx.commit().await?;

@@ -191,7 +191,7 @@ impl Store {
     /// Asks once more when the connection that was asked over turns out to be cut: the next one is there, if the database is.
     pub(super) async fn despite_a_cut<T>(&self, ask: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
         match ask().await {
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_cut() => {
                 self.slots.suspect();
                 ask().await
             }

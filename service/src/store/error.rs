@@ -79,9 +79,13 @@ impl StoreError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Collision(_) => true,
-            Self::Outage(error) => is_cut(error),
-            _ => false,
+            _ => self.is_cut(),
         }
+    }
+
+    /// Whether a connection turned out to be cut.
+    pub(super) fn is_cut(&self) -> bool {
+        matches!(self, Self::Outage(error) if is_cut(error))
     }
 }
 

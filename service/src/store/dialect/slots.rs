@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(in crate::store) struct Slots {
     options: OnceLock<PgConnectOptions>,
     closing: CancellationToken,
-    /// When a connection was last found cut. One that broke seldom was the only one.
+    /// When a connection was last found cut. Where one broke, others usually did.
     cut_at: Mutex<Option<Instant>>,
 }
 
@@ -70,10 +70,10 @@ impl Slots {
         options
             .after_connect(|connection, _| Box::pin(begin(connection)))
             .before_acquire(move |connection, it| {
-                let proven = slots.are_proven(it.idle_for);
+                let slots = slots.clone();
                 Box::pin(async move {
-                    if !proven {
-                        within(limit / SHARE_OF_ASKING, connection.ping()).await?;
+                    if !slots.are_proven(it.idle_for) {
+                        within(limit / SHARE_OF_ASKING, connection.ping()).await.inspect_err(|_| slots.suspect())?;
                     }
                     Ok(true)
                 })
@@ -88,6 +88,7 @@ impl Slots {
         if let Ok(answer) = timeout(limit, connection.prepare(sqlx::SqlStr::from_static(NOTHING))).await {
             return answer.map(|_| true).inspect_err(|_| self.suspect());
         }
+        self.suspect();
         let new = self.closing.run_until_cancelled(self.another(limit)).await.ok_or(sqlx::Error::PoolClosed)?;
         // Here the socket ends, whatever was left to send.
         drop(std::mem::replace(connection, new?));

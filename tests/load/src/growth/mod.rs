@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 10)]
     seconds: u64,
     /// Seconds of posts between the stretches right after a checkpoint and those that count, so that most pages have been written whole.
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = 90)]
     settle: u64,
     /// Connections.
     #[arg(long, default_value_t = 64)]
@@ -101,7 +101,7 @@ async fn measured(args: &Args, bench: &mut Bench, site: &Site, filled: u64) -> a
     let (fresh, _) = posted(args, bench, site, Log::Fresh).await?;
     if args.settle > 0 {
         let long = Extent { time: Duration::from_secs(args.settle), ..few };
-        let posts = bench.posts(site, Kind::Batches(BATCH), long, args.most.div_ceil(200));
+        let posts = bench.posts(site, Kind::Batches(BATCH), long, args.most.div_ceil(BATCH));
         bench.further(site, long, Pace::AsFast, &posts).await?;
         bench.balance(site, "what settles", &posts).await?;
     }
@@ -120,7 +120,7 @@ async fn measured(args: &Args, bench: &mut Bench, site: &Site, filled: u64) -> a
 }
 
 /// Where Postgres is between two checkpoints.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Log {
     Fresh,
     UnderWay,
