@@ -217,7 +217,7 @@ async fn the_service_goes_on_by_new_connections() {
     let installation = Installation::on(wire.url()).with_broker_at(&broker, broker.url());
     let settings = [
         ("DATABASE__ACQUIRE_TIMEOUT", "1s"),
-        ("DATABASE__MAX_CONNECTIONS", "3"),
+        ("DATABASE__MAX_CONNECTIONS", "5"),
         ("INTAKE__COMMIT_TIMEOUT", "1s"),
         ("HTTP__REQUEST_TIMEOUT", "3s"),
         ("SPOOL__ENABLED", "false"),
