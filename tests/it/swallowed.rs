@@ -85,9 +85,8 @@ async fn the_places_of_connections_that_were_swallowed_in_use_come_back() {
     store.close().await;
 }
 
-/// It has more left to say than the system takes, so that not even a farewell can be sent.
-#[tokio::test]
-async fn the_place_of_a_connection_that_was_swallowed_in_mid_sentence_comes_back() {
+/// A store of which one connection has more left to say than the system takes, so that not even a farewell can be sent.
+async fn swallowed_in_mid_sentence() -> (TestDatabase, Proxy, Arc<Store>) {
     let database = TestDatabase::postgres().await;
     let direct = store_on(&database).await;
     let list = direct.ensure_list("acme", None, NOW).await.unwrap();
@@ -103,27 +102,19 @@ async fn the_place_of_a_connection_that_was_swallowed_in_mid_sentence_comes_back
     });
     eventually("it was swallowed", || async { wire.held() > held }).await;
     committing.abort();
+    (database, wire, store)
+}
+
+#[tokio::test]
+async fn the_place_of_a_connection_that_was_swallowed_in_mid_sentence_comes_back() {
+    let (_database, _wire, store) = swallowed_in_mid_sentence().await;
     all_are_free(&store).await;
     store.close().await;
 }
 
 #[tokio::test]
 async fn closing_waits_for_no_connection_that_was_swallowed_in_mid_sentence() {
-    let database = TestDatabase::postgres().await;
-    let direct = store_on(&database).await;
-    let list = direct.ensure_list("acme", None, NOW).await.unwrap();
-    let wire = Proxy::before(database.url());
-    let store = store_at(wire.url(), Duration::from_secs(2)).await;
-    fill(&wire, &store).await;
-    let held = wire.held();
-    wire.swallow_at("insert into receipt");
-    let long = Incoming { body: vec![7; 32 << 20], ..bounced(&list, "jane@example.org", "gone") };
-    let committing = tokio::spawn({
-        let store = store.clone();
-        async move { store.commit(&[long], NOW).await }
-    });
-    eventually("it was swallowed", || async { wire.held() > held }).await;
-    committing.abort();
+    let (_database, _wire, store) = swallowed_in_mid_sentence().await;
     timeout(Duration::from_secs(30), store.close()).await.unwrap();
 }
 
